@@ -1,0 +1,88 @@
+#pragma once
+
+// Host-physical memory: sparse RAM, read-only memory, and the record of which bytes hold decoded instructions.
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/state_hash.h"
+#include "base/types.h"
+
+namespace bunshin {
+
+/// Told when bytes that hold decoded instructions are about to change, by a core's store or by DMA.
+class CodeWatcher {
+ public:
+  virtual void code_written(HostPhysical address, u64 size) = 0;
+
+ protected:
+  ~CodeWatcher() = default;
+};
+
+/// RAM lies at [0, low) and, if larger than `low_limit`, continues at 4 GiB, as on a PC. Backing is one lazily populated host
+/// mapping, so a machine costs what it touched.
+class PhysicalMemory {
+ public:
+  /// `size` in bytes, a multiple of 4 KiB. `low_limit` is where the PCI hole begins (at most 4 GiB).
+  /// Throws std::runtime_error if the host cannot reserve the address space.
+  explicit PhysicalMemory(u64 size, u64 low_limit = 0xc000'0000);
+  ~PhysicalMemory();
+  PhysicalMemory(const PhysicalMemory&) = delete;
+  PhysicalMemory& operator=(const PhysicalMemory&) = delete;
+
+  u64 size() const { return size_; }
+  u64 low_size() const { return low_size_; }
+  u64 high_size() const { return size_ - low_size_; }
+
+  /// Adds read-only memory (firmware) over [base, base + contents.size()), in front of whatever is there. Page aligned.
+  void add_rom(HostPhysical base, std::span<const u8> contents);
+
+  /// Host address of the page's first byte, or nullptr where a device (or nothing) lives. Writable only if `writable`.
+  struct Page {
+    u8* host = nullptr;
+    bool writable = false;
+  };
+  Page page(HostPhysical address) const;
+
+  /// Copies to or from RAM/ROM (writes to ROM vanish). False, nothing copied, if any byte is not RAM or ROM. Writes tell
+  /// the code watcher. For loaders, DMA, walkers and debuggers: not the processor's data path.
+  bool read(HostPhysical address, std::span<u8> data) const;
+  bool write(HostPhysical address, std::span<const u8> data);
+
+  /// --- Decoded instructions (core/engine marks, everyone who writes checks) ---
+  /// Granule of the code map, in bytes.
+  static constexpr unsigned code_granule = 64;
+  void set_code_watcher(CodeWatcher* watcher) { watcher_ = watcher; }
+  /// True if any granule of the page holds code: its writes must take the slow path.
+  bool page_has_code(HostPhysical address) const;
+  /// True if any byte of [address, address + size) lies in a granule marked as code; the range lies in one page.
+  bool has_code(HostPhysical address, u64 size) const;
+  /// Marks; returns true if the page had no code before (write mappings of it must then be dropped).
+  bool mark_code(HostPhysical address, u64 size);
+  void clear_code(HostPhysical page);
+
+  /// Adds every page that is not all zero, with its address.
+  void hash(StateHash& hash) const;
+  /// Bytes of host memory that back touched RAM.
+  u64 resident_bytes() const;
+
+ private:
+  struct Rom {
+    u64 base = 0;
+    std::vector<u8> bytes;
+  };
+  u8* ram_at(u64 address) const;
+
+  u64 size_ = 0;
+  u64 low_size_ = 0;
+  u8* ram_ = nullptr;
+  std::vector<std::unique_ptr<Rom>> roms_;
+  std::vector<u64> code_;  ///< one 64-bit map of granules a page, by RAM page number
+  CodeWatcher* watcher_ = nullptr;
+};
+
+}  // namespace bunshin
