@@ -2,10 +2,8 @@
 
 // Host-physical memory: sparse RAM, read-only memory, and the record of which bytes hold decoded instructions.
 
-#include <array>
 #include <memory>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -23,12 +21,12 @@ class CodeWatcher {
   ~CodeWatcher() = default;
 };
 
-/// RAM lies at [0, low) and, if larger than `low_limit`, continues at 4 GiB, as on a PC. Backing is one lazily populated host
-/// mapping, so a machine costs what it touched.
+/// RAM lies at [0, low) and, if larger than `low_limit`, continues at 4 GiB, as on a PC. Backing is one lazily populated
+/// host mapping, so a machine costs what it touched.
 class PhysicalMemory {
  public:
   /// `size` in bytes, a multiple of 4 KiB. `low_limit` is where the PCI hole begins (at most 4 GiB).
-  /// Throws std::runtime_error if the host cannot reserve the address space.
+  /// Throws std::runtime_error if the sizes are unusable or the host cannot reserve the address space.
   explicit PhysicalMemory(u64 size, u64 low_limit = 0xc000'0000);
   ~PhysicalMemory();
   PhysicalMemory(const PhysicalMemory&) = delete;
@@ -38,7 +36,8 @@ class PhysicalMemory {
   u64 low_size() const { return low_size_; }
   u64 high_size() const { return size_ - low_size_; }
 
-  /// Adds read-only memory (firmware) over [base, base + contents.size()), in front of whatever is there. Page aligned.
+  /// Adds read-only memory (firmware) over [base, base + contents.size()), in front of whatever is there. `base` must be
+  /// page aligned; the last page is filled up with zeros. Throws std::runtime_error if it is not, or overlaps a ROM.
   void add_rom(HostPhysical base, std::span<const u8> contents);
 
   /// Host address of the page's first byte, or nullptr where a device (or nothing) lives. Writable only if `writable`.
@@ -46,7 +45,14 @@ class PhysicalMemory {
     u8* host = nullptr;
     bool writable = false;
   };
-  Page page(HostPhysical address) const;
+  Page page(HostPhysical address) const {
+    const u64 base = address.page().value;
+    if (base - rom_begin_ < rom_span_) [[unlikely]] {
+      if (u8* rom = rom_page(base)) return {rom, false};
+    }
+    const u64 offset = ram_offset(base);
+    return offset == no_ram ? Page{} : Page{ram_ + offset, true};
+  }
 
   /// Copies to or from RAM/ROM (writes to ROM vanish). False, nothing copied, if any byte is not RAM or ROM. Writes tell
   /// the code watcher. For loaders, DMA, walkers and debuggers: not the processor's data path.
@@ -54,13 +60,19 @@ class PhysicalMemory {
   bool write(HostPhysical address, std::span<const u8> data);
 
   /// --- Decoded instructions (core/engine marks, everyone who writes checks) ---
-  /// Granule of the code map, in bytes.
+  /// Granule of the code map, in bytes. ROM is never marked: nobody can write it.
   static constexpr unsigned code_granule = 64;
   void set_code_watcher(CodeWatcher* watcher) { watcher_ = watcher; }
   /// True if any granule of the page holds code: its writes must take the slow path.
-  bool page_has_code(HostPhysical address) const;
+  bool page_has_code(HostPhysical address) const {
+    const u64* granules = code_map(address.value);
+    return granules != nullptr && *granules != 0;
+  }
   /// True if any byte of [address, address + size) lies in a granule marked as code; the range lies in one page.
-  bool has_code(HostPhysical address, u64 size) const;
+  bool has_code(HostPhysical address, u64 size) const {
+    const u64* granules = code_map(address.value);
+    return granules != nullptr && (*granules & granule_mask(address.page_offset(), size)) != 0;
+  }
   /// Marks; returns true if the page had no code before (write mappings of it must then be dropped).
   bool mark_code(HostPhysical address, u64 size);
   void clear_code(HostPhysical page);
@@ -75,13 +87,37 @@ class PhysicalMemory {
     u64 base = 0;
     std::vector<u8> bytes;
   };
-  u8* ram_at(u64 address) const;
+  static constexpr u64 no_ram = ~u64{0};
+  static constexpr u64 high_base = u64{1} << 32;
+
+  u64 ram_offset(u64 address) const {
+    if (address < low_size_) return address;
+    const u64 high = address - high_base;  // wraps below 4 GiB to a value no RAM reaches
+    return high < size_ - low_size_ ? low_size_ + high : no_ram;
+  }
+  u64* code_map(u64 address) const {
+    const u64 offset = ram_offset(address);
+    return offset == no_ram ? nullptr : code_ + (offset >> page_shift);
+  }
+  /// One bit a granule of the page, for the granules of [offset, offset + size).
+  static u64 granule_mask(u64 offset, u64 size) {
+    if (size == 0) return 0;
+    const u64 last = (offset + size - 1 < page_size ? offset + size - 1 : page_size - 1) / code_granule;
+    const u64 first = offset / code_granule;
+    return (~u64{0} >> (63 - (last - first))) << first;
+  }
+  u8* rom_page(u64 base) const;
+  /// Every page the host has ever backed, by offset in the mapping; all pages if the host does not tell.
+  template <class Visit>
+  void for_each_touched_page(Visit visit) const;
 
   u64 size_ = 0;
   u64 low_size_ = 0;
   u8* ram_ = nullptr;
+  u64* code_ = nullptr;  ///< one 64-bit map of granules a page, by RAM page number; lazily zero like the RAM
+  u64 rom_begin_ = 0;    ///< all ROMs lie in [rom_begin_, rom_begin_ + rom_span_)
+  u64 rom_span_ = 0;
   std::vector<std::unique_ptr<Rom>> roms_;
-  std::vector<u64> code_;  ///< one 64-bit map of granules a page, by RAM page number
   CodeWatcher* watcher_ = nullptr;
 };
 

@@ -1,0 +1,186 @@
+#pragma once
+
+// One logical processor as its own parts see it: state, memory access, pending fault, and what it may ask of the machine
+// around it. (core/processor.h is what the machine sees.)
+
+#include <cstring>
+#include <optional>
+#include <type_traits>
+
+#include "base/fault.h"
+#include "core/profile.h"
+#include "core/record.h"
+#include "core/state.h"
+#include "devices/local_apic.h"
+#include "mmu/memory/bus_port.h"
+#include "mmu/mmu.h"
+
+namespace bunshin {
+
+class BlockCache;
+
+/// Why a block was left before its end.
+enum class Leave : u8 {
+  None,
+  Fault,            ///< Cpu::fault is to be delivered at the instruction
+  DeviceAccess,     ///< the access needs the exact time: run the instruction again, alone
+  Reconsider,       ///< the instruction completed, but the mode, the code or the interrupt state changed: go on by RIP
+  Unimplemented,    ///< the profile has the instruction, the simulator lacks it
+  Debugger,         ///< a breakpoint of the attached debugger
+};
+
+/// The execution mode that decoding depends on; a block is valid for one physical address and one mode.
+struct CodeMode {
+  u8 bits = 16;          ///< default operand/address size: 16, 32 or 64
+  bool stack32 = false;  ///< SS.B (ignored in 64-bit mode)
+  bool flat = false;     ///< 64-bit mode, or all of CS, DS, ES, SS have base 0 and limit 4 GiB in 32-bit mode
+  bool protected_mode = false;  ///< CR0.PE and not virtual-8086
+  bool fpu = true;       ///< CR0.EM = TS = 0
+  bool sse = false;      ///< CR0.EM = TS = 0, CR4.OSFXSR = 1
+  u32 key() const {
+    return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 | u32{sse} << 12;
+  }
+};
+
+class Cpu {
+ public:
+  Cpu(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, PhysicalMemory& memory, BusPort& bus,
+      LocalApic& apic);
+
+  CpuState state;
+  const CpuProfile& profile;
+  const unsigned number;
+  PhysicalMemory& memory;
+  BusPort& bus;
+  LocalApic& apic;
+  Mmu mmu;
+  CodeMode mode;
+
+  /// --- Leaving a block ---
+  Leave leave = Leave::None;
+  Fault fault;
+  /// Device accesses are allowed: the running instruction is alone in its block, so now() is exact.
+  bool alone = false;
+  /// Set by any device access: deadlines may have moved.
+  bool accessed_device = false;
+
+  /// Records a fault; always false, so that semantics can write `return cpu.raise(…)`.
+  bool raise(const Fault& f) {
+    fault = f;
+    leave = Leave::Fault;
+    return false;
+  }
+  bool raise(Vector v) { return raise(Fault::plain(v)); }
+  bool raise(Vector v, u32 error_code) { return raise(Fault::with_code(v, error_code)); }
+
+  /// --- Time ---
+  /// Cycles completed when the running block was entered; with timing `none` one instruction is one cycle.
+  u64 block_start_cycles = 0;
+  /// Instructions this core has completed, up to the running block.
+  u64 retired = 0;
+  /// Cycles now, at the instruction being executed; exact if `alone` or between blocks.
+  u64 cycles() const { return block_start_cycles; }
+  u64 tsc() const { return cycles() + state.tsc_offset; }
+  /// Cycles spent waiting for a device, to be added when the instruction ends.
+  u64 stall_cycles = 0;
+
+  /// --- Registers by byte offset (core/record.h) ---
+  template <class T>
+  T reg(u8 offset) const {
+    T v;
+    std::memcpy(&v, reinterpret_cast<const u8*>(state.gpr.data()) + offset, sizeof(T));
+    return v;
+  }
+  /// A 32-bit write clears the upper half, as in 64-bit mode; in other modes nobody can see it.
+  template <class T>
+  void set_reg(u8 offset, T v) {
+    using Wide = std::conditional_t<sizeof(T) == 4, u64, T>;
+    const Wide wide = static_cast<std::make_unsigned_t<T>>(v);
+    std::memcpy(reinterpret_cast<u8*>(state.gpr.data()) + offset, &wide, sizeof(Wide));
+  }
+
+  /// --- Memory. All return false with `leave` set if the access did not happen; nothing has changed then. ---
+  /// Offset within the segment of the record's memory operand, truncated to the address size.
+  u64 effective_address(const Record& r) const {
+    const u64 base = reg<u64>(r.base);
+    const u64 index = reg<u64>(r.index);
+    const u64 offset = base + (index << r.scale) + static_cast<u64>(static_cast<i64>(r.disp));
+    const unsigned bytes = r.address_bytes();
+    return bytes == 8 ? offset : bytes == 4 ? static_cast<u32>(offset) : static_cast<u16>(offset);
+  }
+  Seg segment_of(const Record& r) const { return static_cast<Seg>(r.segment); }
+
+  /// Segmented data access with the current privilege.
+  template <class T>
+  [[nodiscard]] bool load(Seg s, u64 offset, T& out) {
+    u64 linear = 0;
+    return to_linear(s, offset, sizeof(T), AccessKind::Read, linear) && load_linear(linear, out);
+  }
+  template <class T>
+  [[nodiscard]] bool store(Seg s, u64 offset, const T& value) {
+    u64 linear = 0;
+    return to_linear(s, offset, sizeof(T), AccessKind::Write, linear) && store_linear(linear, value);
+  }
+  /// The record's memory operand.
+  template <class T>
+  [[nodiscard]] bool load(const Record& r, T& out) { return load(segment_of(r), effective_address(r), out); }
+  template <class T>
+  [[nodiscard]] bool store(const Record& r, const T& value) { return store(segment_of(r), effective_address(r), value); }
+
+  /// Access by linear address with the current privilege (segmentation done).
+  template <class T>
+  [[nodiscard]] bool load_linear(u64 linear, T& out) {
+    if (const u8* host = mmu.fast().read(linear, sizeof(T))) {
+      std::memcpy(&out, host, sizeof(T));
+      return true;
+    }
+    return read_slow(linear, &out, sizeof(T), Privilege::Current);
+  }
+  template <class T>
+  [[nodiscard]] bool store_linear(u64 linear, const T& value) {
+    if (u8* host = mmu.fast().write(linear, sizeof(T))) {
+      std::memcpy(host, &value, sizeof(T));
+      return true;
+    }
+    return write_slow(linear, &value, sizeof(T), Privilege::Current);
+  }
+  /// Implicit supervisor accesses: descriptor tables, TSS, stacks being switched to (SDM vol. 3, 4.6).
+  template <class T>
+  [[nodiscard]] bool load_system(u64 linear, T& out) { return read_slow(linear, &out, sizeof(T), Privilege::System); }
+  template <class T>
+  [[nodiscard]] bool store_system(u64 linear, const T& value) {
+    return write_slow(linear, &value, sizeof(T), Privilege::System);
+  }
+  /// Checks that [linear, +size) could be written (sets A/D, faults as a write would) without writing: the first half of a
+  /// read-modify-write and of anything that must not fault half-way.
+  [[nodiscard]] bool probe_write(Seg s, u64 offset, unsigned size);
+
+  /// Segment checks and base (SDM vol. 3, 5.3): limit, type, null, canonical, alignment. #GP or #SS.
+  [[nodiscard]] bool to_linear(Seg s, u64 offset, unsigned size, AccessKind kind, u64& linear) {
+    if (mode.bits == 64 && s < Seg::FS && is_canonical(offset, 48)) [[likely]] {
+      linear = offset;
+      return true;
+    }
+    return to_linear_slow(s, offset, size, kind, linear);
+  }
+
+  /// Any size up to 64 bytes, any alignment, page crossings and devices included.
+  enum class Privilege : u8 { Current, System };
+  [[nodiscard]] bool read_slow(u64 linear, void* out, unsigned size, Privilege privilege);
+  [[nodiscard]] bool write_slow(u64 linear, const void* data, unsigned size, Privilege privilege);
+
+  /// I/O space, after the permission check; charges the device's latency.
+  [[nodiscard]] bool port_read(u16 port, unsigned size, u32& value);
+  [[nodiscard]] bool port_write(u16 port, unsigned size, u32 value);
+  /// CPL <= IOPL or TSS bitmap (SDM vol. 1, 18.5.2); #GP(0).
+  [[nodiscard]] bool check_port_permission(u16 port, unsigned size);
+
+  /// --- After a change of mode-bearing state (CR0, CR4, EFER, CS, SS, DS, ES, CPL, AC, PKRU, CR3) ---
+  /// Re-derives `mode` and the MMU's context. The instruction that called it must end its block.
+  void update_mode();
+
+ private:
+  [[nodiscard]] bool to_linear_slow(Seg s, u64 offset, unsigned size, AccessKind kind, u64& linear);
+};
+
+}  // namespace bunshin

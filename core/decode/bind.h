@@ -1,0 +1,40 @@
+#pragma once
+
+// Turns a semantic function into a handler. `Semantics` is bool(Cpu&, const Record&): true when the instruction has
+// completed, false when it did not happen (Cpu::leave says why) and RIP stays on it.
+
+#include "core/cpu.h"
+#include "core/decode/row.h"
+#include "core/engine/dispatch.h"
+
+namespace bunshin {
+
+using Semantics = bool (*)(Cpu&, const Record&);
+
+template <Semantics semantics>
+const Record* run_plain(Cpu& cpu, const Record* record) {
+  if (!semantics(cpu, *record)) [[unlikely]] return leave_block(cpu, record);
+  return next(cpu, record);
+}
+
+/// Binder for instructions that need no specialisation: the function looks at the record itself.
+template <Semantics semantics>
+Handler plain(const Decoded&) {
+  return run_plain<semantics>;
+}
+
+/// The same for instructions that end their block: they set CpuState::rip themselves (it already points behind the
+/// instruction when they are called) and may change any mode.
+template <Semantics semantics>
+const Record* run_ending(Cpu& cpu, const Record* record) {
+  cpu.state.rip = next_rip(cpu, *record);
+  if (!semantics(cpu, *record)) [[unlikely]] return leave_block(cpu, record);
+  return end_block(cpu, record);
+}
+
+template <Semantics semantics>
+Handler ending(const Decoded&) {
+  return run_ending<semantics>;
+}
+
+}  // namespace bunshin

@@ -1,0 +1,43 @@
+#pragma once
+
+// What kind of processor this is: identity, features, sizes. Everything CPUID tells and everything a row of the opcode
+// table may depend on. Filled from configs/cpu/*.yaml.
+
+#include <bitset>
+#include <string>
+#include <vector>
+
+#include "base/parameters.h"
+#include "base/types.h"
+
+namespace bunshin {
+
+/// Instruction-set and system features, by their Linux /proc/cpuinfo names in core/profile.cpp.
+enum class Feature : u8 {
+  Base,  ///< always present: 80386 and what every 64-bit processor has beyond it
+  Fpu, Vme, De, Pse, Tsc, Msr, Pae, Mce, Cx8, Apic, Sep, Mtrr, Pge, Mca, Cmov, Pat, Pse36, Clflush, Mmx, Fxsr, Sse, Sse2,
+  Syscall, Nx, Pdpe1gb, Rdtscp, Lm, LahfLm, Sse3, Pclmulqdq, Monitor, Ssse3, Cx16, Pcid, Sse41, Sse42, X2apic, Movbe,
+  Popcnt, TscDeadline, Aes, Xsave, Rdrand, Rdseed, Lzcnt, Prefetchw, Fsgsbase, TscAdjust, Bmi1, Bmi2, Adx, Smep, Smap, Erms,
+  Invpcid, Umip, Pku, La57, Clflushopt, Clwb, Rdpid, Sha, Xsaveopt, Xsavec, Xgetbv1, InvariantTsc, Arat, ArchCapabilities,
+  Avx, Avx2, Fma, F16c,
+  Count
+};
+
+struct CpuProfile {
+  std::string vendor = "GenuineIntel";
+  std::string brand = "Bunshin x86-64 processor";
+  u64 family = 6, model = 85, stepping = 7;
+  u64 physical_bits = 46;
+  u64 frequency = 2'000'000'000;  ///< of the core and of the TSC, Hz
+  u64 crystal = 25'000'000;       ///< of the local APIC timer, Hz; CPUID leaf 0x15
+  std::vector<std::string> feature_names;  ///< as configured; empty: everything the simulator has
+  std::bitset<static_cast<unsigned>(Feature::Count)> features;
+
+  bool has(Feature f) const { return features[static_cast<unsigned>(f)]; }
+  unsigned linear_bits() const { return has(Feature::La57) ? 57 : 48; }
+  void describe(ParameterVisitor& v);
+  /// Derives `features` from `feature_names`. Throws std::runtime_error naming an unknown feature and the nearest one.
+  void resolve();
+};
+
+}  // namespace bunshin
