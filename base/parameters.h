@@ -37,6 +37,10 @@ class ParameterVisitor {
   virtual void choice(std::string_view name, std::string& value, std::span<const std::string_view> allowed,
                       std::string_view description) = 0;
   virtual void list(std::string_view name, std::vector<std::string>& value, std::string_view description) = 0;
+  /// A list of file names, each resolved as `path` resolves one.
+  virtual void paths(std::string_view name, std::vector<std::string>& value, std::string_view description) {
+    list(name, value, description);
+  }
 
   /// Everything visited until the matching end_group() lies under `name`.
   virtual void begin_group(std::string_view name, std::string_view description) = 0;

@@ -1,0 +1,185 @@
+#include "sim/config/config_reader.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "sim/config/units.h"
+
+namespace bunshin {
+
+namespace {
+
+std::vector<std::string> split_commas(const std::string& text) {
+  std::vector<std::string> items;
+  if (text.empty()) return items;
+  items.emplace_back();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != ',') {
+      items.back() += text[i];
+    } else if (i + 1 < text.size() && text[i + 1] == ',') {
+      items.back() += text[i++];
+    } else {
+      items.emplace_back();
+    }
+  }
+  return items;
+}
+
+}  // namespace
+
+std::string resolve_path(const std::string& name, const Position& where) {
+  if (name.empty()) return name;
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(where.directory / name, error);
+  return error ? name : absolute.string();
+}
+
+ConfigReader::ConfigReader(const ConfigNode& root) : root_(root) { groups_.push_back({"", &root}); }
+
+const ConfigNode* ConfigReader::take(std::string_view name) {
+  const std::string key = dotted(name);
+  known_[key] = false;
+  const Group& group = groups_.back();
+  const ConfigNode* node = group.node == nullptr ? nullptr : group.node->find(name);
+  if (node == nullptr || node->kind == ConfigNode::Kind::Null) return nullptr;
+  positions_[key] = node->position;
+  return node;
+}
+
+const ConfigNode* ConfigReader::take_scalar(std::string_view name) {
+  const ConfigNode* node = take(name);
+  if (node != nullptr && node->kind != ConfigNode::Kind::Scalar) {
+    throw error(dotted(name), fmt::format("expected a single value, found {}", node->kind_name()));
+  }
+  return node;
+}
+
+void ConfigReader::boolean(std::string_view name, bool& value, std::string_view) {
+  const ConfigNode* node = take_scalar(name);
+  if (node == nullptr) return;
+  if (node->scalar == "true" || node->scalar == "yes" || node->scalar == "on") {
+    value = true;
+  } else if (node->scalar == "false" || node->scalar == "no" || node->scalar == "off") {
+    value = false;
+  } else {
+    throw error(dotted(name), fmt::format("expected true or false, found '{}'", node->scalar));
+  }
+}
+
+void ConfigReader::integer(std::string_view name, u64& value, Range range, std::string_view unit, std::string_view) {
+  const ConfigNode* node = take_scalar(name);
+  if (node == nullptr) return;
+  const std::optional<u64> number = parse_quantity(node->scalar, unit);
+  if (!number) {
+    const std::string example = unit == "bytes" ? " (for example 512MiB)" : unit == "Hz" ? " (for example 2GHz)" : "";
+    throw error(dotted(name), fmt::format("expected a whole number{}{}{}, found '{}'", unit.empty() ? "" : " of ", unit,
+                                          example, node->scalar));
+  }
+  if (*number < range.min || *number > range.max) {
+    throw error(dotted(name), fmt::format("{} is out of range: {} to {}{}{}", node->scalar,
+                                          format_quantity(range.min, unit), format_quantity(range.max, unit),
+                                          unit.empty() ? "" : " ", unit));
+  }
+  value = *number;
+}
+
+void ConfigReader::text(std::string_view name, std::string& value, std::string_view) {
+  if (const ConfigNode* node = take_scalar(name)) value = node->scalar;
+}
+
+void ConfigReader::path(std::string_view name, std::string& value, std::string_view) {
+  if (const ConfigNode* node = take_scalar(name)) value = resolve_path(node->scalar, node->position);
+}
+
+void ConfigReader::choice(std::string_view name, std::string& value, std::span<const std::string_view> allowed,
+                          std::string_view) {
+  const ConfigNode* node = take_scalar(name);
+  if (node == nullptr) return;
+  if (std::ranges::find(allowed, node->scalar) == allowed.end()) {
+    throw error(dotted(name), fmt::format("'{}' is not one of {}", node->scalar, fmt::join(allowed, ", ")));
+  }
+  value = node->scalar;
+}
+
+void ConfigReader::list(std::string_view name, std::vector<std::string>& value, std::string_view) {
+  const ConfigNode* node = take(name);
+  if (node == nullptr) return;
+  if (node->kind == ConfigNode::Kind::Map) throw error(dotted(name), "expected a list, found a group of keys");
+  value.clear();
+  if (node->kind == ConfigNode::Kind::Scalar) {
+    value = split_commas(node->scalar);
+    return;
+  }
+  for (const ConfigNode& item : node->items) {
+    if (item.kind != ConfigNode::Kind::Scalar) {
+      positions_[dotted(name)] = item.position;
+      throw error(dotted(name), fmt::format("expected a list of single values, found {} in it", item.kind_name()));
+    }
+    value.push_back(item.scalar);
+  }
+}
+
+void ConfigReader::paths(std::string_view name, std::vector<std::string>& value, std::string_view description) {
+  const ConfigNode* node = take(name);
+  if (node == nullptr) return;
+  list(name, value, description);
+  std::erase(value, std::string());
+  for (std::string& item : value) item = resolve_path(item, node->position);
+}
+
+void ConfigReader::begin_group(std::string_view name, std::string_view) {
+  const std::string key = dotted(name);
+  known_[key] = true;
+  const ConfigNode* parent = groups_.back().node;
+  const ConfigNode* node = parent == nullptr ? nullptr : parent->find(name);
+  if (node != nullptr && node->kind == ConfigNode::Kind::Null) node = nullptr;
+  if (node != nullptr && node->kind != ConfigNode::Kind::Map) {
+    positions_[key] = node->position;
+    throw error(key, fmt::format("expected a group of keys, found {}", node->kind_name()));
+  }
+  groups_.push_back({key + ".", node});
+}
+
+void ConfigReader::end_group() { groups_.pop_back(); }
+
+void ConfigReader::finish() const { check_unknown(root_, ""); }
+
+void ConfigReader::check_unknown(const ConfigNode& group, const std::string& prefix) const {
+  for (const auto& [key, node] : group.members) {
+    const std::string full = prefix + key;
+    const auto known = known_.find(full);
+    if (known == known_.end()) {
+      throw ConfigError(fmt::format("{}: {}: unknown key; the nearest valid key is {}", node.position.text(), full,
+                                    nearest(full)));
+    }
+    if (known->second) check_unknown(node, full + ".");
+  }
+}
+
+std::string ConfigReader::nearest(const std::string& unknown) const {
+  const auto last = [](const std::string& key) { return key.substr(key.rfind('.') + 1); };
+  const auto parent = [](const std::string& key) { return key.substr(0, key.rfind('.') + 1); };
+  std::string best;
+  unsigned best_distance = ~0u;
+  for (const auto& [key, is_group] : known_) {
+    // The right name in the wrong group is as near as a slip of the finger in the right one.
+    const unsigned elsewhere = parent(key) == parent(unknown) ? 0 : 1;
+    const unsigned distance =
+        std::min(2 * edit_distance(key, unknown), 2 * edit_distance(last(key), last(unknown)) + elsewhere);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = key;
+    }
+  }
+  return best;
+}
+
+ConfigError ConfigReader::error(const std::string& dotted_key, const std::string& what) const {
+  const auto where = positions_.find(dotted_key);
+  const std::string position = where == positions_.end() ? root_.position.text() : where->second.text();
+  return ConfigError(fmt::format("{}: {}: {}", position, dotted_key, what));
+}
+
+}  // namespace bunshin
