@@ -40,10 +40,12 @@ class FastCache {
 
   Entry& at(u64 linear) { return table_[(linear >> page_shift) % entries]; }
   const Entry& at(u64 linear) const { return table_[(linear >> page_shift) % entries]; }
-  /// Before writing to an entry that was empty: remembers it, so that flush() costs what was filled.
+  /// Before writing to an entry: remembers it, so that flush() costs what was filled.
   void note_fill(u64 linear);
   void flush();
   void flush_page(u64 linear);
+  /// Every page of the naturally aligned range of 2^shift bytes that holds `linear`.
+  void flush_range(u64 linear, unsigned shift);
   /// Drops write permission of every entry that maps this host page.
   void drop_writes(const u8* host_page);
 
@@ -52,9 +54,13 @@ class FastCache {
     return reinterpret_cast<u8*>(linear + e.addend);  // NOLINT(performance-no-int-to-ptr)
   }
 
+  /// Calls visit(entry) for every entry filled since the last flush().
+  template <class Visit>
+  void for_each_filled(Visit visit);
+
   std::array<Entry, entries> table_{};
-  std::array<u16, entries> filled_{};
-  unsigned filled_count_ = 0;
+  /// Bit i: table_[i] may hold tags.
+  std::array<u64, entries / 64> filled_{};
 };
 
 }  // namespace bunshin

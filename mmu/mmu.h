@@ -3,10 +3,14 @@
 // One core's memory-management unit: linear address to host-physical address, with the architectural TLB and the fast
 // translation cache in front of it.
 
+#include <array>
 #include <optional>
+#include <string>
 
 #include "base/address.h"
 #include "base/fault.h"
+#include "base/state_hash.h"
+#include "base/stats.h"
 #include "mmu/fast_cache.h"
 #include "mmu/memory/physical_memory.h"
 #include "mmu/tlb.h"
@@ -16,11 +20,14 @@ namespace bunshin {
 
 class Mmu {
  public:
+  /// Throws std::runtime_error if the TLB's geometry is impossible.
   Mmu(const TlbParameters& parameters, PhysicalMemory& memory);
 
   /// The registers that translation depends on have changed. Never invalidates the TLB by itself (the caller does what
   /// the manual says for the instruction at hand), but re-derives what may be hit fast.
   void set_context(const PagingContext& context);
+  /// The same when only CPL, EFLAGS.AC or what follows from them changed: constant time, nothing is flushed.
+  void set_privilege(bool user, bool ac, bool alignment_check);
   const PagingContext& context() const { return context_; }
 
   /// Translates for an access that lies in one page. On success `out` is set and the TLB (and, for the access's kind, the
@@ -32,6 +39,11 @@ class Mmu {
   /// The fast cache for the current privilege (core/cpu.h reads it inline; see mmu/fast_cache.h).
   FastCache& fast() { return *fast_; }
 
+  /// MOV CR3, MOV CR0/CR4 in PAE paging: see Walker::load_pdptes. set_context() makes them effective.
+  bool load_pdptes(u64 cr3, std::array<u64, 4>& pdptes) const {
+    return walker_.load_pdptes(cr3, context_.physical_bits, pdptes);
+  }
+
   /// Invalidations (SDM vol. 3, 4.10.4.1).
   void flush_all();                                ///< all PCIDs, global entries included
   void flush_non_global();                         ///< all PCIDs, global entries stay
@@ -41,16 +53,32 @@ class Mmu {
   /// The page holds (or no longer holds) decoded instructions: fast writes to it must (may) end.
   void code_page_changed(HostPhysical page);
 
+  /// Sees every reference to a paging structure; null: nobody. Must outlive its use.
+  void set_observer(WalkObserver* observer) { walker_.set_observer(observer); }
+  /// Names begin with `prefix`. Accesses that hit the fast cache are TLB hits too, but are not counted.
+  void register_stats(StatRegistry& registry, const std::string& prefix) const;
+  void hash(StateHash& hash) const { tlb_.hash(hash); }
+
  private:
-  FastCache& fast_for(const PagingContext& context);
-  void fill_fast(Linear address, const Access& access, HostPhysical physical, const TlbEntry& entry);
+  /// Which of caches_ serves whom. `none` is never filled.
+  enum Cache : u8 { user_cache, supervisor_cache, supervisor_ac_cache, none_cache };
+
+  Cache cache_for(bool user_mode, bool ac) const {
+    return user_mode ? user_cache : context_.smap && ac ? supervisor_ac_cache : supervisor_cache;
+  }
+  void select_fast();
+  void flush_fast();
+  void flush_fast_page(Linear address, unsigned shift);
+  std::optional<Fault> walk(Linear address, const Access& access, HostPhysical& out);
+  void fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds);
 
   PagingContext context_;
   PhysicalMemory& memory_;
   Tlb tlb_;
   Walker walker_;
-  /// One for user accesses, one for supervisor accesses, one for supervisor accesses with EFLAGS.AC under SMAP.
-  std::array<FastCache, 3> caches_;
+  /// For user accesses, for supervisor accesses, for supervisor accesses with EFLAGS.AC under SMAP, and one that stays
+  /// empty for when nothing may be hit fast.
+  std::array<FastCache, 4> caches_;
   FastCache* fast_ = nullptr;
 };
 

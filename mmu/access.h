@@ -1,0 +1,88 @@
+#pragma once
+
+// An access to memory, the registers that decide how it is translated, and whether a page's rights permit it.
+
+#include <array>
+
+#include "base/types.h"
+#include "mmu/paging_mode.h"
+
+namespace bunshin {
+
+enum class AccessKind : u8 { Read, Write, Execute };
+
+struct Access {
+  AccessKind kind = AccessKind::Read;
+  bool user = false;  ///< made at CPL 3
+  /// Implicit supervisor access (descriptor tables, TSS …): supervisor at any CPL, and EFLAGS.AC does not relieve it of
+  /// SMAP (SDM vol. 3, 4.6).
+  bool implicit = false;
+
+  constexpr bool user_mode() const { return user && !implicit; }
+};
+
+/// Everything translation depends on. The core derives it from its registers.
+struct PagingContext {
+  Paging mode = Paging::None;
+  u64 root = 0;  ///< CR3
+  bool wp = false;                                                                    ///< CR0.WP
+  bool pse = false, pge = false, pcide = false, smep = false, smap = false, pke = false;  ///< CR4
+  bool nxe = false;                                                                   ///< EFER.NXE
+  u16 pcid = 0;  ///< CR3 bits 11:0; ignored unless pcide
+  u32 pkru = 0;
+  bool user = false;  ///< CPL is 3
+  bool ac = false;    ///< EFLAGS.AC
+  /// CR0.AM, EFLAGS.AC and CPL 3: every access must be checked for alignment, so none may be hit fast.
+  bool alignment_check = false;
+  std::array<u64, 4> pdptes{};  ///< PAE page-directory-pointer registers
+  u8 physical_bits = 46;        ///< MAXPHYADDR, 32 to 52
+  bool gigabyte_pages = true;   ///< CPUID.80000001H:EDX.Page1GB
+  bool pse36 = true;            ///< CPUID.1:EDX.PSE-36
+};
+
+/// What all entries of a translation together permit (SDM vol. 3, 4.6.1).
+struct PageRights {
+  bool writable = false;
+  bool user = false;
+  bool executable = false;
+  u8 protection_key = 0;
+};
+
+/// A set of AccessKind, by bit.
+using AccessKinds = u8;
+constexpr AccessKinds kind_bit(AccessKind kind) { return static_cast<AccessKinds>(1u << static_cast<unsigned>(kind)); }
+inline constexpr AccessKinds all_kinds = 7;
+
+/// PKRU forbids this data access to a user-mode address (SDM vol. 3, 4.6.2).
+constexpr bool key_forbids(const PageRights& rights, bool write, bool user, const PagingContext& context) {
+  if (!context.pke || !rights.user || !paging_mode(context.mode).protection_keys) return false;
+  const u32 key_rights = context.pkru >> (2 * rights.protection_key);
+  const bool access_disable = (key_rights & 1) != 0;
+  const bool write_disable = (key_rights & 2) != 0;
+  return access_disable || (write_disable && write && (user || context.wp));
+}
+
+/// The kinds of access that `rights` permit to `access`'s privilege (SDM vol. 3, 4.6.1 and 4.6.2); its kind is not used.
+constexpr AccessKinds permitted_kinds(const PageRights& rights, const Access& access, const PagingContext& context) {
+  bool read = false;
+  bool write = false;
+  bool execute = false;
+  const bool user = access.user_mode();
+  if (user) {
+    read = rights.user;
+    write = rights.user && rights.writable;
+    execute = rights.user && rights.executable;
+  } else {
+    read = !(rights.user && context.smap && (access.implicit || !context.ac));
+    write = read && (rights.writable || !context.wp);
+    execute = rights.executable && !(rights.user && context.smep);
+  }
+  if (context.pke && rights.user) {
+    read = read && !key_forbids(rights, false, user, context);
+    write = write && !key_forbids(rights, true, user, context);
+  }
+  return static_cast<AccessKinds>((read ? kind_bit(AccessKind::Read) : 0) | (write ? kind_bit(AccessKind::Write) : 0) |
+                                  (execute ? kind_bit(AccessKind::Execute) : 0));
+}
+
+}  // namespace bunshin

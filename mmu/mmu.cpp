@@ -1,0 +1,163 @@
+#include "mmu/mmu.h"
+
+namespace bunshin {
+
+namespace {
+
+/// Whether what the fast caches hold under `a` is right under `b`. CPL and EFLAGS.AC choose among caches instead; CR3's
+/// address alone changes nothing that the TLB holds.
+bool same_rights(const PagingContext& a, const PagingContext& b) {
+  return a.mode == b.mode && a.pcid == b.pcid && a.pcide == b.pcide && a.wp == b.wp && a.smep == b.smep &&
+         a.smap == b.smap && a.pke == b.pke && a.pkru == b.pkru && a.nxe == b.nxe && a.pge == b.pge;
+}
+
+/// What an entry permits without a walk: a write needs D set.
+AccessKinds ready_kinds(const TlbEntry& entry, const Access& access, const PagingContext& context) {
+  const AccessKinds permitted = permitted_kinds(entry.rights, access, context);
+  return entry.dirty ? permitted : static_cast<AccessKinds>(permitted & ~kind_bit(AccessKind::Write));
+}
+
+}  // namespace
+
+Mmu::Mmu(const TlbParameters& parameters, PhysicalMemory& memory)
+    : memory_(memory), tlb_(parameters), walker_(memory) {
+  select_fast();
+}
+
+void Mmu::set_context(const PagingContext& context) {
+  const bool keep = same_rights(context_, context);
+  context_ = context;
+  walker_.set_context(context);
+  if (!keep) {
+    tlb_.set_pcid(context.pcide ? context.pcid : 0);
+    if (context.mode != Paging::None) tlb_.set_large_shift(context.mode == Paging::Bits32 ? 22 : 21);
+    flush_fast();
+  }
+  select_fast();
+}
+
+void Mmu::set_privilege(bool user, bool ac, bool alignment_check) {
+  context_.user = user;
+  context_.ac = ac;
+  context_.alignment_check = alignment_check;
+  walker_.set_privilege(user, ac);
+  select_fast();
+}
+
+void Mmu::select_fast() {
+  fast_ = &caches_[context_.alignment_check ? none_cache : cache_for(context_.user, context_.ac)];
+}
+
+std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
+  if (context_.mode == Paging::None) {
+    out = HostPhysical(address.value);
+    fill_fast(address, access, out, all_kinds);
+    return std::nullopt;
+  }
+  if (TlbEntry* entry = tlb_.lookup(address)) {
+    const AccessKinds ready = ready_kinds(*entry, access, context_);
+    if ((ready & kind_bit(access.kind)) != 0) [[likely]] {
+      out = entry->translate(address);
+      fill_fast(address, access, out, ready);
+      return std::nullopt;
+    }
+    // A fault takes the stale entry with it, and only the tables decide whether there is one (SDM vol. 3, 4.10.4.1).
+    flush_fast_page(address, entry->shift);
+    tlb_.remove(*entry);
+  }
+  return walk(address, access, out);
+}
+
+std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysical& out) {
+  const WalkResult result = walker_.walk(address, access);
+  if (result.outcome != WalkOutcome::Translated) return Fault::page(address.value, result.error_code);
+  const Translation& t = result.translation;
+  TlbEntry entry;
+  entry.linear = address.value & ~((u64{1} << t.shift) - 1);
+  entry.physical = t.page.value;
+  entry.rights = t.rights;
+  entry.shift = t.shift;
+  entry.pat_index = t.pat_index;
+  entry.global = t.global;
+  entry.dirty = t.dirty;
+  out = entry.translate(address);
+  TlbEntry victim;
+  if (tlb_.insert(entry, victim) == nullptr) return std::nullopt;
+  if (victim.stamp != 0) flush_fast_page(Linear(victim.linear), victim.shift);
+  fill_fast(address, access, out, ready_kinds(entry, access, context_));
+  return std::nullopt;
+}
+
+void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds) {
+  if (context_.alignment_check) return;
+  const PhysicalMemory::Page page = memory_.page(physical);
+  if (page.host == nullptr) return;
+  const bool writable = page.writable && !memory_.page_has_code(physical);
+  const u64 tag = address.page().value;
+  const auto tag_for = [tag, kinds](AccessKind kind) {
+    return (kinds & kind_bit(kind)) != 0 ? tag : FastCache::no_tag;
+  };
+  FastCache& cache = caches_[cache_for(access.user_mode(), context_.ac && !access.implicit)];
+  cache.note_fill(tag);
+  FastCache::Entry& e = cache.at(tag);
+  e.read_tag = tag_for(AccessKind::Read);
+  e.write_tag = writable ? tag_for(AccessKind::Write) : FastCache::no_tag;
+  e.execute_tag = tag_for(AccessKind::Execute);
+  e.addend = reinterpret_cast<std::uintptr_t>(page.host) - tag;
+}
+
+std::optional<HostPhysical> Mmu::peek(Linear address) const {
+  if (context_.mode == Paging::None) return HostPhysical(address.value);
+  return walker_.peek(address);
+}
+
+void Mmu::flush_fast() {
+  for (FastCache& cache : caches_) cache.flush();
+}
+
+void Mmu::flush_fast_page(Linear address, unsigned shift) {
+  for (FastCache& cache : caches_) {
+    if (shift > page_shift) {
+      cache.flush_range(address.value, shift);
+    } else {
+      cache.flush_page(address.value);
+    }
+  }
+}
+
+void Mmu::flush_all() {
+  tlb_.flush_all();
+  flush_fast();
+}
+
+void Mmu::flush_non_global() {
+  tlb_.flush_non_global();
+  flush_fast();
+}
+
+void Mmu::flush_pcid(u16 pcid) {
+  tlb_.flush_pcid(pcid);
+  if (pcid == tlb_.pcid()) flush_fast();
+}
+
+void Mmu::flush_page(Linear address) { flush_fast_page(address, tlb_.flush_page(address, tlb_.pcid(), true)); }
+
+void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
+  const unsigned shift = tlb_.flush_page(address, pcid, false);
+  if (pcid == tlb_.pcid()) flush_fast_page(address, shift);
+}
+
+void Mmu::code_page_changed(HostPhysical page) {
+  const PhysicalMemory::Page host = memory_.page(page);
+  if (host.host == nullptr || !memory_.page_has_code(page)) return;
+  for (FastCache& cache : caches_) cache.drop_writes(host.host);
+}
+
+void Mmu::register_stats(StatRegistry& registry, const std::string& prefix) const {
+  registry.add(prefix + "tlb.hits", tlb_.hits(), "", "TLB hits among the accesses that missed the fast cache");
+  registry.add(prefix + "tlb.misses", tlb_.misses(), "", "TLB misses");
+  registry.add(prefix + "walker.walks", walker_.walks(), "", "Page walks, those that faulted included");
+  registry.add(prefix + "walker.references", walker_.references(), "", "Paging-structure entries read by page walks");
+}
+
+}  // namespace bunshin

@@ -1,0 +1,62 @@
+#pragma once
+
+// Paging modes as rows of data (SDM vol. 3, table 4-1): what differs between them for the one walking loop
+// (mmu/walker). Second-stage formats (EPT, NPT) are further rows of the same table.
+
+#include <array>
+#include <string_view>
+
+#include "base/types.h"
+
+namespace bunshin {
+
+enum class Paging : u8 { None, Bits32, Pae, Level4, Level5 };
+
+struct PagingMode {
+  std::string_view name;
+  /// Table levels; level 1 holds the entries that map 4 KiB pages, level `levels` is the root.
+  u8 levels = 0;
+  u8 entry_bytes = 0;
+  /// Linear-address bits that index the tables of levels 1, 2, …
+  std::array<u8, 5> index_bits{};
+  /// Bits of CR3 that address the root table.
+  u64 root_mask = 0;
+  /// Bit L set: an entry of level L with PS (bit 7) set maps a large page.
+  u8 large_levels = 0;
+  /// The root table's entries live in processor registers, loaded by MOV CR3 (SDM vol. 3, 4.4.1).
+  bool root_in_registers = false;
+  /// Protection keys exist (SDM vol. 3, 4.6.2).
+  bool protection_keys = false;
+  /// Bits 62:52 are software's; in PAE paging they are reserved (SDM vol. 3, tables 4-8 to 4-11).
+  bool high_bits_ignored = false;
+};
+
+inline constexpr std::array<PagingMode, 5> paging_modes{{
+    {"none", 0, 0, {}, 0, 0, false, false, false},
+    {"32-bit", 2, 4, {10, 10}, 0xffff'f000, 1 << 2, false, false, false},
+    {"PAE", 3, 8, {9, 9, 2}, 0xffff'ffe0, 1 << 2, true, false, false},
+    {"4-level", 4, 8, {9, 9, 9, 9}, 0x000f'ffff'ffff'f000, 1 << 2 | 1 << 3, false, true, true},
+    {"5-level", 5, 8, {9, 9, 9, 9, 9}, 0x000f'ffff'ffff'f000, 1 << 2 | 1 << 3, false, true, true},
+}};
+
+constexpr const PagingMode& paging_mode(Paging paging) { return paging_modes[static_cast<unsigned>(paging)]; }
+
+/// The mode that CR0.PG, CR4.PAE, EFER.LMA and CR4.LA57 select (SDM vol. 3, 4.1.1).
+constexpr Paging select_paging(bool pg, bool pae, bool lma, bool la57) {
+  if (!pg) return Paging::None;
+  if (!pae) return Paging::Bits32;
+  if (!lma) return Paging::Pae;
+  return la57 ? Paging::Level5 : Paging::Level4;
+}
+
+/// Bits of paging-structure entries and of the page-fault error code (SDM vol. 3, 4.5 and 4.7).
+namespace pte {
+inline constexpr u64 P = 1, RW = 2, US = 4, PWT = 8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100,
+                     large_PAT = 0x1000, XD = u64{1} << 63;
+inline constexpr unsigned key_shift = 59;
+}  // namespace pte
+namespace page_fault {
+inline constexpr u32 P = 1, W = 2, U = 4, RSVD = 8, ID = 0x10, PK = 0x20;
+}
+
+}  // namespace bunshin

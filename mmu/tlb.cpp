@@ -1,0 +1,144 @@
+#include "mmu/tlb.h"
+
+#include <bit>
+#include <stdexcept>
+#include <string>
+
+namespace bunshin {
+
+void TlbArrayParameters::describe(ParameterVisitor& v) {
+  v.integer("entries", entries, {0, 1 << 20}, "", "Entries; 0 caches no translation of this page size");
+  v.integer("ways", ways, {1, 1 << 10}, "", "Associativity; entries / ways must be a power of two");
+}
+
+void TlbParameters::describe(ParameterVisitor& v) {
+  v.group("small", small, "Translations of 4 KiB pages");
+  v.group("large", large, "Translations of 2 MiB and 4 MiB pages");
+  v.group("giant", giant, "Translations of 1 GiB pages");
+}
+
+Tlb::Tlb(const TlbParameters& parameters)
+    : arrays_{make_array(parameters.small, page_shift, "small"), make_array(parameters.large, 21, "large"),
+              make_array(parameters.giant, 30, "giant")} {}
+
+Tlb::Array Tlb::make_array(const TlbArrayParameters& parameters, unsigned shift, const char* name) {
+  Array array;
+  array.shift = shift;
+  if (parameters.entries == 0) return array;
+  const bool divides = parameters.ways != 0 && parameters.entries % parameters.ways == 0;
+  if (parameters.entries > 1 << 20 || !divides || !std::has_single_bit(parameters.entries / parameters.ways)) {
+    throw std::runtime_error(std::string("TLB array '") + name + "': " + std::to_string(parameters.entries) +
+                             " entries in " + std::to_string(parameters.ways) +
+                             " ways do not make a power-of-two number of sets (and at most 1048576 entries): change "
+                             "'entries' or 'ways'");
+  }
+  array.ways = parameters.ways;
+  array.set_mask = parameters.entries / parameters.ways - 1;
+  array.pages.resize(parameters.entries);
+  array.entries.resize(parameters.entries);
+  return array;
+}
+
+void Tlb::set_pcid(u16 pcid) {
+  pcid_ = pcid % pcids;
+  derive_floor();
+}
+
+void Tlb::set_large_shift(unsigned shift) {
+  Array& array = arrays_[1];
+  if (array.shift == shift) return;
+  array.shift = shift;
+  array.used = false;
+  for (TlbEntry& e : array.entries) e.stamp = 0;
+}
+
+TlbEntry* Tlb::lookup(Linear address) {
+  for (Array& array : arrays_) {
+    if (!array.used) continue;
+    const u64 page = address.value >> array.shift;
+    const u64 begin = array.set_begin(address.value);
+    for (u64 i = begin; i < begin + array.ways; ++i) {
+      if (array.pages[i] != page || !usable(array.entries[i])) continue;
+      array.entries[i].last_use = ++clock_;
+      ++hits_;
+      return &array.entries[i];
+    }
+  }
+  ++misses_;
+  return nullptr;
+}
+
+u64 Tlb::choose_victim(const Array& array, u64 begin) const {
+  u64 victim = begin;
+  for (u64 i = begin; i < begin + array.ways; ++i) {
+    const TlbEntry& e = array.entries[i];
+    if (!valid(e)) return i;
+    if (e.last_use < array.entries[victim].last_use) victim = i;
+  }
+  return victim;
+}
+
+const TlbEntry* Tlb::insert(TlbEntry entry, TlbEntry& victim) {
+  victim.stamp = 0;
+  Array& array = array_for(entry.shift);
+  if (array.entries.empty()) return nullptr;
+  const u64 index = choose_victim(array, array.set_begin(entry.linear));
+  if (valid(array.entries[index])) victim = array.entries[index];
+  entry.stamp = now_;
+  entry.last_use = ++clock_;
+  entry.pcid = pcid_;
+  array.used = true;
+  array.pages[index] = entry.linear >> array.shift;
+  array.entries[index] = entry;
+  return &array.entries[index];
+}
+
+void Tlb::flush_all() {
+  global_floor_ = non_global_floor_ = now_++;
+  derive_floor();
+  for (Array& array : arrays_) array.used = false;
+}
+
+void Tlb::flush_non_global() {
+  non_global_floor_ = now_++;
+  derive_floor();
+}
+
+void Tlb::flush_pcid(u16 pcid) {
+  pcid_floor_[pcid % pcids] = now_++;
+  derive_floor();
+}
+
+unsigned Tlb::flush_page(Linear address, u16 pcid, bool globals_too) {
+  unsigned largest = 0;
+  for (Array& array : arrays_) {
+    if (!array.used) continue;
+    const u64 page = address.value >> array.shift;
+    const u64 begin = array.set_begin(address.value);
+    for (u64 i = begin; i < begin + array.ways; ++i) {
+      TlbEntry& e = array.entries[i];
+      if (array.pages[i] != page || !valid(e) || !(e.global ? globals_too : e.pcid == pcid)) continue;
+      e.stamp = 0;
+      largest = array.shift;
+    }
+  }
+  return largest;
+}
+
+void Tlb::hash(StateHash& hash) const {
+  hash.add(pcid_);
+  for (const Array& array : arrays_) {
+    for (u64 i = 0; i < array.entries.size(); ++i) {
+      const TlbEntry& e = array.entries[i];
+      if (!valid(e)) continue;
+      hash.add(i);
+      hash.add(e.linear | e.shift);
+      hash.add(e.physical);
+      hash.add(e.last_use);
+      hash.add(u64{e.pcid} | u64{e.pat_index} << 16 | u64{e.rights.protection_key} << 24 | u64{e.rights.writable} << 32 |
+               u64{e.rights.user} << 33 | u64{e.rights.executable} << 34 | u64{e.global} << 35 | u64{e.dirty} << 36);
+    }
+  }
+}
+
+}  // namespace bunshin

@@ -1,0 +1,214 @@
+// The walker against the independent reference, over every combination of the bits that decide.
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <sstream>
+#include <string>
+
+#include "mmu/walker.h"
+#include "paging_reference.h"
+#include "table_builder.h"
+
+namespace bunshin {
+namespace {
+
+constexpr u64 mib = 1 << 20;
+constexpr u64 page_base = u64{3} << 30;  // aligned for every page size, within 32 bits
+
+/// Bit i of `choice` decides whether `bits[i]` is part of the result.
+template <class Bits>
+u64 combine(unsigned choice, const Bits& bits) {
+  u64 value = 0;
+  unsigned i = 0;
+  for (const u64 b : bits) value |= (choice >> i++ & 1) != 0 ? b : 0;
+  return value;
+}
+
+class WalkerAgainstReference : public testing::TestWithParam<Paging> {
+ protected:
+  WalkerAgainstReference() : path_(memory_, GetParam()), walker_(memory_) {}
+
+  bool wide() const { return GetParam() != Paging::Bits32; }
+  bool level_may_be_large(unsigned level) const {
+    return (paging_mode(GetParam()).large_levels >> level & 1) != 0;
+  }
+
+  /// Runs one access on both; false (and a test failure that says everything) if they differ. Restores the tables.
+  bool agree(const PagingContext& c, const Access& access) {
+    const u64 linear = path_.linear(0x123);
+    std::array<u64, 6> before{};
+    for (unsigned l = 1; l <= path_.levels(); ++l) before[l] = path_.get(l);
+    const ReferenceAnswer expected = PagingReference(memory_, c).translate(linear, access);
+    walker_.set_context(c);
+    const WalkResult got = walker_.walk(Linear(linear), access);
+    const std::string difference = compare(expected, got, linear);
+    for (unsigned l = 1; l <= path_.levels(); ++l) path_.set(l, before[l]);
+    ++cases_;
+    if (difference.empty()) return true;
+    ADD_FAILURE() << difference << describe(c, access, before);
+    return false;
+  }
+
+  /// Every kind, privilege and EFLAGS.AC.
+  bool agree_all(PagingContext c) {
+    for (unsigned i = 0; i < 18; ++i) {
+      Access access{static_cast<AccessKind>(i % 3), i / 3 % 3 == 1, i / 3 % 3 == 2};
+      c.ac = i >= 9;
+      if (!agree(c, access)) return false;
+    }
+    return true;
+  }
+
+  /// Every CR0.WP, SMEP, SMAP, NXE; with `keys`, CR4.PKE and what PKRU says of key 5.
+  bool agree_all_controls(PagingContext c, bool keys) {
+    for (unsigned controls = 0; controls < (keys ? 32u : 16u); ++controls) {
+      c.wp = (controls & 1) != 0;
+      c.smep = (controls & 2) != 0;
+      c.smap = (controls & 4) != 0;
+      c.nxe = (controls & 8) != 0;
+      c.pke = (controls & 16) != 0;
+      for (u32 rights = 0; rights < (c.pke ? 4u : 1u); ++rights) {
+        c.pkru = rights << 10;
+        if (!agree_all(c)) return false;
+      }
+    }
+    return true;
+  }
+
+  std::string compare(const ReferenceAnswer& expected, const WalkResult& got, u64 linear) const {
+    std::ostringstream out;
+    out << std::hex;
+    const bool fault = got.outcome != WalkOutcome::Translated;
+    if (fault != expected.fault) {
+      out << "fault " << fault << " expected " << expected.fault << " code " << expected.error_code << '\n';
+    } else if (fault && got.error_code != expected.error_code) {
+      out << "error code " << got.error_code << " expected " << expected.error_code << '\n';
+    } else if (!fault) {
+      const Translation& t = got.translation;
+      const u64 size = u64{1} << t.shift;
+      const u64 physical = t.page.value + (linear & (size - 1));
+      if (physical != expected.physical) out << "address " << physical << " expected " << expected.physical << '\n';
+      if (size != expected.page_bytes) out << "size " << size << " expected " << expected.page_bytes << '\n';
+      if (t.global != expected.global) out << "global " << t.global << '\n';
+      if (t.dirty != ((expected.entries.back().entry & pte::D) != 0)) out << "dirty " << t.dirty << '\n';
+    }
+    for (const ReferenceUpdate& e : expected.entries) {
+      const u64 now = path_.get_at(e.address);
+      if (now != e.entry) out << "entry at " << e.address << " is " << now << " expected " << e.entry << '\n';
+    }
+    return out.str();
+  }
+
+  std::string describe(const PagingContext& c, const Access& access, const std::array<u64, 6>& entries) const {
+    std::ostringstream out;
+    out << "kind " << static_cast<int>(access.kind) << " user " << access.user << " implicit " << access.implicit
+        << " wp " << c.wp << " pse " << c.pse << " smep " << c.smep << " smap " << c.smap << " pke " << c.pke << " nxe "
+        << c.nxe << " ac " << c.ac << " pkru " << c.pkru << " width " << unsigned{c.physical_bits} << std::hex;
+    for (unsigned l = path_.levels(); l >= 1; --l) out << " L" << l << '=' << entries[l];
+    return out.str();
+  }
+
+  PhysicalMemory memory_{mib};
+  TablePath path_;
+  Walker walker_;
+  u64 cases_ = 0;
+};
+
+TEST_P(WalkerAgainstReference, EveryLeafBitAndControl) {
+  constexpr std::array<u64, 8> narrow{pte::RW, pte::US, pte::A, pte::D, pte::PS, pte::G, pte::XD, u64{5} << 59};
+  const unsigned choices = wide() ? 256 : 64;
+  const bool keys = paging_mode(GetParam()).protection_keys;
+  for (unsigned level = 1; level == 1 || level_may_be_large(level); ++level) {
+    const u64 table = path_.get(level);
+    for (unsigned choice = 0; choice < choices; ++choice) {
+      path_.set(level, page_base | pte::P | combine(choice, narrow));
+      PagingContext c = path_.context();
+      c.pge = (choice & 1) == 0;
+      ASSERT_TRUE(agree_all_controls(c, keys && (choice & 0x80) != 0));
+      if (wide()) continue;
+      c.pse = false;
+      ASSERT_TRUE(agree_all_controls(c, false));
+    }
+    path_.set(level, page_base | pte::RW);
+    ASSERT_TRUE(agree_all_controls(path_.context(), keys));
+    path_.set(level, table);
+  }
+  EXPECT_GT(cases_, 30'000u);
+}
+
+TEST_P(WalkerAgainstReference, EveryUpperBitWithEveryLeafRight) {
+  constexpr std::array<u64, 5> upper{pte::RW, pte::US, pte::A, pte::XD, pte::P};
+  constexpr std::array<u64, 4> leaf{pte::RW, pte::US, pte::D, pte::XD};
+  for (unsigned level = 2; level <= path_.levels(); ++level) {
+    if (!path_.in_memory(level)) continue;
+    const u64 table = path_.get(level);
+    for (unsigned choice = 0; choice < 32 * 16; ++choice) {
+      const u64 rights = combine(choice % 32, upper);
+      const u64 leaf_rights = combine(choice / 32, leaf);
+      path_.set(level, TablePath::table(level - 1) | (wide() ? rights : rights & 0xffff'ffff));
+      path_.set(1, page_base | pte::P | (wide() ? leaf_rights : leaf_rights & 0xffff'ffff));
+      ASSERT_TRUE(agree_all_controls(path_.context(), false));
+    }
+    path_.set(level, table);
+  }
+}
+
+TEST_P(WalkerAgainstReference, EverySingleBitAtEveryLevel) {
+  const unsigned bits = wide() ? 64 : 32;
+  for (unsigned level = 1; level <= path_.levels(); ++level) {
+    if (!path_.in_memory(level)) continue;
+    const u64 table = path_.get(level);
+    for (unsigned choice = 0; choice < bits * 2; ++choice) {
+      const u64 base = level > 1 && choice < bits ? TablePath::table(level - 1) : page_base | pte::PS;
+      path_.set(level, (base | TablePath::permissive) ^ (u64{1} << choice % bits));
+      path_.set(1, level == 1 ? path_.get(1) : page_base | TablePath::permissive);
+      for (unsigned features = 0; features < 16; ++features) {
+        PagingContext c = path_.context();
+        c.nxe = (features & 1) != 0;
+        c.gigabyte_pages = (features & 2) != 0;
+        c.pse36 = (features & 4) != 0;
+        c.pse = (features & 8) != 0;
+        for (const u8 width : {32, 36, 39, 40, 46, 52}) {
+          c.physical_bits = width;
+          ASSERT_TRUE(agree(c, {AccessKind::Read, true, false}));
+          ASSERT_TRUE(agree(c, {AccessKind::Execute, false, false}));
+        }
+      }
+    }
+    path_.set(level, table);
+  }
+}
+
+TEST_P(WalkerAgainstReference, RandomTables) {
+  std::mt19937_64 random(20240229);
+  for (unsigned i = 0; i < 100'000; ++i) {
+    for (unsigned l = path_.levels(); l >= 1; --l) {
+      const u64 address = l > 1 && random() % 16 != 0 ? TablePath::table(l - 1) : page_base;
+      const u64 noise = random() & random() & (random() % 4 == 0 ? ~u64{0} : 0x8000'0000'0000'01feULL);
+      path_.set(l, address | (random() % 16 != 0) | (random() & 6) | (noise & ~u64{1}));
+    }
+    PagingContext c = path_.context();
+    c.wp = random() % 2 != 0;
+    c.pge = random() % 2 != 0;
+    c.pse = random() % 2 != 0;
+    c.smep = random() % 2 != 0;
+    c.smap = random() % 2 != 0;
+    c.pke = random() % 2 != 0;
+    c.nxe = random() % 2 != 0;
+    c.pkru = static_cast<u32>(random());
+    c.physical_bits = static_cast<u8>(32 + random() % 21);
+    ASSERT_TRUE(agree_all(c));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, WalkerAgainstReference,
+                         testing::Values(Paging::Bits32, Paging::Pae, Paging::Level4, Paging::Level5),
+                         [](const auto& tested) {
+                           std::string name(paging_mode(tested.param).name);
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace bunshin
