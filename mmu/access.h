@@ -23,19 +23,19 @@ struct Access {
 
 /// Everything translation depends on. The core derives it from its registers.
 struct PagingContext {
-  Paging mode = Paging::None;
+  PagingMode mode = PagingMode::None;
   u64 root = 0;  ///< CR3
-  bool wp = false;                                                                    ///< CR0.WP
-  bool pse = false, pge = false, pcide = false, smep = false, smap = false, pke = false;  ///< CR4
-  bool nxe = false;                                                                   ///< EFER.NXE
-  u16 pcid = 0;  ///< CR3 bits 11:0; ignored unless pcide
+  bool write_protect = false;  ///< CR0.WP
+  bool pse = false, global_pages = false, smep = false, smap = false, protection_keys = false;  ///< CR4
+  bool no_execute = false;       ///< EFER.NXE
+  u16 pcid = 0;                  ///< CR3 bits 11:0 if CR4.PCIDE, else 0
   u32 pkru = 0;
-  bool user = false;  ///< CPL is 3
-  bool ac = false;    ///< EFLAGS.AC
+  bool user = false;             ///< CPL is 3
+  bool access_override = false;  ///< EFLAGS.AC
   /// CR0.AM, EFLAGS.AC and CPL 3: every access must be checked for alignment, so none may be hit fast.
   bool alignment_check = false;
   std::array<u64, 4> pdptes{};  ///< PAE page-directory-pointer registers
-  u8 physical_bits = 46;        ///< MAXPHYADDR, 32 to 52
+  unsigned physical_bits = 46;  ///< MAXPHYADDR, 32 to 52
   bool gigabyte_pages = true;   ///< CPUID.80000001H:EDX.Page1GB
   bool pse36 = true;            ///< CPUID.1:EDX.PSE-36
 };
@@ -55,11 +55,11 @@ inline constexpr AccessKinds all_kinds = 7;
 
 /// PKRU forbids this data access to a user-mode address (SDM vol. 3, 4.6.2).
 constexpr bool key_forbids(const PageRights& rights, bool write, bool user, const PagingContext& context) {
-  if (!context.pke || !rights.user || !paging_mode(context.mode).protection_keys) return false;
+  if (!context.protection_keys || !rights.user || !paging_format(context.mode).protection_keys) return false;
   const u32 key_rights = context.pkru >> (2 * rights.protection_key);
   const bool access_disable = (key_rights & 1) != 0;
   const bool write_disable = (key_rights & 2) != 0;
-  return access_disable || (write_disable && write && (user || context.wp));
+  return access_disable || (write_disable && write && (user || context.write_protect));
 }
 
 /// The kinds of access that `rights` permit to `access`'s privilege (SDM vol. 3, 4.6.1 and 4.6.2); its kind is not used.
@@ -73,11 +73,11 @@ constexpr AccessKinds permitted_kinds(const PageRights& rights, const Access& ac
     write = rights.user && rights.writable;
     execute = rights.user && rights.executable;
   } else {
-    read = !(rights.user && context.smap && (access.implicit || !context.ac));
-    write = read && (rights.writable || !context.wp);
+    read = !(rights.user && context.smap && (access.implicit || !context.access_override));
+    write = read && (rights.writable || !context.write_protect);
     execute = rights.executable && !(rights.user && context.smep);
   }
-  if (context.pke && rights.user) {
+  if (context.protection_keys && rights.user) {
     read = read && !key_forbids(rights, false, user, context);
     write = write && !key_forbids(rights, true, user, context);
   }

@@ -7,14 +7,20 @@ namespace {
 /// Whether what the fast caches hold under `a` is right under `b`. CPL and EFLAGS.AC choose among caches instead; CR3's
 /// address alone changes nothing that the TLB holds.
 bool same_rights(const PagingContext& a, const PagingContext& b) {
-  return a.mode == b.mode && a.pcid == b.pcid && a.pcide == b.pcide && a.wp == b.wp && a.smep == b.smep &&
-         a.smap == b.smap && a.pke == b.pke && a.pkru == b.pkru && a.nxe == b.nxe && a.pge == b.pge;
+  return a.mode == b.mode && a.pcid == b.pcid && a.write_protect == b.write_protect && a.smep == b.smep &&
+         a.smap == b.smap && a.protection_keys == b.protection_keys && a.pkru == b.pkru &&
+         a.no_execute == b.no_execute && a.global_pages == b.global_pages;
 }
 
 /// What an entry permits without a walk: a write needs D set.
 AccessKinds ready_kinds(const TlbEntry& entry, const Access& access, const PagingContext& context) {
   const AccessKinds permitted = permitted_kinds(entry.rights, access, context);
   return entry.dirty ? permitted : static_cast<AccessKinds>(permitted & ~kind_bit(AccessKind::Write));
+}
+
+/// Fast fetches are permitted only by entries marked as fetched: see Mmu::epoch().
+AccessKinds without_execute(AccessKinds kinds) {
+  return static_cast<AccessKinds>(kinds & ~kind_bit(AccessKind::Execute));
 }
 
 }  // namespace
@@ -29,27 +35,27 @@ void Mmu::set_context(const PagingContext& context) {
   context_ = context;
   walker_.set_context(context);
   if (!keep) {
-    tlb_.set_pcid(context.pcide ? context.pcid : 0);
-    if (context.mode != Paging::None) tlb_.set_large_shift(context.mode == Paging::Bits32 ? 22 : 21);
+    tlb_.set_pcid(context.pcid);
+    if (context.mode != PagingMode::None) tlb_.set_large_shift(context.mode == PagingMode::TwoLevel ? 22 : 21);
     flush_fast();
   }
   select_fast();
 }
 
-void Mmu::set_privilege(bool user, bool ac, bool alignment_check) {
+void Mmu::set_privilege(bool user, bool access_override, bool alignment_check) {
   context_.user = user;
-  context_.ac = ac;
+  context_.access_override = access_override;
   context_.alignment_check = alignment_check;
-  walker_.set_privilege(user, ac);
+  walker_.set_privilege(user, access_override);
   select_fast();
 }
 
 void Mmu::select_fast() {
-  fast_ = &caches_[context_.alignment_check ? none_cache : cache_for(context_.user, context_.ac)];
+  fast_ = &caches_[context_.alignment_check ? none_cache : cache_for(context_.user, context_.access_override)];
 }
 
 std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
-  if (context_.mode == Paging::None) {
+  if (context_.mode == PagingMode::None) {
     out = HostPhysical(address.value);
     fill_fast(address, access, out, all_kinds);
     return std::nullopt;
@@ -58,11 +64,12 @@ std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPh
     const AccessKinds ready = ready_kinds(*entry, access, context_);
     if ((ready & kind_bit(access.kind)) != 0) [[likely]] {
       out = entry->translate(address);
-      fill_fast(address, access, out, ready);
+      entry->fetched = entry->fetched || access.kind == AccessKind::Execute;
+      fill_fast(address, access, out, entry->fetched ? ready : without_execute(ready));
       return std::nullopt;
     }
     // A fault takes the stale entry with it, and only the tables decide whether there is one (SDM vol. 3, 4.10.4.1).
-    flush_fast_page(address, entry->shift);
+    forget(*entry);
     tlb_.remove(*entry);
   }
   return walk(address, access, out);
@@ -81,10 +88,15 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
   entry.global = t.global;
   entry.dirty = t.dirty;
   out = entry.translate(address);
+  entry.fetched = access.kind == AccessKind::Execute;
   TlbEntry victim;
-  if (tlb_.insert(entry, victim) == nullptr) return std::nullopt;
-  if (victim.stamp != 0) flush_fast_page(Linear(victim.linear), victim.shift);
-  fill_fast(address, access, out, ready_kinds(entry, access, context_));
+  if (tlb_.insert(entry, victim) == nullptr) {
+    fetched_uncached_ = fetched_uncached_ || entry.fetched;
+    return std::nullopt;
+  }
+  if (victim.stamp != 0) forget(victim);
+  const AccessKinds ready = ready_kinds(entry, access, context_);
+  fill_fast(address, access, out, entry.fetched ? ready : without_execute(ready));
   return std::nullopt;
 }
 
@@ -97,7 +109,7 @@ void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical,
   const auto tag_for = [tag, kinds](AccessKind kind) {
     return (kinds & kind_bit(kind)) != 0 ? tag : FastCache::no_tag;
   };
-  FastCache& cache = caches_[cache_for(access.user_mode(), context_.ac && !access.implicit)];
+  FastCache& cache = caches_[cache_for(access.user_mode(), context_.access_override && !access.implicit)];
   cache.note_fill(tag);
   FastCache::Entry& e = cache.at(tag);
   e.read_tag = tag_for(AccessKind::Read);
@@ -107,11 +119,17 @@ void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical,
 }
 
 std::optional<HostPhysical> Mmu::peek(Linear address) const {
-  if (context_.mode == Paging::None) return HostPhysical(address.value);
+  if (context_.mode == PagingMode::None) return HostPhysical(address.value);
   return walker_.peek(address);
 }
 
+void Mmu::forget(const TlbEntry& entry) {
+  flush_fast_page(Linear(entry.linear), entry.shift);
+  if (entry.fetched) ++epoch_;
+}
+
 void Mmu::flush_fast() {
+  ++epoch_;
   for (FastCache& cache : caches_) cache.flush();
 }
 
@@ -140,11 +158,17 @@ void Mmu::flush_pcid(u16 pcid) {
   if (pcid == tlb_.pcid()) flush_fast();
 }
 
-void Mmu::flush_page(Linear address) { flush_fast_page(address, tlb_.flush_page(address, tlb_.pcid(), true)); }
+void Mmu::flush_page(Linear address) {
+  const Tlb::Flushed flushed = tlb_.flush_page(address, tlb_.pcid(), true);
+  flush_fast_page(address, flushed.shift);
+  if (flushed.fetched || fetched_uncached_) ++epoch_;
+}
 
 void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
-  const unsigned shift = tlb_.flush_page(address, pcid, false);
-  if (pcid == tlb_.pcid()) flush_fast_page(address, shift);
+  const Tlb::Flushed flushed = tlb_.flush_page(address, pcid, false);
+  if (pcid != tlb_.pcid()) return;
+  flush_fast_page(address, flushed.shift);
+  if (flushed.fetched || fetched_uncached_) ++epoch_;
 }
 
 void Mmu::code_page_changed(HostPhysical page) {

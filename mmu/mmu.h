@@ -27,7 +27,7 @@ class Mmu {
   /// the manual says for the instruction at hand), but re-derives what may be hit fast.
   void set_context(const PagingContext& context);
   /// The same when only CPL, EFLAGS.AC or what follows from them changed: constant time, nothing is flushed.
-  void set_privilege(bool user, bool ac, bool alignment_check);
+  void set_privilege(bool user, bool access_override, bool alignment_check);
   const PagingContext& context() const { return context_; }
 
   /// Translates for an access that lies in one page. On success `out` is set and the TLB (and, for the access's kind, the
@@ -38,6 +38,10 @@ class Mmu {
 
   /// The fast cache for the current privilege (core/cpu.h reads it inline; see mmu/fast_cache.h).
   FastCache& fast() { return *fast_; }
+
+  /// Changes whenever a translation that instructions were fetched through may no longer hold, be it by a flush, an
+  /// eviction or set_context(). What was found by fetching at an address stays true while this does, at the same CPL.
+  u64 epoch() const { return epoch_; }
 
   /// MOV CR3, MOV CR0/CR4 in PAE paging: see Walker::load_pdptes. set_context() makes them effective.
   bool load_pdptes(u64 cr3, std::array<u64, 4>& pdptes) const {
@@ -63,11 +67,13 @@ class Mmu {
   /// Which of caches_ serves whom. `none` is never filled.
   enum Cache : u8 { user_cache, supervisor_cache, supervisor_ac_cache, none_cache };
 
-  Cache cache_for(bool user_mode, bool ac) const {
-    return user_mode ? user_cache : context_.smap && ac ? supervisor_ac_cache : supervisor_cache;
+  Cache cache_for(bool user_mode, bool relief) const {
+    return user_mode ? user_cache : context_.smap && relief ? supervisor_ac_cache : supervisor_cache;
   }
   void select_fast();
   void flush_fast();
+  /// The TLB no longer holds `entry`, so nothing else may.
+  void forget(const TlbEntry& entry);
   void flush_fast_page(Linear address, unsigned shift);
   std::optional<Fault> walk(Linear address, const Access& access, HostPhysical& out);
   void fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds);
@@ -80,6 +86,9 @@ class Mmu {
   /// empty for when nothing may be hit fast.
   std::array<FastCache, 4> caches_;
   FastCache* fast_ = nullptr;
+  u64 epoch_ = 0;
+  /// Instructions were fetched through a translation that the TLB has no place for.
+  bool fetched_uncached_ = false;
 };
 
 }  // namespace bunshin

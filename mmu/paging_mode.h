@@ -10,9 +10,9 @@
 
 namespace bunshin {
 
-enum class Paging : u8 { None, Bits32, Pae, Level4, Level5 };
+enum class PagingMode : u8 { None, TwoLevel, Pae, FourLevel, FiveLevel };
 
-struct PagingMode {
+struct PagingFormat {
   std::string_view name;
   /// Table levels; level 1 holds the entries that map 4 KiB pages, level `levels` is the root.
   u8 levels = 0;
@@ -31,7 +31,7 @@ struct PagingMode {
   bool high_bits_ignored = false;
 };
 
-inline constexpr std::array<PagingMode, 5> paging_modes{{
+inline constexpr std::array<PagingFormat, 5> paging_formats{{
     {"none", 0, 0, {}, 0, 0, false, false, false},
     {"32-bit", 2, 4, {10, 10}, 0xffff'f000, 1 << 2, false, false, false},
     {"PAE", 3, 8, {9, 9, 2}, 0xffff'ffe0, 1 << 2, true, false, false},
@@ -39,14 +39,14 @@ inline constexpr std::array<PagingMode, 5> paging_modes{{
     {"5-level", 5, 8, {9, 9, 9, 9, 9}, 0x000f'ffff'ffff'f000, 1 << 2 | 1 << 3, false, true, true},
 }};
 
-constexpr const PagingMode& paging_mode(Paging paging) { return paging_modes[static_cast<unsigned>(paging)]; }
+constexpr const PagingFormat& paging_format(PagingMode paging) { return paging_formats[static_cast<unsigned>(paging)]; }
 
 /// The mode that CR0.PG, CR4.PAE, EFER.LMA and CR4.LA57 select (SDM vol. 3, 4.1.1).
-constexpr Paging select_paging(bool pg, bool pae, bool lma, bool la57) {
-  if (!pg) return Paging::None;
-  if (!pae) return Paging::Bits32;
-  if (!lma) return Paging::Pae;
-  return la57 ? Paging::Level5 : Paging::Level4;
+constexpr PagingMode select_paging(bool pg, bool pae, bool lma, bool la57) {
+  if (!pg) return PagingMode::None;
+  if (!pae) return PagingMode::TwoLevel;
+  if (!lma) return PagingMode::Pae;
+  return la57 ? PagingMode::FiveLevel : PagingMode::FourLevel;
 }
 
 /// Bits of paging-structure entries and of the page-fault error code (SDM vol. 3, 4.5 and 4.7).

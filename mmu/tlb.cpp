@@ -109,8 +109,8 @@ void Tlb::flush_pcid(u16 pcid) {
   derive_floor();
 }
 
-unsigned Tlb::flush_page(Linear address, u16 pcid, bool globals_too) {
-  unsigned largest = 0;
+Tlb::Flushed Tlb::flush_page(Linear address, u16 pcid, bool globals_too) {
+  Flushed flushed;
   for (Array& array : arrays_) {
     if (!array.used) continue;
     const u64 page = address.value >> array.shift;
@@ -119,10 +119,11 @@ unsigned Tlb::flush_page(Linear address, u16 pcid, bool globals_too) {
       TlbEntry& e = array.entries[i];
       if (array.pages[i] != page || !valid(e) || !(e.global ? globals_too : e.pcid == pcid)) continue;
       e.stamp = 0;
-      largest = array.shift;
+      flushed.shift = array.shift;
+      flushed.fetched = flushed.fetched || e.fetched;
     }
   }
-  return largest;
+  return flushed;
 }
 
 void Tlb::hash(StateHash& hash) const {
@@ -136,7 +137,8 @@ void Tlb::hash(StateHash& hash) const {
       hash.add(e.physical);
       hash.add(e.last_use);
       hash.add(u64{e.pcid} | u64{e.pat_index} << 16 | u64{e.rights.protection_key} << 24 | u64{e.rights.writable} << 32 |
-               u64{e.rights.user} << 33 | u64{e.rights.executable} << 34 | u64{e.global} << 35 | u64{e.dirty} << 36);
+               u64{e.rights.user} << 33 | u64{e.rights.executable} << 34 | u64{e.global} << 35 | u64{e.dirty} << 36 |
+               u64{e.fetched} << 37);
     }
   }
 }

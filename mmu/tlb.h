@@ -43,6 +43,7 @@ struct TlbEntry {
   u8 pat_index = 0;       ///< PAT:PCD:PWT
   bool global = false;
   bool dirty = false;     ///< D is known to be set: writes need no walk
+  bool fetched = false;   ///< instructions were fetched through it
 
   HostPhysical translate(Linear address) const {
     return HostPhysical(physical | (address.value & ((u64{1} << shift) - 1)));
@@ -71,9 +72,12 @@ class Tlb {
   void flush_all();
   void flush_non_global();
   void flush_pcid(u16 pcid);
-  /// Entries of `pcid`, and global ones if asked to, that translate `address`. Returns the largest page's shift, 0 if
-  /// there was none.
-  unsigned flush_page(Linear address, u16 pcid, bool globals_too);
+  struct Flushed {
+    unsigned shift = 0;  ///< of the largest page, 0 if there was none
+    bool fetched = false;
+  };
+  /// Entries of `pcid`, and global ones if asked to, that translate `address`.
+  Flushed flush_page(Linear address, u16 pcid, bool globals_too);
 
   const u64& hits() const { return hits_; }
   const u64& misses() const { return misses_; }

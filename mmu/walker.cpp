@@ -18,12 +18,12 @@ constexpr u64 address_mask = bits(51, 12);
 
 void Walker::set_context(const PagingContext& context) {
   const PagingContext& old = context_;
-  const bool same_layout = old.mode == context.mode && old.pse == context.pse && old.nxe == context.nxe &&
+  const bool same_layout = old.mode == context.mode && old.pse == context.pse && old.no_execute == context.no_execute &&
                            old.physical_bits == context.physical_bits && old.gigabyte_pages == context.gigabyte_pages &&
                            old.pse36 == context.pse36;
   context_ = context;
   if (same_layout) return;
-  mode_ = &paging_mode(context.mode);
+  mode_ = &paging_format(context.mode);
   derive_levels();
 }
 
@@ -52,7 +52,7 @@ void Walker::derive_reserved(unsigned level) {
     if (level == 2) row.reserved_leaf = bits(21, high - 19);
     return;
   }
-  const u64 common = bits(51, width) | (mode_->high_bits_ignored ? 0 : bits(62, 52)) | (context_.nxe ? 0 : pte::XD);
+  const u64 common = bits(51, width) | (mode_->high_bits_ignored ? 0 : bits(62, 52)) | (context_.no_execute ? 0 : pte::XD);
   row.reserved_table = common | (row.large || level == 1 ? 0 : pte::PS);
   // Between the PAT bit and the page's base.
   row.reserved_leaf = common | (level == 1 ? 0 : bits(row.shift - 1, 13));
@@ -138,7 +138,7 @@ u32 Walker::access_code(const Access& access) const {
   u32 code = 0;
   if (access.kind == AccessKind::Write) code |= page_fault::W;
   if (access.user_mode()) code |= page_fault::U;
-  const bool execute_disable = context_.nxe && mode_->entry_bytes == 8;
+  const bool execute_disable = context_.no_execute && mode_->entry_bytes == 8;
   if (access.kind == AccessKind::Execute && (context_.smep || execute_disable)) code |= page_fault::ID;
   return code;
 }
@@ -190,7 +190,7 @@ WalkResult Walker::walk(Linear address, const Access& access) {
   t.shift = row.shift;
   t.pat_index = static_cast<u8>(((leaf & pat_bit) != 0 ? 4u : 0u) | ((leaf & pte::PCD) != 0 ? 2u : 0u) |
                                 ((leaf & pte::PWT) != 0 ? 1u : 0u));
-  t.global = context_.pge && (leaf & pte::G) != 0;
+  t.global = context_.global_pages && (leaf & pte::G) != 0;
   t.dirty = (leaf & pte::D) != 0;
   t.rights = path.rights;
   return result;
@@ -206,7 +206,7 @@ std::optional<HostPhysical> Walker::peek(Linear address) const {
 }
 
 bool Walker::load_pdptes(u64 cr3, unsigned physical_bits, std::array<u64, 4>& pdptes) const {
-  constexpr PagingMode pae = paging_mode(Paging::Pae);
+  constexpr PagingFormat pae = paging_format(PagingMode::Pae);
   const u64 reserved = bits(2, 1) | bits(8, 5) | bits(63, std::clamp(physical_bits, 32u, 52u));
   std::array<u64, 4> loaded;
   loaded.fill(~u64{0});

@@ -71,16 +71,16 @@ class Walker {
   /// Derives index, size and reserved-bit layout when what they depend on has changed.
   void set_context(const PagingContext& context);
   /// The same when only these changed.
-  void set_privilege(bool user, bool ac) {
+  void set_privilege(bool user, bool access_override) {
     context_.user = user;
-    context_.ac = ac;
+    context_.access_override = access_override;
   }
   /// Null: none.
   void set_observer(WalkObserver* observer) { observer_ = observer; }
   void set_second_stage(SecondStage* stage) { second_stage_ = stage; }
 
   /// Walks for `access`: permissions, then A and D (set in all entries used, only if the access is permitted; SDM vol. 3,
-  /// 4.8 leaves open whether a faulting access sets A). Not for Paging::None. A table outside RAM reads as all ones, as
+  /// 4.8 leaves open whether a faulting access sets A). Not for PagingMode::None. A table outside RAM reads as all ones, as
   /// an unclaimed bus address does; in most modes that is a reserved-bit fault.
   WalkResult walk(Linear address, const Access& access);
   /// Walks without checks, updates, observer or counters. Empty if not mapped.
@@ -136,7 +136,7 @@ class Walker {
 
   PhysicalMemory& memory_;
   PagingContext context_;
-  const PagingMode* mode_ = &paging_mode(Paging::None);
+  const PagingFormat* mode_ = &paging_format(PagingMode::None);
   std::array<Level, 6> levels_;  ///< by level; [0] unused
   WalkObserver* observer_ = nullptr;
   SecondStage* second_stage_ = nullptr;

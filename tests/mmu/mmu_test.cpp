@@ -23,14 +23,13 @@ class MmuTest : public testing::Test {
   explicit MmuTest(const TlbParameters& parameters = {}) : mmu_(parameters, memory_) {
     map(frame_a);
     context_ = path_.context();
-    context_.pge = true;
-    context_.wp = true;
+    context_.global_pages = true;
+    context_.write_protect = true;
     mmu_.set_context(context_);
   }
 
   void map(u64 frame, u64 bits = TablePath::permissive) { path_.set(1, frame | bits); }
   void use_pcid(u16 pcid) {
-    context_.pcide = true;
     context_.pcid = pcid;
     mmu_.set_context(context_);
   }
@@ -46,7 +45,7 @@ class MmuTest : public testing::Test {
   bool fast_writes(u64 linear) { return mmu_.fast().write(linear, 1) != nullptr; }
 
   PhysicalMemory memory_{4 * mib};
-  TablePath path_{memory_, Paging::Level4};
+  TablePath path_{memory_, PagingMode::FourLevel};
   PagingContext context_;
   Mmu mmu_;
   const u64 address_ = path_.linear();
@@ -169,7 +168,7 @@ TEST_F(MmuTest, GlobalEntriesServeEveryPcid) {
 }
 
 TEST_F(MmuTest, GlobalBitIsIgnoredWithoutPge) {
-  context_.pge = false;
+  context_.global_pages = false;
   mmu_.set_context(context_);
   map(frame_a, TablePath::permissive | pte::G);
   EXPECT_EQ(go(read), frame_a);
@@ -215,7 +214,7 @@ TEST_F(MmuTest, PrivilegeSelectsTheFastCache) {
 
 TEST_F(MmuTest, SmapReliefDoesNotLeakOutOfAc) {
   context_.smap = true;
-  context_.ac = true;
+  context_.access_override = true;
   mmu_.set_context(context_);
   EXPECT_EQ(go(read), frame_a);
   EXPECT_TRUE(fast_reads(address_));
@@ -241,7 +240,7 @@ TEST_F(MmuTest, AlignmentCheckAllowsNoFastHit) {
 }
 
 TEST_F(MmuTest, PkruChangeTakesEffectAtOnce) {
-  context_.pke = true;
+  context_.protection_keys = true;
   mmu_.set_context(context_);
   EXPECT_EQ(go(user_read), frame_a);
   context_.pkru = 1;
@@ -253,11 +252,11 @@ TEST_F(MmuTest, PkruChangeTakesEffectAtOnce) {
 
 TEST_F(MmuTest, WriteProtectionOfSupervisorTakesEffectAtOnce) {
   map(frame_a, pte::P);
-  context_.wp = false;
+  context_.write_protect = false;
   mmu_.set_context(context_);
   EXPECT_EQ(go(write), frame_a);
   EXPECT_TRUE(fast_writes(address_));
-  context_.wp = true;
+  context_.write_protect = true;
   mmu_.set_context(context_);
   EXPECT_FALSE(fast_writes(address_));
   EXPECT_EQ(go(write), fault(page_fault::P | page_fault::W));
@@ -294,7 +293,7 @@ TEST_F(MmuTest, DecodedCodeEndsFastWrites) {
 }
 
 TEST_F(MmuTest, ExecuteNeedsItsOwnPermission) {
-  context_.nxe = true;
+  context_.no_execute = true;
   mmu_.set_context(context_);
   map(frame_a, TablePath::permissive | pte::XD);
   EXPECT_EQ(go(read), frame_a);
@@ -303,12 +302,12 @@ TEST_F(MmuTest, ExecuteNeedsItsOwnPermission) {
 }
 
 TEST_F(MmuTest, WithPagingOffEverythingIsItself) {
-  context_.mode = Paging::None;
+  context_.mode = PagingMode::None;
   mmu_.set_context(context_);
   EXPECT_EQ(go(read, 0x1234), 0x1000u);
   EXPECT_TRUE(fast_writes(0x1000));
   EXPECT_EQ(mmu_.fast().execute(0x1234), memory_.page(HostPhysical(0x1000)).host + 0x234);
-  context_.mode = Paging::Level4;
+  context_.mode = PagingMode::FourLevel;
   mmu_.set_context(context_);
   EXPECT_FALSE(fast_reads(0x1000));
 }
@@ -338,6 +337,30 @@ TEST_F(MmuTest, HashTellsTlbContentsApart) {
   EXPECT_EQ(hash(), empty);
 }
 
+TEST_F(MmuTest, EpochChangesWhenAFetchedTranslationGoes) {
+  go(execute);
+  const u64 fetched = mmu_.epoch();
+  go(execute);
+  go(read, address_ + 0x8000'0000);
+  EXPECT_EQ(mmu_.epoch(), fetched);
+  mmu_.flush_page(Linear(address_));
+  EXPECT_NE(mmu_.epoch(), fetched);
+}
+
+TEST_F(MmuTest, EpochSurvivesInvalidationOfData) {
+  go(write);
+  const u64 before = mmu_.epoch();
+  mmu_.flush_page(Linear(address_));
+  EXPECT_EQ(mmu_.epoch(), before);
+}
+
+TEST_F(MmuTest, EpochTellsPcidsApart) {
+  use_pcid(1);
+  const u64 one = mmu_.epoch();
+  use_pcid(2);
+  EXPECT_NE(mmu_.epoch(), one);
+}
+
 class SmallTlb : public MmuTest {
  protected:
   SmallTlb() : MmuTest({.small = {2, 2}, .large = {1, 1}, .giant = {0, 1}}) {
@@ -354,6 +377,14 @@ TEST_F(SmallTlb, EvictionIsLeastRecentlyUsedAndTakesTheFastEntry) {
   EXPECT_TRUE(fast_reads(page(0)));
   EXPECT_FALSE(fast_reads(page(1)));
   EXPECT_TRUE(fast_reads(page(2)));
+}
+
+TEST_F(SmallTlb, EvictionOfFetchedPageChangesTheEpoch) {
+  go(execute, page(0));
+  go(read, page(1));
+  const u64 before = mmu_.epoch();
+  go(read, page(2));
+  EXPECT_NE(mmu_.epoch(), before);
 }
 
 TEST_F(SmallTlb, EvictedLargePageLeavesNoFastEntry) {
@@ -385,7 +416,7 @@ TEST(TlbParameters, ImpossibleGeometryIsRefused) {
 
 TEST(Mmu4MiB, LargePagesOf32BitPagingAreOneEntry) {
   PhysicalMemory memory(4 * mib);
-  TablePath path(memory, Paging::Bits32);
+  TablePath path(memory, PagingMode::TwoLevel);
   path.set(2, pte::PS | TablePath::permissive);
   Mmu mmu({}, memory);
   mmu.set_context(path.context());

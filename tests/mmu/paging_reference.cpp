@@ -57,7 +57,7 @@ bool PagingReference::walk_32bit(u64 linear) {
 }
 
 bool PagingReference::bad_pae_entry(u64 value) const {
-  if (bit(value, 63) && !c_.nxe) return true;
+  if (bit(value, 63) && !c_.no_execute) return true;
   return any(value, 62, c_.physical_bits);
 }
 
@@ -87,7 +87,7 @@ bool PagingReference::walk_pae(u64 linear) {
 }
 
 bool PagingReference::bad_long_entry(u64 value) const {
-  if (bit(value, 63) && !c_.nxe) return true;
+  if (bit(value, 63) && !c_.no_execute) return true;
   return c_.physical_bits < 52 && any(value, 51, c_.physical_bits);
 }
 
@@ -95,7 +95,7 @@ bool PagingReference::walk_long(u64 linear) {
   constexpr u64 address = 0x000ffffffffff000;
   u64 table = c_.root & address;
   std::vector<unsigned> shifts = {39, 30, 21, 12};
-  if (c_.mode == Paging::Level5) shifts.insert(shifts.begin(), 48);
+  if (c_.mode == PagingMode::FiveLevel) shifts.insert(shifts.begin(), 48);
   for (const unsigned shift : shifts) {
     const u64 where = table + (linear >> shift & 0x1ff) * 8;
     const u64 value = read(where, 8);
@@ -143,14 +143,14 @@ bool PagingReference::access_allowed(const Access& access, bool& key_violation) 
   const bool read_write = in_every_entry(1);
   const bool disabled = has_execute_disable() && in_some_entry(63);
   const bool user_access = access.user && !access.implicit;
-  const bool smap_relief = c_.ac && !access.implicit;
+  const bool smap_relief = c_.access_override && !access.implicit;
 
   key_violation = false;
-  const bool long_mode = c_.mode == Paging::Level4 || c_.mode == Paging::Level5;
-  if (c_.pke && long_mode && user_address && access.kind != AccessKind::Execute) {
+  const bool long_mode = c_.mode == PagingMode::FourLevel || c_.mode == PagingMode::FiveLevel;
+  if (c_.protection_keys && long_mode && user_address && access.kind != AccessKind::Execute) {
     const unsigned key = static_cast<unsigned>(used_.back().value >> 59) & 15;
     if (bit(c_.pkru, 2 * key)) key_violation = true;
-    if (bit(c_.pkru, 2 * key + 1) && access.kind == AccessKind::Write && (user_access || c_.wp)) key_violation = true;
+    if (bit(c_.pkru, 2 * key + 1) && access.kind == AccessKind::Write && (user_access || c_.write_protect)) key_violation = true;
   }
   if (key_violation) return false;
   if (user_access && !user_address) return false;
@@ -161,7 +161,7 @@ bool PagingReference::access_allowed(const Access& access, bool& key_violation) 
     case AccessKind::Write:
       if (user_access) return read_write;
       if (user_address && c_.smap && !smap_relief) return false;
-      return !c_.wp || read_write;
+      return !c_.write_protect || read_write;
     case AccessKind::Execute:
       if (user_access || !user_address) return !disabled;
       return !c_.smep && !disabled;
@@ -174,8 +174,8 @@ ReferenceAnswer PagingReference::translate(u64 linear, const Access& access) {
   used_.clear();
   code_ = (access.kind == AccessKind::Write ? 2 : 0) | (access.user && !access.implicit ? 4 : 0);
   if (access.kind == AccessKind::Execute && (c_.smep || has_execute_disable())) code_ |= 0x10;
-  const bool found = c_.mode == Paging::Bits32 ? walk_32bit(linear)
-                     : c_.mode == Paging::Pae  ? walk_pae(linear)
+  const bool found = c_.mode == PagingMode::TwoLevel ? walk_32bit(linear)
+                     : c_.mode == PagingMode::Pae  ? walk_pae(linear)
                                                : walk_long(linear);
   bool key_violation = false;
   const bool good = found && access_allowed(access, key_violation);
@@ -189,7 +189,7 @@ ReferenceAnswer PagingReference::translate(u64 linear, const Access& access) {
     if (good && &e == &used_.back() && access.kind == AccessKind::Write) after |= 0x40;
     answer_.entries.push_back({e.address, after});
   }
-  answer_.global = good && c_.pge && bit(used_.back().value, 8);
+  answer_.global = good && c_.global_pages && bit(used_.back().value, 8);
   return answer_;
 }
 

@@ -52,7 +52,7 @@ class PagingReference {
   bool in_every_entry(unsigned n) const;
   bool in_some_entry(unsigned n) const;
   bool access_allowed(const Access& access, bool& key_violation) const;
-  bool has_execute_disable() const { return c_.nxe && c_.mode != Paging::Bits32; }
+  bool has_execute_disable() const { return c_.no_execute && c_.mode != PagingMode::TwoLevel; }
 
   const PhysicalMemory& memory_;
   const PagingContext& c_;

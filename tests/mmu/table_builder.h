@@ -14,7 +14,7 @@ class TablePath {
  public:
   static constexpr u64 permissive = pte::P | pte::RW | pte::US;
 
-  TablePath(PhysicalMemory& memory, Paging paging) : memory_(memory), mode_(paging_mode(paging)) {
+  TablePath(PhysicalMemory& memory, PagingMode paging) : memory_(memory), mode_(paging_format(paging)) {
     for (unsigned level = mode_.levels; level > 1; --level) set(level, table(level - 1) | permissive);
   }
 
@@ -50,8 +50,8 @@ class TablePath {
 
   PagingContext context() const {
     PagingContext c;
-    for (unsigned i = 0; i < paging_modes.size(); ++i) {
-      if (paging_modes[i].name == mode_.name) c.mode = static_cast<Paging>(i);
+    for (unsigned i = 0; i < paging_formats.size(); ++i) {
+      if (paging_formats[i].name == mode_.name) c.mode = static_cast<PagingMode>(i);
     }
     c.root = root();
     c.pse = true;
@@ -65,7 +65,7 @@ class TablePath {
   }
 
   PhysicalMemory& memory_;
-  const PagingMode& mode_;
+  const PagingFormat& mode_;
 };
 
 }  // namespace bunshin

@@ -25,13 +25,13 @@ u64 combine(unsigned choice, const Bits& bits) {
   return value;
 }
 
-class WalkerAgainstReference : public testing::TestWithParam<Paging> {
+class WalkerAgainstReference : public testing::TestWithParam<PagingMode> {
  protected:
   WalkerAgainstReference() : path_(memory_, GetParam()), walker_(memory_) {}
 
-  bool wide() const { return GetParam() != Paging::Bits32; }
+  bool wide() const { return GetParam() != PagingMode::TwoLevel; }
   bool level_may_be_large(unsigned level) const {
-    return (paging_mode(GetParam()).large_levels >> level & 1) != 0;
+    return (paging_format(GetParam()).large_levels >> level & 1) != 0;
   }
 
   /// Runs one access on both; false (and a test failure that says everything) if they differ. Restores the tables.
@@ -54,7 +54,7 @@ class WalkerAgainstReference : public testing::TestWithParam<Paging> {
   bool agree_all(PagingContext c) {
     for (unsigned i = 0; i < 18; ++i) {
       Access access{static_cast<AccessKind>(i % 3), i / 3 % 3 == 1, i / 3 % 3 == 2};
-      c.ac = i >= 9;
+      c.access_override = i >= 9;
       if (!agree(c, access)) return false;
     }
     return true;
@@ -63,12 +63,12 @@ class WalkerAgainstReference : public testing::TestWithParam<Paging> {
   /// Every CR0.WP, SMEP, SMAP, NXE; with `keys`, CR4.PKE and what PKRU says of key 5.
   bool agree_all_controls(PagingContext c, bool keys) {
     for (unsigned controls = 0; controls < (keys ? 32u : 16u); ++controls) {
-      c.wp = (controls & 1) != 0;
+      c.write_protect = (controls & 1) != 0;
       c.smep = (controls & 2) != 0;
       c.smap = (controls & 4) != 0;
-      c.nxe = (controls & 8) != 0;
-      c.pke = (controls & 16) != 0;
-      for (u32 rights = 0; rights < (c.pke ? 4u : 1u); ++rights) {
+      c.no_execute = (controls & 8) != 0;
+      c.protection_keys = (controls & 16) != 0;
+      for (u32 rights = 0; rights < (c.protection_keys ? 4u : 1u); ++rights) {
         c.pkru = rights << 10;
         if (!agree_all(c)) return false;
       }
@@ -103,8 +103,8 @@ class WalkerAgainstReference : public testing::TestWithParam<Paging> {
   std::string describe(const PagingContext& c, const Access& access, const std::array<u64, 6>& entries) const {
     std::ostringstream out;
     out << "kind " << static_cast<int>(access.kind) << " user " << access.user << " implicit " << access.implicit
-        << " wp " << c.wp << " pse " << c.pse << " smep " << c.smep << " smap " << c.smap << " pke " << c.pke << " nxe "
-        << c.nxe << " ac " << c.ac << " pkru " << c.pkru << " width " << unsigned{c.physical_bits} << std::hex;
+        << " wp " << c.write_protect << " pse " << c.pse << " smep " << c.smep << " smap " << c.smap << " pke " << c.protection_keys << " nxe "
+        << c.no_execute << " ac " << c.access_override << " pkru " << c.pkru << " width " << c.physical_bits << std::hex;
     for (unsigned l = path_.levels(); l >= 1; --l) out << " L" << l << '=' << entries[l];
     return out.str();
   }
@@ -118,13 +118,13 @@ class WalkerAgainstReference : public testing::TestWithParam<Paging> {
 TEST_P(WalkerAgainstReference, EveryLeafBitAndControl) {
   constexpr std::array<u64, 8> narrow{pte::RW, pte::US, pte::A, pte::D, pte::PS, pte::G, pte::XD, u64{5} << 59};
   const unsigned choices = wide() ? 256 : 64;
-  const bool keys = paging_mode(GetParam()).protection_keys;
+  const bool keys = paging_format(GetParam()).protection_keys;
   for (unsigned level = 1; level == 1 || level_may_be_large(level); ++level) {
     const u64 table = path_.get(level);
     for (unsigned choice = 0; choice < choices; ++choice) {
       path_.set(level, page_base | pte::P | combine(choice, narrow));
       PagingContext c = path_.context();
-      c.pge = (choice & 1) == 0;
+      c.global_pages = (choice & 1) == 0;
       ASSERT_TRUE(agree_all_controls(c, keys && (choice & 0x80) != 0));
       if (wide()) continue;
       c.pse = false;
@@ -165,11 +165,11 @@ TEST_P(WalkerAgainstReference, EverySingleBitAtEveryLevel) {
       path_.set(1, level == 1 ? path_.get(1) : page_base | TablePath::permissive);
       for (unsigned features = 0; features < 16; ++features) {
         PagingContext c = path_.context();
-        c.nxe = (features & 1) != 0;
+        c.no_execute = (features & 1) != 0;
         c.gigabyte_pages = (features & 2) != 0;
         c.pse36 = (features & 4) != 0;
         c.pse = (features & 8) != 0;
-        for (const u8 width : {32, 36, 39, 40, 46, 52}) {
+        for (const unsigned width : {32, 36, 39, 40, 46, 52}) {
           c.physical_bits = width;
           ASSERT_TRUE(agree(c, {AccessKind::Read, true, false}));
           ASSERT_TRUE(agree(c, {AccessKind::Execute, false, false}));
@@ -189,23 +189,23 @@ TEST_P(WalkerAgainstReference, RandomTables) {
       path_.set(l, address | (random() % 16 != 0) | (random() & 6) | (noise & ~u64{1}));
     }
     PagingContext c = path_.context();
-    c.wp = random() % 2 != 0;
-    c.pge = random() % 2 != 0;
+    c.write_protect = random() % 2 != 0;
+    c.global_pages = random() % 2 != 0;
     c.pse = random() % 2 != 0;
     c.smep = random() % 2 != 0;
     c.smap = random() % 2 != 0;
-    c.pke = random() % 2 != 0;
-    c.nxe = random() % 2 != 0;
+    c.protection_keys = random() % 2 != 0;
+    c.no_execute = random() % 2 != 0;
     c.pkru = static_cast<u32>(random());
-    c.physical_bits = static_cast<u8>(32 + random() % 21);
+    c.physical_bits = static_cast<unsigned>(32 + random() % 21);
     ASSERT_TRUE(agree_all(c));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, WalkerAgainstReference,
-                         testing::Values(Paging::Bits32, Paging::Pae, Paging::Level4, Paging::Level5),
+                         testing::Values(PagingMode::TwoLevel, PagingMode::Pae, PagingMode::FourLevel, PagingMode::FiveLevel),
                          [](const auto& tested) {
-                           std::string name(paging_mode(tested.param).name);
+                           std::string name(paging_format(tested.param).name);
                            std::erase(name, '-');
                            return name;
                          });

@@ -36,7 +36,7 @@ class ShiftedStage final : public SecondStage {
   u64 offset_;
 };
 
-u64 references(Paging paging, unsigned leaf_level) {
+u64 references(PagingMode paging, unsigned leaf_level) {
   PhysicalMemory memory(mib);
   TablePath path(memory, paging);
   path.set(leaf_level, (u64{3} << 30) | TablePath::permissive | (leaf_level > 1 ? pte::PS : 0));
@@ -47,14 +47,14 @@ u64 references(Paging paging, unsigned leaf_level) {
 }
 
 TEST(WalkerReferences, AsManyAsTablesInMemory) {
-  EXPECT_EQ(references(Paging::Bits32, 1), 2u);
-  EXPECT_EQ(references(Paging::Bits32, 2), 1u);
-  EXPECT_EQ(references(Paging::Pae, 1), 2u);
-  EXPECT_EQ(references(Paging::Pae, 2), 1u);
-  EXPECT_EQ(references(Paging::Level4, 1), 4u);
-  EXPECT_EQ(references(Paging::Level4, 2), 3u);
-  EXPECT_EQ(references(Paging::Level4, 3), 2u);
-  EXPECT_EQ(references(Paging::Level5, 1), 5u);
+  EXPECT_EQ(references(PagingMode::TwoLevel, 1), 2u);
+  EXPECT_EQ(references(PagingMode::TwoLevel, 2), 1u);
+  EXPECT_EQ(references(PagingMode::Pae, 1), 2u);
+  EXPECT_EQ(references(PagingMode::Pae, 2), 1u);
+  EXPECT_EQ(references(PagingMode::FourLevel, 1), 4u);
+  EXPECT_EQ(references(PagingMode::FourLevel, 2), 3u);
+  EXPECT_EQ(references(PagingMode::FourLevel, 3), 2u);
+  EXPECT_EQ(references(PagingMode::FiveLevel, 1), 5u);
 }
 
 class Walker4Level : public testing::Test {
@@ -65,7 +65,7 @@ class Walker4Level : public testing::Test {
   }
 
   PhysicalMemory memory_{mib};
-  TablePath path_{memory_, Paging::Level4};
+  TablePath path_{memory_, PagingMode::FourLevel};
   Walker walker_{memory_};
 };
 
@@ -125,7 +125,7 @@ TEST_F(Walker4Level, PatIndexIsPatPcdPwt) {
 
 TEST_F(Walker4Level, EveryReferenceAndTheDataGoThroughTheSecondStage) {
   PhysicalMemory host(2 * mib);
-  TablePath guest(host, Paging::Level4);
+  TablePath guest(host, PagingMode::FourLevel);
   // The guest's tables, copied up by one MiB where the second stage puts them.
   for (unsigned level = 4; level >= 1; --level) {
     const u64 entry = level > 1 ? guest.get(level) | pte::A : 0x5000 | TablePath::permissive | pte::A;
@@ -211,12 +211,12 @@ TEST(MemoryType, CombinesAsTheManualsTable) {
   }
 }
 
-TEST(PagingMode, IndexBitsAndPageOffsetCoverTheLinearAddress) {
+TEST(PagingFormat, IndexBitsAndPageOffsetCoverTheLinearAddress) {
   const std::array<unsigned, 5> width{12, 32, 32, 48, 57};
-  for (unsigned i = 0; i < paging_modes.size(); ++i) {
+  for (unsigned i = 0; i < paging_formats.size(); ++i) {
     unsigned bits = page_shift;
-    for (unsigned level = 0; level < paging_modes[i].levels; ++level) bits += paging_modes[i].index_bits[level];
-    EXPECT_EQ(bits, width[i]) << paging_modes[i].name;
+    for (unsigned level = 0; level < paging_formats[i].levels; ++level) bits += paging_formats[i].index_bits[level];
+    EXPECT_EQ(bits, width[i]) << paging_formats[i].name;
   }
 }
 
