@@ -5,6 +5,7 @@
 
 #include <bitset>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/parameters.h"
@@ -30,14 +31,22 @@ struct CpuProfile {
   u64 physical_bits = 46;
   u64 frequency = 2'000'000'000;  ///< of the core and of the TSC, Hz
   u64 crystal = 25'000'000;       ///< of the local APIC timer, Hz; CPUID leaf 0x15
+  /// Logical processors of the machine, one thread a core; what CPUID's topology leaves tell. Set by whoever builds the
+  /// machine, not by the processor's own configuration.
+  u64 cores = 1;
   std::vector<std::string> feature_names;  ///< as configured; empty: everything the simulator has
   std::bitset<static_cast<unsigned>(Feature::Count)> features;
 
   bool has(Feature f) const { return features[static_cast<unsigned>(f)]; }
+  bool intel() const { return vendor == "GenuineIntel"; }
   unsigned linear_bits() const { return has(Feature::La57) ? 57 : 48; }
   void describe(ParameterVisitor& v);
-  /// Derives `features` from `feature_names`. Throws std::runtime_error naming an unknown feature and the nearest one.
+  /// Derives `features` from `feature_names`. Throws std::runtime_error naming an unknown feature and the nearest one, or
+  /// a feature whose prerequisite is missing.
   void resolve();
 };
+
+/// The feature's Linux /proc/cpuinfo name.
+std::string_view feature_name(Feature f);
 
 }  // namespace bunshin

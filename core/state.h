@@ -112,6 +112,10 @@ struct Msrs {
   u64 mtrr_def_type = 0;
   std::array<u64, 11> mtrr_fixed{};
   std::array<u64, 16> mtrr_variable{};  ///< base, mask pairs
+  std::array<u64, 4> mc_ctl{};          ///< machine-check banks' enables
+  /// AMD: HWCR, SYSCFG, DE_CFG, TOP_MEM, TOP_MEM2 and the two I/O range registers' base, mask pairs.
+  u64 hwcr = 0, syscfg = 0, de_cfg = 0, top_mem = 0, top_mem2 = 0;
+  std::array<u64, 4> iorr{};
 };
 
 /// What is delayed by one instruction, and what the processor waits in (SDM vol. 3, 24.4.2).
@@ -139,6 +143,8 @@ struct CpuState {
   Msrs msr;
   /// Added to the core's cycle count to give the TSC.
   u64 tsc_offset = 0;
+  /// State of the generator behind RDRAND and RDSEED, seeded from the run's seed; survives reset.
+  u64 rng_state = 0;
 
   X87State x87;
   std::array<Xmm, 16> xmm{};

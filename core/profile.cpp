@@ -1,0 +1,199 @@
+#include "core/profile.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <stdexcept>
+
+namespace bunshin {
+namespace {
+
+struct FeatureName {
+  Feature feature;
+  std::string_view name;
+};
+
+constexpr FeatureName feature_names_table[] = {
+    {Feature::Base, "base"},
+    {Feature::Fpu, "fpu"},
+    {Feature::Vme, "vme"},
+    {Feature::De, "de"},
+    {Feature::Pse, "pse"},
+    {Feature::Tsc, "tsc"},
+    {Feature::Msr, "msr"},
+    {Feature::Pae, "pae"},
+    {Feature::Mce, "mce"},
+    {Feature::Cx8, "cx8"},
+    {Feature::Apic, "apic"},
+    {Feature::Sep, "sep"},
+    {Feature::Mtrr, "mtrr"},
+    {Feature::Pge, "pge"},
+    {Feature::Mca, "mca"},
+    {Feature::Cmov, "cmov"},
+    {Feature::Pat, "pat"},
+    {Feature::Pse36, "pse36"},
+    {Feature::Clflush, "clflush"},
+    {Feature::Mmx, "mmx"},
+    {Feature::Fxsr, "fxsr"},
+    {Feature::Sse, "sse"},
+    {Feature::Sse2, "sse2"},
+    {Feature::Syscall, "syscall"},
+    {Feature::Nx, "nx"},
+    {Feature::Pdpe1gb, "pdpe1gb"},
+    {Feature::Rdtscp, "rdtscp"},
+    {Feature::Lm, "lm"},
+    {Feature::LahfLm, "lahf_lm"},
+    {Feature::Sse3, "pni"},
+    {Feature::Pclmulqdq, "pclmulqdq"},
+    {Feature::Monitor, "monitor"},
+    {Feature::Ssse3, "ssse3"},
+    {Feature::Cx16, "cx16"},
+    {Feature::Pcid, "pcid"},
+    {Feature::Sse41, "sse4_1"},
+    {Feature::Sse42, "sse4_2"},
+    {Feature::X2apic, "x2apic"},
+    {Feature::Movbe, "movbe"},
+    {Feature::Popcnt, "popcnt"},
+    {Feature::TscDeadline, "tsc_deadline_timer"},
+    {Feature::Aes, "aes"},
+    {Feature::Xsave, "xsave"},
+    {Feature::Rdrand, "rdrand"},
+    {Feature::Rdseed, "rdseed"},
+    {Feature::Lzcnt, "abm"},
+    {Feature::Prefetchw, "3dnowprefetch"},
+    {Feature::Fsgsbase, "fsgsbase"},
+    {Feature::TscAdjust, "tsc_adjust"},
+    {Feature::Bmi1, "bmi1"},
+    {Feature::Bmi2, "bmi2"},
+    {Feature::Adx, "adx"},
+    {Feature::Smep, "smep"},
+    {Feature::Smap, "smap"},
+    {Feature::Erms, "erms"},
+    {Feature::Invpcid, "invpcid"},
+    {Feature::Umip, "umip"},
+    {Feature::Pku, "pku"},
+    {Feature::La57, "la57"},
+    {Feature::Clflushopt, "clflushopt"},
+    {Feature::Clwb, "clwb"},
+    {Feature::Rdpid, "rdpid"},
+    {Feature::Sha, "sha_ni"},
+    {Feature::Xsaveopt, "xsaveopt"},
+    {Feature::Xsavec, "xsavec"},
+    {Feature::Xgetbv1, "xgetbv1"},
+    {Feature::InvariantTsc, "constant_tsc"},
+    {Feature::Arat, "arat"},
+    {Feature::ArchCapabilities, "arch_capabilities"},
+    {Feature::Avx, "avx"},
+    {Feature::Avx2, "avx2"},
+    {Feature::Fma, "fma"},
+    {Feature::F16c, "f16c"},
+};
+
+static_assert([] {
+  unsigned i = 0;
+  for (const FeatureName& f : feature_names_table) {
+    if (static_cast<unsigned>(f.feature) != i++) return false;
+  }
+  return i == static_cast<unsigned>(Feature::Count);
+}(), "the table is indexed by feature");
+
+/// Not simulated yet: a profile may name them, but "everything the simulator has" is without them.
+constexpr Feature lacking[] = {Feature::Avx, Feature::Avx2, Feature::Fma, Feature::F16c};
+
+struct Prerequisite {
+  Feature feature;
+  Feature needs;
+};
+
+/// What no processor has one without the other of, because one is defined in terms of the other.
+constexpr Prerequisite prerequisites[] = {
+    {Feature::Lm, Feature::Pae},           {Feature::Lm, Feature::Msr},           {Feature::Syscall, Feature::Msr},
+    {Feature::Nx, Feature::Pae},           {Feature::Pdpe1gb, Feature::Lm},       {Feature::Pcid, Feature::Lm},
+    {Feature::La57, Feature::Lm},          {Feature::Pku, Feature::Lm},           {Feature::Fsgsbase, Feature::Lm},
+    {Feature::X2apic, Feature::Apic},      {Feature::X2apic, Feature::Msr},       {Feature::TscDeadline, Feature::Apic},
+    {Feature::TscDeadline, Feature::Tsc},  {Feature::TscAdjust, Feature::Tsc},    {Feature::Rdtscp, Feature::Tsc},
+    {Feature::Sse, Feature::Fxsr},         {Feature::Fxsr, Feature::Fpu},         {Feature::Mmx, Feature::Fpu},
+    {Feature::Sse2, Feature::Sse},         {Feature::Sse3, Feature::Sse2},        {Feature::Ssse3, Feature::Sse3},
+    {Feature::Sse41, Feature::Ssse3},      {Feature::Sse42, Feature::Sse41},      {Feature::Aes, Feature::Sse2},
+    {Feature::Pclmulqdq, Feature::Sse2},   {Feature::Sha, Feature::Ssse3},        {Feature::Xsave, Feature::Fxsr},
+    {Feature::Xsaveopt, Feature::Xsave},   {Feature::Xsavec, Feature::Xsave},     {Feature::Xgetbv1, Feature::Xsave},
+    {Feature::Avx, Feature::Xsave},        {Feature::Avx2, Feature::Avx},         {Feature::Fma, Feature::Avx},
+    {Feature::F16c, Feature::Avx},         {Feature::Pse36, Feature::Pse},        {Feature::Mca, Feature::Mce},
+    {Feature::Mtrr, Feature::Msr},         {Feature::Pat, Feature::Msr},          {Feature::Sep, Feature::Msr},
+    {Feature::ArchCapabilities, Feature::Msr},
+};
+
+/// Levenshtein distance.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+const FeatureName& nearest_feature(std::string_view name) {
+  const FeatureName* best = feature_names_table;
+  std::size_t best_distance = std::numeric_limits<std::size_t>::max();
+  for (const FeatureName& f : feature_names_table) {
+    const std::size_t distance = edit_distance(name, f.name);
+    if (distance < best_distance) {
+      best = &f;
+      best_distance = distance;
+    }
+  }
+  return *best;
+}
+
+Feature find_feature(std::string_view name) {
+  for (const FeatureName& f : feature_names_table) {
+    if (f.name == name) return f.feature;
+  }
+  throw std::runtime_error("cpu.features: unknown feature '" + std::string(name) + "'; did you mean '" +
+                           std::string(nearest_feature(name).name) + "'?");
+}
+
+constexpr std::string_view vendors[] = {"GenuineIntel", "AuthenticAMD"};
+
+}  // namespace
+
+std::string_view feature_name(Feature f) { return feature_names_table[static_cast<unsigned>(f)].name; }
+
+void CpuProfile::describe(ParameterVisitor& v) {
+  v.choice("vendor", vendor, vendors, "CPUID vendor string; decides between Intel's and AMD's variants of behaviour");
+  v.text("brand", brand, "CPUID brand string, at most 47 characters");
+  v.integer("family", family, {4, 270}, "", "CPUID family, extended family included");
+  v.integer("model", model, {0, 255}, "", "CPUID model, extended model included");
+  v.integer("stepping", stepping, {0, 15}, "", "CPUID stepping");
+  v.integer("physical_bits", physical_bits, {32, 52}, "bits", "width of a physical address (MAXPHYADDR)");
+  v.integer("frequency", frequency, {1'000'000, 10'000'000'000}, "Hz", "core and time-stamp counter frequency");
+  v.integer("crystal", crystal, {1'000'000, 1'000'000'000}, "Hz", "local APIC timer frequency (CPUID leaf 0x15)");
+  v.list("features", feature_names,
+         "features by their Linux /proc/cpuinfo names; an empty list means everything the simulator has");
+}
+
+void CpuProfile::resolve() {
+  if (brand.size() > 47) throw std::runtime_error("cpu.brand: '" + brand + "' is longer than 47 characters; shorten it");
+  features.reset();
+  if (feature_names.empty()) {
+    features.set();
+    for (const Feature f : lacking) features.reset(static_cast<unsigned>(f));
+  }
+  for (const std::string& name : feature_names) features.set(static_cast<unsigned>(find_feature(name)));
+  features.set(static_cast<unsigned>(Feature::Base));
+  for (const Prerequisite& p : prerequisites) {
+    if (has(p.feature) && !has(p.needs)) {
+      throw std::runtime_error("cpu.features: '" + std::string(feature_name(p.feature)) + "' needs '" +
+                               std::string(feature_name(p.needs)) + "'; add it or drop the former");
+    }
+  }
+}
+
+}  // namespace bunshin

@@ -1,0 +1,267 @@
+#include "core/system/cpuid.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <numeric>
+
+#include "core/system/msr.h"
+#include "core/system/semantics.h"
+
+namespace bunshin {
+namespace {
+
+constexpr u32 extended = 0x8000'0000;
+constexpr u32 line_bytes = 64;
+
+/// A cache as leaf 4 tells it. The simulator's own geometry, not yet configurable: those of a Cascade Lake server core
+/// (Intel Optimization Manual, table 2-9), with the shared level rounded to a power of two.
+struct Cache {
+  u32 type;  ///< 1 data, 2 instruction, 3 unified
+  u32 level;
+  u32 ways;
+  u32 sets;
+  bool shared;
+  u32 kib() const { return ways * sets * line_bytes / 1024; }
+};
+constexpr Cache caches[] = {
+    {1, 1, 8, 64, false},
+    {2, 1, 8, 64, false},
+    {3, 2, 16, 1024, false},
+    {3, 3, 16, 16384, true},
+};
+
+u32 word_of(std::string_view text, std::size_t offset) {
+  u32 word = 0;
+  for (std::size_t i = 0; i < 4 && offset + i < text.size(); ++i) {
+    word |= static_cast<u32>(static_cast<u8>(text[offset + i])) << (8 * i);
+  }
+  return word;
+}
+
+u32& register_of(CpuidResult& out, Gpr reg) {
+  switch (reg) {
+    case RAX: return out.eax;
+    case RBX: return out.ebx;
+    case RCX: return out.ecx;
+    default: return out.edx;
+  }
+}
+
+/// Family beyond 15 and model beyond 15 go to the extended fields (SDM vol. 2, figure 3-6).
+u32 signature(const CpuProfile& p) {
+  const u64 family = std::min<u64>(p.family, 15);
+  const u64 extended_family = p.family - family;
+  return static_cast<u32>(extended_family << 20 | (p.model >> 4) << 16 | family << 8 | (p.model & 15) << 4 | p.stepping);
+}
+
+/// Bits of an APIC id that number the cores of the package.
+u32 core_bits(const CpuProfile& p) { return static_cast<u32>(std::bit_width(std::max<u64>(p.cores, 1) - 1)); }
+
+u32 highest_basic(const Cpu& cpu) {
+  if ((cpu.state.msr.misc_enable & misc_enable::limit_cpuid) != 0) return 2;
+  return cpu.profile.intel() ? 0x16 : 0xd;
+}
+
+/// Leaves whose feature bits are dynamic: what software has switched on or off shows (SDM vol. 2, table 3-8).
+CpuidResult with_features(const Cpu& cpu, u32 leaf, u32 subleaf) {
+  CpuidResult out;
+  for (const CpuidFeatureBit& f : cpuid_feature_bits()) {
+    if (f.leaf == leaf && f.subleaf == subleaf && cpu.profile.has(f.feature)) register_of(out, f.reg) |= 1u << f.bit;
+  }
+  return out;
+}
+
+CpuidResult version_leaf(const Cpu& cpu) {
+  const CpuProfile& p = cpu.profile;
+  CpuidResult out = with_features(cpu, 1, 0);
+  out.eax = signature(p);
+  out.ebx = (line_bytes / 8) << 8 | (1u << core_bits(p)) << 16 | (cpu.apic.id() & 0xff) << 24;
+  if (p.cores > 1) out.edx |= 1u << 28;
+  if (!cpu.apic.globally_enabled()) out.edx &= ~(1u << 9);
+  if ((cpu.state.cr4 & cr4::OSXSAVE) != 0) out.ecx |= 1u << 27;
+  return out;
+}
+
+CpuidResult cache_leaf(const CpuProfile& p, u32 subleaf) {
+  if (subleaf >= std::size(caches)) return {};
+  const Cache& c = caches[subleaf];
+  const u32 core_ids = (1u << core_bits(p)) - 1;
+  CpuidResult out;
+  out.eax = c.type | c.level << 5 | 1u << 8 | (c.shared ? core_ids : 0) << 14 | core_ids << 26;
+  out.ebx = (line_bytes - 1) | (c.ways - 1) << 22;
+  out.ecx = c.sets - 1;
+  return out;
+}
+
+CpuidResult monitor_leaf(const CpuProfile& p) {
+  if (!p.has(Feature::Monitor)) return {};
+  return {line_bytes, line_bytes, 3, 0};  // ECX: extensions enumerated, interrupts break even if masked
+}
+
+CpuidResult structured_leaf(const Cpu& cpu, u32 subleaf) {
+  CpuidResult out = with_features(cpu, 7, subleaf);
+  if (subleaf == 0) {
+    out.eax = 1;
+    if ((cpu.state.cr4 & cr4::PKE) != 0) out.ecx |= 1u << 4;
+  }
+  return out;
+}
+
+/// One thread a core: the thread level has one member, the core level all.
+CpuidResult topology_leaf(const Cpu& cpu, u32 subleaf) {
+  CpuidResult out;
+  out.ecx = subleaf & 0xff;
+  out.edx = cpu.apic.id();
+  if (subleaf == 0) {
+    out.ebx = 1;
+    out.ecx |= 1u << 8;
+  } else if (subleaf == 1) {
+    out.eax = core_bits(cpu.profile);
+    out.ebx = static_cast<u32>(cpu.profile.cores);
+    out.ecx |= 2u << 8;
+  }
+  return out;
+}
+
+CpuidResult xsave_leaf(const Cpu& cpu, u32 subleaf) {
+  const u64 supported = xcr0_supported(cpu.profile);
+  if (supported == 0) return {};
+  if (subleaf == 0) {
+    return {static_cast<u32>(supported), xsave_standard_bytes(cpu.state.xcr0), xsave_standard_bytes(supported),
+            static_cast<u32>(supported >> 32)};
+  }
+  if (subleaf == 1) {
+    CpuidResult out = with_features(cpu, 0xd, 1);
+    if (cpu.profile.has(Feature::Xsavec)) out.ebx = xsave_compacted_bytes(cpu.state.xcr0);
+    return out;
+  }
+  for (const XsaveComponent& c : xsave_components()) {
+    if (c.number == subleaf && (supported >> subleaf & 1) != 0) return {c.size, c.offset, 0, 0};
+  }
+  return {};
+}
+
+/// TSC frequency = crystal × numerator / denominator, exactly; all zero if the fraction does not fit.
+CpuidResult tsc_leaf(const CpuProfile& p) {
+  const u64 divisor = std::gcd(p.frequency, p.crystal);
+  const u64 numerator = p.frequency / divisor;
+  const u64 denominator = p.crystal / divisor;
+  constexpr u64 most = std::numeric_limits<u32>::max();
+  if (numerator > most || denominator > most || p.crystal > most) return {};
+  return {static_cast<u32>(denominator), static_cast<u32>(numerator), static_cast<u32>(p.crystal), 0};
+}
+
+CpuidResult frequency_leaf(const CpuProfile& p) {
+  const u32 mhz = static_cast<u32>(p.frequency / 1'000'000);
+  return {mhz, mhz, 100, 0};
+}
+
+CpuidResult basic_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
+  const CpuProfile& p = cpu.profile;
+  switch (leaf) {
+    case 0: return {highest_basic(cpu), word_of(p.vendor, 0), word_of(p.vendor, 8), word_of(p.vendor, 4)};
+    case 1: return version_leaf(cpu);
+    // Descriptor FFH: ask leaf 4.
+    case 2: return p.intel() ? CpuidResult{0xff01, 0, 0, 0} : CpuidResult{};
+    case 4: return p.intel() ? cache_leaf(p, subleaf) : CpuidResult{};
+    case 5: return monitor_leaf(p);
+    case 6: return with_features(cpu, 6, 0);
+    case 7: return structured_leaf(cpu, subleaf);
+    case 0xb: return topology_leaf(cpu, subleaf);
+    case 0xd: return xsave_leaf(cpu, subleaf);
+    case 0x15: return tsc_leaf(p);
+    case 0x16: return frequency_leaf(p);
+    default: return {};
+  }
+}
+
+/// Leaf 80000001H: AMD repeats leaf 1's old bits in EDX; Intel hides SYSCALL outside 64-bit mode and XD when disabled.
+CpuidResult extended_version_leaf(const Cpu& cpu) {
+  const CpuProfile& p = cpu.profile;
+  CpuidResult out = with_features(cpu, extended + 1, 0);
+  if ((cpu.state.msr.misc_enable & misc_enable::xd_disable) != 0) out.edx &= ~(1u << 20);
+  if (p.intel()) {
+    if (!cpu.state.code64()) out.edx &= ~(1u << 11);
+    return out;
+  }
+  constexpr u32 repeated = 0x0183'f3ff;
+  out.eax = signature(p);
+  out.edx |= version_leaf(cpu).edx & repeated;
+
+  if (p.cores > 1) out.ecx |= 1u << 1;    // CmpLegacy
+  return out;
+}
+
+/// AMD's leaf 80000005H: L1 caches; TLBs are not told.
+CpuidResult l1_leaf() {
+  const auto describe = [](const Cache& c) { return c.kib() << 24 | c.ways << 16 | 1u << 8 | line_bytes; };
+  return {0, 0, describe(caches[0]), describe(caches[1])};
+}
+
+/// Associativity as leaf 80000006H encodes it; only the encodings of the caches above are needed.
+u32 associativity(u32 ways) { return ways == 16 ? 8 : ways == 8 ? 6 : 0xf; }
+
+CpuidResult l2_leaf(const CpuProfile& p) {
+  const Cache& l2 = caches[2];
+  const Cache& l3 = caches[3];
+  CpuidResult out;
+  out.ecx = l2.kib() << 16 | associativity(l2.ways) << 12 | line_bytes;
+  if (!p.intel()) {
+    out.ecx |= 1u << 8;
+    out.edx = (l3.kib() / 512) << 18 | associativity(l3.ways) << 12 | 1u << 8 | line_bytes;
+  }
+  return out;
+}
+
+CpuidResult address_leaf(const CpuProfile& p) {
+  CpuidResult out;
+  out.eax = static_cast<u32>(p.physical_bits | (p.has(Feature::Lm) ? p.linear_bits() : 32u) << 8);
+  if (!p.intel()) out.ecx = static_cast<u32>(p.cores - 1) | core_bits(p) << 12;
+  return out;
+}
+
+CpuidResult extended_leaf(const Cpu& cpu, u32 leaf) {
+  const CpuProfile& p = cpu.profile;
+  switch (leaf) {
+    case extended:
+      if (p.intel()) return {extended + 8, 0, 0, 0};
+      return {extended + 8, word_of(p.vendor, 0), word_of(p.vendor, 8), word_of(p.vendor, 4)};
+    case extended + 1: return extended_version_leaf(cpu);
+    case extended + 2:
+    case extended + 3:
+    case extended + 4: {
+      const std::size_t at = (leaf - (extended + 2)) * 16u;
+      return {word_of(p.brand, at), word_of(p.brand, at + 4), word_of(p.brand, at + 8), word_of(p.brand, at + 12)};
+    }
+    case extended + 5: return p.intel() ? CpuidResult{} : l1_leaf();
+    case extended + 6: return l2_leaf(p);
+    case extended + 7: return with_features(cpu, extended + 7, 0);
+    case extended + 8: return address_leaf(p);
+    default: return {};
+  }
+}
+
+}  // namespace
+
+CpuidResult cpuid_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
+  if (leaf >= extended && leaf <= extended + 8) return extended_leaf(cpu, leaf);
+  const u32 highest = highest_basic(cpu);
+  if (leaf <= highest) return basic_leaf(cpu, leaf, subleaf);
+  // Beyond the range Intel answers as for the highest basic leaf, AMD with zeros.
+  return cpu.profile.intel() ? basic_leaf(cpu, highest, subleaf) : CpuidResult{};
+}
+
+namespace semantics {
+
+bool cpuid(Cpu& cpu, const Record&) {
+  const CpuidResult result = cpuid_leaf(cpu, cpu.reg<u32>(offset_of(RAX)), cpu.reg<u32>(offset_of(RCX)));
+  cpu.set_reg(offset_of(RAX), result.eax);
+  cpu.set_reg(offset_of(RBX), result.ebx);
+  cpu.set_reg(offset_of(RCX), result.ecx);
+  cpu.set_reg(offset_of(RDX), result.edx);
+  return true;
+}
+
+}  // namespace semantics
+}  // namespace bunshin

@@ -1,0 +1,47 @@
+// MOV to and from debug registers (SDM vol. 3, 17.2).
+
+#include "core/events/debug.h"
+#include "core/system/semantics.h"
+
+namespace bunshin::semantics {
+namespace {
+
+constexpr u64 dr6_writable = dr6::breakpoints | dr6::BD | dr6::BS | dr6::BT, dr7_writable = 0xffff'23ff;
+
+/// #UD for DR8-15 and, with CR4.DE, for DR4 and DR5, which otherwise are other names of DR6 and DR7; #DB for any access
+/// while DR7.GD guards the registers. `number` receives the register meant.
+bool select_register(Cpu& cpu, const Record& r, unsigned& number) {
+  number = r.reg;
+  if (number > 7) return cpu.raise(Vector::UD);
+  if (number == 4 || number == 5) {
+    if ((cpu.state.cr4 & cr4::DE) != 0) return cpu.raise(Vector::UD);
+    number += 2;
+  }
+  return check_general_detect(cpu);
+}
+
+}  // namespace
+
+bool mov_from_dr(Cpu& cpu, const Record& r) {
+  unsigned number = 0;
+  if (!select_register(cpu, r, number)) return false;
+  const u64 value = cpu.state.dr[number];
+  cpu.set_reg<u64>(r.rm, cpu.mode.bits == 64 ? value : static_cast<u32>(value));
+  return true;
+}
+
+bool mov_to_dr(Cpu& cpu, const Record& r) {
+  unsigned number = 0;
+  if (!select_register(cpu, r, number)) return false;
+  const u64 value = cpu.mode.bits == 64 ? cpu.reg<u64>(r.rm) : cpu.reg<u32>(r.rm);
+  if (number >= 6 && value >> 32 != 0) return cpu.raise(Vector::GP, 0);
+  switch (number) {
+    case 6: cpu.state.dr[6] = (value & dr6_writable) | dr6::fixed; break;
+    case 7: cpu.state.dr[7] = (value & dr7_writable) | dr7::fixed; break;
+    default: cpu.state.dr[number] = value; break;
+  }
+  cpu.update_mode();
+  return true;
+}
+
+}  // namespace bunshin::semantics

@@ -1,0 +1,28 @@
+#pragma once
+
+// Model-specific registers (SDM vol. 4; AMD APM vol. 2, app. A), as a table of ranges.
+
+#include "core/cpu.h"
+
+namespace bunshin {
+
+/// False: there is no such register in this profile, or reading it is a #GP(0). Raises nothing itself. Needs exact time
+/// (Cpu::alone) for the time-stamp counter and the local APIC's registers.
+[[nodiscard]] bool read_msr(Cpu& cpu, u32 index, u64& value);
+/// False: no such register, or the value is a #GP(0); nothing has changed then. May change mode and translation.
+[[nodiscard]] bool write_msr(Cpu& cpu, u32 index, u64 value);
+
+/// What IA32_EFER may hold by the profile, LMA (which no write changes) left out.
+u64 efer_writable(const Cpu& cpu);
+
+/// Pairs of variable-range MTRRs (IA32_MTRRCAP.VCNT) and machine-check banks (IA32_MCG_CAP.Count).
+inline constexpr unsigned mtrr_pairs = 8, machine_check_banks = 4;
+
+/// IA32_MISC_ENABLE bits that CPUID depends on (SDM vol. 4, table 2-2).
+namespace misc_enable {
+inline constexpr u64 fast_strings = 1, performance_monitoring = 1u << 7, bts_unavailable = 1u << 11,
+                     pebs_unavailable = 1u << 12, monitor = 1u << 18, limit_cpuid = 1u << 22, xtpr_disable = 1u << 23,
+                     xd_disable = u64{1} << 34;
+}
+
+}  // namespace bunshin

@@ -1,0 +1,64 @@
+// INVLPG, INVPCID (SDM vol. 3, 4.10.4.1) and the protection-key rights register.
+
+#include <array>
+
+#include "core/events/segmentation.h"
+#include "core/system/semantics.h"
+
+namespace bunshin::semantics {
+
+bool invlpg(Cpu& cpu, const Record& r) {
+  const Seg seg = cpu.segment_of(r);
+  u64 linear = cpu.effective_address(r);
+  if (cpu.mode.bits != 64) {
+    linear = static_cast<u32>(linear + cpu.state.segment(seg).base);
+  } else {
+    if (seg >= Seg::FS) linear += cpu.state.segment(seg).base;
+    if (!canonical(cpu, linear)) return true;  // no operation (SDM vol. 2, INVLPG)
+  }
+  cpu.mmu.flush_page(Linear(linear));
+  return true;
+}
+
+bool invpcid(Cpu& cpu, const Record& r) {
+  enum Type : u64 { individual_address = 0, single_context = 1, all_contexts = 2, all_but_globals = 3 };
+  const u64 type = cpu.mode.bits == 64 ? cpu.reg<u64>(r.reg) : cpu.reg<u32>(r.reg);
+  std::array<u64, 2> descriptor{};
+  u64 linear = 0;
+  if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), 16, AccessKind::Read, linear) ||
+      !cpu.read_slow(linear, descriptor.data(), 16, Cpu::Privilege::Current)) {
+    return false;
+  }
+  const u64 pcid = descriptor[0];
+  if (type > all_but_globals || pcid > 0xfff) return cpu.raise(Vector::GP, 0);
+  const bool by_pcid = type == individual_address || type == single_context;
+  if (by_pcid && pcid != 0 && (cpu.state.cr4 & cr4::PCIDE) == 0) return cpu.raise(Vector::GP, 0);
+  switch (type) {
+    case individual_address:
+      if (!canonical(cpu, descriptor[1])) return cpu.raise(Vector::GP, 0);
+      cpu.mmu.flush_page_of_pcid(Linear(descriptor[1]), static_cast<u16>(pcid));
+      break;
+    case single_context: cpu.mmu.flush_pcid(static_cast<u16>(pcid)); break;
+    case all_contexts: cpu.mmu.flush_all(); break;
+    default: cpu.mmu.flush_non_global(); break;
+  }
+  return true;
+}
+
+bool rdpkru(Cpu& cpu, const Record&) {
+  if ((cpu.state.cr4 & cr4::PKE) == 0) return cpu.raise(Vector::UD);
+  if (cpu.reg<u32>(offset_of(RCX)) != 0) return cpu.raise(Vector::GP, 0);
+  cpu.set_reg(offset_of(RAX), cpu.state.pkru);
+  cpu.set_reg(offset_of(RDX), u32{0});
+  return true;
+}
+
+bool wrpkru(Cpu& cpu, const Record&) {
+  if ((cpu.state.cr4 & cr4::PKE) == 0) return cpu.raise(Vector::UD);
+  if (cpu.reg<u32>(offset_of(RCX)) != 0 || cpu.reg<u32>(offset_of(RDX)) != 0) return cpu.raise(Vector::GP, 0);
+  cpu.state.pkru = cpu.reg<u32>(offset_of(RAX));
+  cpu.update_mode();
+  return true;
+}
+
+}  // namespace bunshin::semantics
