@@ -167,6 +167,16 @@ TEST_F(MmuTest, GlobalEntriesServeEveryPcid) {
   EXPECT_EQ(go(read), frame_a);
 }
 
+TEST_F(MmuTest, FlushedGlobalEntryDoesNotComeBackWithTheNextFill) {
+  map(frame_a, TablePath::permissive | pte::G);
+  EXPECT_EQ(go(read), frame_a);
+  mmu_.flush_all();
+  path_.set_index(1, 200, frame_b | TablePath::permissive);
+  EXPECT_EQ(go(read, (address_ & ~u64{0x1ff000}) | u64{200} << 12), frame_b);
+  map(frame_b);
+  EXPECT_EQ(go(read), frame_b);
+}
+
 TEST_F(MmuTest, GlobalBitIsIgnoredWithoutPge) {
   context_.global_pages = false;
   mmu_.set_context(context_);
