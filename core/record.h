@@ -27,6 +27,7 @@ inline constexpr u8 memory = 0x80;        ///< the ModRM operand is memory
 struct Record {
   Handler run = nullptr;
   /// Immediate, sign- or zero-extended as the row says; branch displacement; 64-bit moffs; far pointer (offset, selector << 32).
+  /// x87: FOP, the low three opcode bits and ModRM (SDM vol. 1, 8.1.9).
   u64 imm = 0;
   i32 disp = 0;
   /// ModRM.reg or opcode register, and ModRM.rm register. General registers: byte offset into CpuState::gpr (AH is RAX's + 1).
