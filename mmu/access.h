@@ -62,7 +62,7 @@ constexpr bool key_forbids(const PageRights& rights, bool write, bool user, cons
   return access_disable || (write_disable && write && (user || context.write_protect));
 }
 
-/// The kinds of access that `rights` permit to `access`'s privilege (SDM vol. 3, 4.6.1 and 4.6.2); its kind is not used.
+/// The kinds of access that `rights` permit to `access`'s privilege (SDM vol. 3, 4.6.1 and 4.6.2), whatever its kind.
 constexpr AccessKinds permitted_kinds(const PageRights& rights, const Access& access, const PagingContext& context) {
   bool read = false;
   bool write = false;

@@ -1,8 +1,8 @@
 #pragma once
 
-// The fast translation cache: page to host pointer, one compare per access. It holds an entry only while the modeled TLB
-// holds it, so that a fast hit *is* a TLB hit. Pages that need a slow path (devices, code pages for writes, accesses that
-// must set A or D) have no tag for that kind of access.
+// The fast translation cache: page to host pointer, one compare per access. It holds an entry only while the modeled
+// TLB holds it, so that a fast hit *is* a TLB hit. Pages that need a slow path (devices, code pages for writes, accesses
+// that must set A or D) have no tag for that kind of access.
 
 #include <array>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
 
-// Memory types: what PAT and MTRRs say of a page (SDM vol. 3, 11.12 and table 11-7). Timing uses them; function does not.
+// Memory types: what PAT and MTRRs say of a page (SDM vol. 3, 11.12 and table 11-7). Only timing depends on them.
 
 #include <array>
 

@@ -30,8 +30,8 @@ class Mmu {
   void set_privilege(bool user, bool access_override, bool alignment_check);
   const PagingContext& context() const { return context_; }
 
-  /// Translates for an access that lies in one page. On success `out` is set and the TLB (and, for the access's kind, the
-  /// fast cache) holds the translation; otherwise the #PF to deliver is returned.
+  /// Translates for an access that lies in one page. On success `out` is set and the TLB (and, for the access's kind,
+  /// the fast cache) holds the translation; otherwise the #PF to deliver is returned.
   std::optional<Fault> translate(Linear address, const Access& access, HostPhysical& out);
   /// Translates without permission checks, A/D updates or TLB fills, as a debugger does. Empty if not mapped.
   std::optional<HostPhysical> peek(Linear address) const;

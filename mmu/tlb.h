@@ -22,8 +22,8 @@ struct TlbArrayParameters {
   void describe(ParameterVisitor& v);
 };
 
-/// Default: the second-level TLB of Skylake (Intel Optimization Manual, table 2-14), with its shared 4 KiB/2 MiB entries
-/// counted for either.
+/// Default: the second-level TLB of Skylake (Intel Optimization Manual, Skylake's cache and TLB parameters), with the
+/// entries that 4 KiB and 2 MiB pages share counted for either.
 struct TlbParameters {
   TlbArrayParameters small{1536, 12};  ///< 4 KiB
   TlbArrayParameters large{1536, 12};  ///< 2 MiB, 4 MiB
@@ -63,8 +63,8 @@ class Tlb {
 
   /// The entry that translates `address` for the current PCID, or nullptr. Counts a hit or a miss.
   TlbEntry* lookup(Linear address);
-  /// Stores the entry, current PCID added, in place of the least recently used one of its set. `victim` receives a valid
-  /// entry that had to go (stamp 0: none did). nullptr if this size is not cached.
+  /// Stores the entry, current PCID added, in place of the least recently used one of its set. `victim` receives a
+  /// valid entry that had to go (stamp 0: none did). nullptr if this size is not cached.
   const TlbEntry* insert(TlbEntry entry, TlbEntry& victim);
   void remove(TlbEntry& entry) { entry.stamp = 0; }
 

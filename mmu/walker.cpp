@@ -52,7 +52,8 @@ void Walker::derive_reserved(unsigned level) {
     if (level == 2) row.reserved_leaf = bits(21, high - 19);
     return;
   }
-  const u64 common = bits(51, width) | (mode_->high_bits_ignored ? 0 : bits(62, 52)) | (context_.no_execute ? 0 : pte::XD);
+  const u64 software = mode_->high_bits_ignored ? 0 : bits(62, 52);
+  const u64 common = bits(51, width) | software | (context_.no_execute ? 0 : pte::XD);
   row.reserved_table = common | (row.large || level == 1 ? 0 : pte::PS);
   // Between the PAT bit and the page's base.
   row.reserved_leaf = common | (level == 1 ? 0 : bits(row.shift - 1, 13));

@@ -79,9 +79,9 @@ class Walker {
   void set_observer(WalkObserver* observer) { observer_ = observer; }
   void set_second_stage(SecondStage* stage) { second_stage_ = stage; }
 
-  /// Walks for `access`: permissions, then A and D (set in all entries used, only if the access is permitted; SDM vol. 3,
-  /// 4.8 leaves open whether a faulting access sets A). Not for PagingMode::None. A table outside RAM reads as all ones, as
-  /// an unclaimed bus address does; in most modes that is a reserved-bit fault.
+  /// Walks for `access`: permissions, then A and D (set in all entries used, only if the access is permitted; SDM
+  /// vol. 3, 4.8 leaves open whether a faulting access sets A). Not for PagingMode::None. A table outside RAM reads as
+  /// all ones, as an unclaimed bus address does; in most modes that is a reserved-bit fault.
   WalkResult walk(Linear address, const Access& access);
   /// Walks without checks, updates, observer or counters. Empty if not mapped.
   std::optional<HostPhysical> peek(Linear address) const;

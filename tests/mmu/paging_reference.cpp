@@ -150,7 +150,8 @@ bool PagingReference::access_allowed(const Access& access, bool& key_violation) 
   if (c_.protection_keys && long_mode && user_address && access.kind != AccessKind::Execute) {
     const unsigned key = static_cast<unsigned>(used_.back().value >> 59) & 15;
     if (bit(c_.pkru, 2 * key)) key_violation = true;
-    if (bit(c_.pkru, 2 * key + 1) && access.kind == AccessKind::Write && (user_access || c_.write_protect)) key_violation = true;
+    const bool write = access.kind == AccessKind::Write;
+    if (bit(c_.pkru, 2 * key + 1) && write && (user_access || c_.write_protect)) key_violation = true;
   }
   if (key_violation) return false;
   if (user_access && !user_address) return false;

@@ -1,6 +1,6 @@
 #pragma once
 
-// A second opinion on translation, written from SDM vol. 3, 4.3-4.8 one mode at a time, as plainly as the manual puts it.
+// A second opinion on translation, written from SDM vol. 3, 4.3-4.8 one mode at a time, as plainly as the manual.
 // Deliberately shares nothing with mmu/walker but the types of the question.
 
 #include <vector>

@@ -103,8 +103,9 @@ class WalkerAgainstReference : public testing::TestWithParam<PagingMode> {
   std::string describe(const PagingContext& c, const Access& access, const std::array<u64, 6>& entries) const {
     std::ostringstream out;
     out << "kind " << static_cast<int>(access.kind) << " user " << access.user << " implicit " << access.implicit
-        << " wp " << c.write_protect << " pse " << c.pse << " smep " << c.smep << " smap " << c.smap << " pke " << c.protection_keys << " nxe "
-        << c.no_execute << " ac " << c.access_override << " pkru " << c.pkru << " width " << c.physical_bits << std::hex;
+        << " wp " << c.write_protect << " pse " << c.pse << " smep " << c.smep << " smap " << c.smap << " pke "
+        << c.protection_keys << " nxe " << c.no_execute << " ac " << c.access_override << " pkru " << c.pkru
+        << " width " << c.physical_bits << std::hex;
     for (unsigned l = path_.levels(); l >= 1; --l) out << " L" << l << '=' << entries[l];
     return out.str();
   }
@@ -203,7 +204,8 @@ TEST_P(WalkerAgainstReference, RandomTables) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, WalkerAgainstReference,
-                         testing::Values(PagingMode::TwoLevel, PagingMode::Pae, PagingMode::FourLevel, PagingMode::FiveLevel),
+                         testing::Values(PagingMode::TwoLevel, PagingMode::Pae, PagingMode::FourLevel,
+                                         PagingMode::FiveLevel),
                          [](const auto& tested) {
                            std::string name(paging_format(tested.param).name);
                            std::erase(name, '-');
