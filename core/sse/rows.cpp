@@ -1,0 +1,18 @@
+#include "core/sse/rows.h"
+
+#include <vector>
+
+namespace bunshin {
+
+std::span<const Row> simd_rows() {
+  static const std::vector<Row> rows = [] {
+    std::vector<Row> all;
+    for (const auto chapter : {sse::mmx_rows(), sse::move_rows(), sse::integer_rows(), sse::float_rows(),
+                               sse::special_rows(), sse::state_rows()})
+      all.insert(all.end(), chapter.begin(), chapter.end());
+    return all;
+  }();
+  return rows;
+}
+
+}  // namespace bunshin

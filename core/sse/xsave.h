@@ -1,0 +1,63 @@
+#pragma once
+
+// The XSAVE-managed state (SDM vol. 1, ch. 13): which components there are, and the images FXSAVE and XSAVE make.
+
+#include <array>
+
+#include "core/cpu.h"
+
+namespace bunshin {
+
+namespace xcr0 {
+inline constexpr u64 X87 = 1, SSE = 2, AVX = 4, PKRU = 1u << 9;
+}
+
+/// Where a component lies in the standard format, in bytes; size 0: no such component. CPUID leaf 0DH announces this; its
+/// sub-leaves' ECX is 0 (user state, no alignment in the compacted format).
+struct XsaveComponent {
+  u32 offset = 0;
+  u32 size = 0;
+};
+constexpr XsaveComponent xsave_component(unsigned number) {
+  switch (number) {
+    case 0: case 1: return {0, 512};  // both in the legacy region
+    case 2: return {576, 256};
+    case 9: return {832, 8};
+    default: return {};
+  }
+}
+/// What the profile's XCR0 may hold.
+u64 xsave_supported(const CpuProfile& profile);
+/// Bytes of an area holding `components` (an XCR0 value), header included.
+u32 xsave_standard_size(u64 components);
+u32 xsave_compacted_size(u64 components);
+/// XSETBV's rules for XCR0 (SDM vol. 1, 13.3).
+bool xcr0_is_valid(const CpuProfile& profile, u64 value);
+/// Components not in their initial state (XGETBV with ECX = 1).
+u64 xsave_in_use(const CpuState& state);
+
+namespace sse {
+
+/// The legacy region, laid out as FXSAVE's image (SDM vol. 1, table 10-2).
+using LegacyImage = std::array<u8, 512>;
+
+struct LegacyFormat {
+  bool wide_pointers = false;  ///< REX.W: FIP and FDP have 64 bits and no selectors
+  bool all_registers = false;  ///< 64-bit mode: XMM8-XMM15 too
+};
+void store_x87(const X87State& s, LegacyImage& image, LegacyFormat format);
+void load_x87(X87State& s, const LegacyImage& image, LegacyFormat format);
+void store_xmm(const CpuState& s, LegacyImage& image, LegacyFormat format);
+void load_xmm(CpuState& s, const LegacyImage& image, LegacyFormat format);
+
+[[nodiscard]] bool fxsave(Cpu& cpu, const Record& r);
+[[nodiscard]] bool fxrstor(Cpu& cpu, const Record& r);
+enum class Save : u8 { Plain, Optimised, Compacted };
+[[nodiscard]] bool xsave(Cpu& cpu, const Record& r, Save kind);
+/// Changes PKRU: must end its block.
+[[nodiscard]] bool xrstor(Cpu& cpu, const Record& r);
+[[nodiscard]] bool xgetbv(Cpu& cpu, const Record& r);
+[[nodiscard]] bool xsetbv(Cpu& cpu, const Record& r);
+
+}  // namespace sse
+}  // namespace bunshin
