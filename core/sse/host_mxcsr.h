@@ -28,6 +28,7 @@ class HostMxcsr {
   explicit HostMxcsr(CpuState& state) : state_(state), host_(_mm_getcsr()) {
     _mm_setcsr((state.mxcsr & mxcsr::writable) | mxcsr::masks);
   }
+  explicit HostMxcsr(Cpu& cpu) : HostMxcsr(cpu.state) {}
   ~HostMxcsr() {
     state_.mxcsr |= _mm_getcsr() & mxcsr::flags;
     _mm_setcsr(host_);

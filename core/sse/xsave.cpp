@@ -2,33 +2,15 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "core/sse/bind.h"
 #include "core/sse/memory_area.h"
+#include "core/system/cpuid.h"
 
 namespace bunshin {
 
-u64 xsave_supported(const CpuProfile& profile) {
-  return xcr0::X87 | (profile.has(Feature::Sse) ? xcr0::SSE : 0) | (profile.has(Feature::Pku) ? xcr0::PKRU : 0);
-}
-
-u32 xsave_standard_size(u64 components) {
-  u32 size = 576;
-  for (unsigned i = 2; i < 63; ++i) {
-    const XsaveComponent c = xsave_component(i);
-    if (((components >> i) & 1) != 0 && c.size != 0) size = std::max(size, c.offset + c.size);
-  }
-  return size;
-}
-
-u32 xsave_compacted_size(u64 components) {
-  u32 size = 576;
-  for (unsigned i = 2; i < 63; ++i)
-    if (((components >> i) & 1) != 0) size += xsave_component(i).size;
-  return size;
-}
-
 bool xcr0_is_valid(const CpuProfile& profile, u64 value) {
-  if ((value & xcr0::X87) == 0 || (value & ~xsave_supported(profile)) != 0) return false;
+  if ((value & xcr0::X87) == 0 || (value & ~xcr0_supported(profile)) != 0) return false;
   return (value & xcr0::AVX) == 0 || (value & xcr0::SSE) != 0;
 }
 
@@ -62,7 +44,11 @@ u64 requested(const Cpu& cpu) {
 
 /// Offset of PKRU, the only component behind the header, in an image with these components.
 u64 pkru_offset(bool compacted, u64 components) {
-  return compacted ? xsave_compacted_size(components & (xcr0::PKRU - 1)) : xsave_component(9).offset;
+  if (compacted) return xsave_compacted_bytes(components & (xcr0::PKRU - 1));
+  const auto all = xsave_components();
+  const auto pkru = std::ranges::find(all, 9u, &XsaveComponent::number);
+  SIM_CHECK(pkru != all.end());
+  return pkru->offset;
 }
 
 /// What all XSAVE-family instructions check first.
@@ -117,7 +103,7 @@ bool xsave(Cpu& cpu, const Record& r, Save kind) {
   u64 linear = 0;
   const u64 asked = requested(cpu);
   const bool compacted = kind == Save::Compacted;
-  const u32 size = compacted ? xsave_compacted_size(asked) : xsave_standard_size(asked);
+  const u32 size = compacted ? xsave_compacted_bytes(asked) : xsave_standard_bytes(asked);
   if (!available(cpu) || !aligned_address<64>(cpu, r, size, AccessKind::Write, linear)) return false;
   const u64 in_use = asked & xsave_in_use(cpu.state);
   const u64 saved = kind == Save::Plain ? asked : in_use;

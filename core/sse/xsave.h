@@ -1,6 +1,7 @@
 #pragma once
 
-// The XSAVE-managed state (SDM vol. 1, ch. 13): which components there are, and the images FXSAVE and XSAVE make.
+// The XSAVE-managed state (SDM vol. 1, ch. 13) and the images FXSAVE and XSAVE make of it. Which components there are and
+// where they lie, CPUID says (core/system/cpuid.h).
 
 #include <array>
 
@@ -12,25 +13,6 @@ namespace xcr0 {
 inline constexpr u64 X87 = 1, SSE = 2, AVX = 4, PKRU = 1u << 9;
 }
 
-/// Where a component lies in the standard format, in bytes; size 0: no such component. CPUID leaf 0DH announces this; its
-/// sub-leaves' ECX is 0 (user state, no alignment in the compacted format).
-struct XsaveComponent {
-  u32 offset = 0;
-  u32 size = 0;
-};
-constexpr XsaveComponent xsave_component(unsigned number) {
-  switch (number) {
-    case 0: case 1: return {0, 512};  // both in the legacy region
-    case 2: return {576, 256};
-    case 9: return {832, 8};
-    default: return {};
-  }
-}
-/// What the profile's XCR0 may hold.
-u64 xsave_supported(const CpuProfile& profile);
-/// Bytes of an area holding `components` (an XCR0 value), header included.
-u32 xsave_standard_size(u64 components);
-u32 xsave_compacted_size(u64 components);
 /// XSETBV's rules for XCR0 (SDM vol. 1, 13.3).
 bool xcr0_is_valid(const CpuProfile& profile, u64 value);
 /// Components not in their initial state (XGETBV with ECX = 1).
