@@ -1,0 +1,137 @@
+#include "sim/command_line.h"
+
+#include <iostream>
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+
+#include "sim/config/config_tree.h"
+#include "sim/config/units.h"
+
+namespace bunshin {
+
+namespace po = boost::program_options;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+/// False if help was asked for (and printed).
+bool parse(const Strings& arguments, const po::options_description& visible, const char* positional,
+           const std::string& usage, po::variables_map& values) {
+  po::options_description all;
+  all.add(visible).add_options()(positional, po::value<std::string>());
+  po::positional_options_description positions;
+  positions.add(positional, 1);
+  try {
+    // Abbreviations would make every later option a change of the command line's meaning.
+    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(arguments).options(all).positional(positions).style(style).run(), values);
+    po::notify(values);
+  } catch (const po::error& e) {
+    throw ConfigError(fmt::format("{}\n{}", e.what(), usage));
+  }
+  if (values.count("help") != 0) {
+    std::cout << usage << "\n\n" << visible;
+    return false;
+  }
+  if (values.count(positional) == 0) throw ConfigError(fmt::format("{} is missing\n{}", positional, usage));
+  return true;
+}
+
+std::string text(const po::variables_map& values, const char* name) {
+  return values.count(name) == 0 ? std::string() : values[name].as<std::string>();
+}
+
+std::optional<u64> number(const po::variables_map& values, const char* name, u64 largest = ~u64{0}) {
+  if (values.count(name) == 0) return std::nullopt;
+  const std::string given = values[name].as<std::string>();
+  const std::optional<u64> value = parse_quantity(given, "");
+  if (!value || *value > largest) throw ConfigError(fmt::format("--{} {}: expected a whole number up to {}", name, given, largest));
+  return value;
+}
+
+po::options_description run_description() {
+  po::options_description d("Options");
+  const auto string = [] { return po::value<std::string>(); };
+  d.add_options()
+      ("set", po::value<Strings>()->composing()->value_name("KEY=VALUE"),
+       "override one value of the configuration; may be repeated (keys: docs/configuration.md)")
+      ("out", string()->value_name("DIR"), "write console.log, screen.txt, stats.json, run.yaml and report.html here")
+      ("timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")
+      ("max-cycles", string()->value_name("N"), "end the run, with status 3, after N cycles")
+      ("until-console", string()->value_name("TEXT"), "end the run, with status 0, when the serial console printed TEXT")
+      ("until-screen", string()->value_name("TEXT"), "end the run, with status 0, when TEXT stands on the text screen")
+      ("screen", "show the guest's text screen on the terminal")
+      ("trace", string()->value_name("FILE"), "write every instruction (cycle core rip bytes text); - is standard output")
+      ("trace-from", string()->value_name("WHERE"), "begin the trace at a cycle or symbol")
+      ("trace-to", string()->value_name("WHERE"), "end the trace at a cycle or symbol")
+      ("symbols", string()->value_name("FILE"), "ELF file or System.map with the guest's symbols")
+      ("gdb", string()->value_name("PORT"), "wait for GDB (target remote :PORT) before the first instruction")
+      ("quiet,q", "print nothing but the guest's console and errors")
+      ("help,h", "this help");
+  return d;
+}
+
+}  // namespace
+
+std::optional<RunOptions> parse_run_options(const std::vector<std::string>& arguments) {
+  po::variables_map values;
+  if (!parse(arguments, run_description(), "CONFIG", "usage: bunshin run CONFIG [OPTIONS]   (bunshin run --help)", values)) {
+    return std::nullopt;
+  }
+  RunOptions o;
+  o.config = text(values, "CONFIG");
+  if (values.count("set") != 0) o.overrides = values["set"].as<Strings>();
+  if (values.count("timing") != 0) o.overrides.push_back("machine.timing=" + text(values, "timing"));
+  o.out = text(values, "out");
+  o.max_cycles = number(values, "max-cycles");
+  o.trace = text(values, "trace");
+  o.trace_from = text(values, "trace-from");
+  o.trace_to = text(values, "trace-to");
+  if (o.trace.empty() && !(o.trace_from + o.trace_to).empty()) throw ConfigError("--trace-from and --trace-to need --trace FILE");
+  o.symbols = text(values, "symbols");
+  if (const auto port = number(values, "gdb", 65535)) o.gdb_port = static_cast<unsigned>(*port);
+  o.until_screen = text(values, "until-screen");
+  o.until_console = text(values, "until-console");
+  o.screen = values.count("screen") != 0;
+  o.quiet = values.count("quiet") != 0;
+  return o;
+}
+
+std::optional<DisasmOptions> parse_disasm_options(const std::vector<std::string>& arguments) {
+  po::options_description d("Options");
+  const auto string = [] { return po::value<std::string>(); };
+  d.add_options()
+      ("bits", string()->value_name("16|32|64"), "mode of raw code, or instead of what the file says")
+      ("base", string()->value_name("ADDRESS"), "address of a raw file's first byte")
+      ("offset", string()->value_name("N"), "begin at this byte of a raw file")
+      ("length", string()->value_name("N"), "this many bytes of each piece of code at most")
+      ("symbol", string()->value_name("NAME"), "only this function of an ELF file")
+      ("help,h", "this help");
+  po::variables_map values;
+  if (!parse(arguments, d, "FILE", "usage: bunshin disasm FILE [OPTIONS]   (bunshin disasm --help)", values)) {
+    return std::nullopt;
+  }
+  DisasmOptions o;
+  o.file = text(values, "FILE");
+  o.bits = static_cast<unsigned>(number(values, "bits", 64).value_or(0));
+  if (o.bits != 0 && o.bits != 16 && o.bits != 32 && o.bits != 64) throw ConfigError("--bits: expected 16, 32 or 64");
+  o.base = number(values, "base").value_or(0);
+  o.offset = number(values, "offset").value_or(0);
+  o.length = number(values, "length");
+  o.symbol = text(values, "symbol");
+  return o;
+}
+
+std::string general_help() {
+  return "bunshin, a cycle-approximate full-system x86 simulator\n\n"
+         "  bunshin run CONFIG [OPTIONS]   run a machine          (bunshin run --help)\n"
+         "  bunshin disasm FILE            show a file's code     (bunshin disasm --help)\n"
+         "  bunshin config --reference     every configuration key, as Markdown\n"
+         "  bunshin --version | --help\n\n"
+         "Exit status: 0 the guest ended well; 1 the guest failed (debug-exit value, reset, triple fault, dead);\n"
+         "2 bad usage or configuration; 3 a limit, Ctrl-C or the debugger ended the run; 4 a bug of the simulator.\n";
+}
+
+}  // namespace bunshin

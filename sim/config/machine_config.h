@@ -1,0 +1,60 @@
+#pragma once
+
+// The whole configuration of a run: what `bunshin run CONFIG` reads and run.yaml records.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/profile.h"
+#include "devices/tlm/pc.h"
+#include "mmu/tlb.h"
+#include "sim/config/config_reader.h"
+
+namespace bunshin {
+
+struct MachineParameters {
+  u64 cores = 1;
+  u64 memory = u64{512} << 20;
+  std::string timing = "none";
+  u64 seed = 1;
+  u64 quantum = 10'000;
+  u64 epoch = 1'704'067'200;
+
+  void describe(ParameterVisitor& v);
+};
+
+struct GuestParameters {
+  std::string loader = "auto";
+  std::string kernel;
+  std::vector<std::string> initrd;
+  std::string cmdline;
+  std::vector<std::string> disks;
+
+  void describe(ParameterVisitor& v);
+};
+
+struct MachineConfig {
+  /// Of the simulator that wrote the file; read and ignored.
+  std::string version;
+  MachineParameters machine;
+  CpuProfile cpu;
+  TlbParameters tlb;
+  PcParameters devices;
+  GuestParameters guest;
+
+  void describe(ParameterVisitor& v);
+};
+
+/// Reads, overrides, checks and resolves a configuration. Throws ConfigError for whatever is wrong with it.
+MachineConfig read_config(const std::filesystem::path& file, const std::vector<std::string>& overrides);
+/// The same for a tree already loaded.
+MachineConfig read_config(const ConfigNode& root);
+
+/// The text of run.yaml: every parameter with the value the run had; `bunshin run` on it repeats the run.
+std::string write_config(MachineConfig config);
+
+/// The text of docs/configuration.md.
+std::string configuration_reference();
+
+}  // namespace bunshin

@@ -1,0 +1,34 @@
+#pragma once
+
+// What a person sees of a long run: a line on standard error with simulated time and speed, or the guest's text screen.
+// Only on a terminal.
+
+#include <chrono>
+#include <string>
+
+#include "base/types.h"
+
+namespace bunshin {
+
+class Progress {
+ public:
+  /// `screen`: show the text screen instead of leaving the terminal to the console.
+  Progress(bool enabled, bool screen);
+
+  /// Enough host time has passed for another line. Cheap.
+  bool due();
+  void show(double simulated_seconds, u64 instructions, const std::string& screen_text);
+  /// Takes the line away.
+  void clear();
+
+ private:
+  using HostClock = std::chrono::steady_clock;
+  bool enabled_;
+  bool screen_;
+  bool shown_ = false;
+  HostClock::time_point next_;
+  HostClock::time_point last_;
+  u64 last_instructions_ = 0;
+};
+
+}  // namespace bunshin
