@@ -288,8 +288,8 @@ bool LocalApic::write_msr(u32 msr, u64 value) {
 }
 
 void LocalApic::hash(StateHash& hash) const {
-  for (const u64 word : {base_, u64{id_}, u64{tpr_}, u64{ldr_}, u64{dfr_}, u64{svr_}, u64{esr_}, u64{esr_detected_}, icr_,
-                         u64{initial_count_}, u64{divide_}, u64{timer_running_}, origin_tick_, u64{origin_count_},
+  for (const u64 word : {base_, u64{id_}, u64{tpr_}, u64{ldr_}, u64{dfr_}, u64{svr_}, u64{esr_}, u64{esr_detected_},
+                         icr_, u64{initial_count_}, u64{divide_}, u64{timer_running_}, origin_tick_, u64{origin_count_},
                          deadline_, u64{lint_[0]}, u64{lint_[1]}, u64{external_message_}}) {
     hash.add(word);
   }

@@ -83,9 +83,9 @@ struct LocalApicFeatures {
 
 /// xAPIC and x2APIC of one processor.
 ///
-/// Region 0: the 4 KiB register page (table 10-1); aligned 32-bit accesses. The owner routes accesses to mmio_base() here
-/// while mmio_enabled(). Inputs: 0 = LINT0, 1 = LINT1, as assertion levels (the LVT's polarity bit is stored only). No
-/// output pins: interrupts go to ProcessorPins.
+/// Region 0: the 4 KiB register page (table 10-1); aligned 32-bit accesses. The owner routes accesses to mmio_base()
+/// here while mmio_enabled(). Inputs: 0 = LINT0, 1 = LINT1, as assertion levels (the LVT's polarity bit is stored
+/// only). No output pins: interrupts go to ProcessorPins.
 class LocalApic final : public Device {
  public:
   enum Register : u32 {

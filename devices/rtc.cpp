@@ -267,7 +267,8 @@ void Rtc::reset() {
 
 void Rtc::hash(StateHash& hash) const {
   hash.add(ram_);
-  for (const u64 word : {u64{index_}, u64{nmi_masked_}, static_cast<u64>(base_seconds_), base_ps_, served_.ps, u64{irq_}}) {
+  for (const u64 word :
+       {u64{index_}, u64{nmi_masked_}, static_cast<u64>(base_seconds_), base_ps_, served_.ps, u64{irq_}}) {
     hash.add(word);
   }
 }

@@ -72,7 +72,7 @@ TEST_F(LocalApicTest, DisablingResetsAndReadsAllOnes) {
 
 TEST_F(LocalApicTest, SelfIpiIsAcknowledgedAndEnded) {
   enable();
-  icr(0x400f1 & ~0u);
+  icr(0x400f1);
   EXPECT_TRUE(apic().interrupt_pending());
   EXPECT_EQ(pins[0].changes, 1u);
   EXPECT_EQ(apic().acknowledge(), 0xf1);
@@ -302,6 +302,15 @@ TEST_F(LocalApicTest, VirtualWireTakesTheVectorFromThePic) {
   apic().set_task_priority_class(15);
   EXPECT_TRUE(apic().interrupt_pending());
   EXPECT_EQ(apic().acknowledge(), 0x20);
+}
+
+TEST_F(LocalApicTest, PerformanceInterruptMasksItsEntry) {
+  enable();
+  put(0x340, 0x400);
+  apic().performance_interrupt();
+  apic().performance_interrupt();
+  EXPECT_EQ(pins[0].nmis, 1u);
+  EXPECT_EQ(get(0x340), 0x10400u);
 }
 
 TEST_F(LocalApicTest, InitResetKeepsIdAndBase) {
