@@ -4,10 +4,12 @@
 // around it. (core/processor.h is what the machine sees.)
 
 #include <cstring>
-#include <optional>
+#include <span>
 #include <type_traits>
 
 #include "base/fault.h"
+#include "base/time.h"
+#include "core/jump_cache.h"
 #include "core/profile.h"
 #include "core/record.h"
 #include "core/state.h"
@@ -17,14 +19,26 @@
 
 namespace bunshin {
 
-class BlockCache;
+/// What a core asks of the loop that runs it.
+class CoreEnvironment {
+ public:
+  /// The platform's time (SystemC's now); the core's own time lies at or after it.
+  virtual SimTime platform_time() const = 0;
+  /// When the platform's next event is due; may have moved after a device access.
+  virtual SimTime next_event() const = 0;
+  /// Tells devices that are reached without the bus (the local APIC) the accessing core's time.
+  virtual void set_local_time(SimTime now) = 0;
+
+ protected:
+  ~CoreEnvironment() = default;
+};
 
 /// Why a block was left before its end.
 enum class Leave : u8 {
   None,
   Fault,            ///< Cpu::fault is to be delivered at the instruction
   DeviceAccess,     ///< the access needs the exact time: run the instruction again, alone
-  Reconsider,       ///< the instruction completed, but the mode, the code or the interrupt state changed: go on by RIP
+  Repeat,           ///< a repeated string instruction made progress: take events, then run it again
   Unimplemented,    ///< the profile has the instruction, the simulator lacks it
   Debugger,         ///< a breakpoint of the attached debugger
 };
@@ -37,15 +51,16 @@ struct CodeMode {
   bool protected_mode = false;  ///< CR0.PE and not virtual-8086
   bool fpu = true;       ///< CR0.EM = TS = 0
   bool sse = false;      ///< CR0.EM = TS = 0, CR4.OSFXSR = 1
+  u8 cpl = 0;
   u32 key() const {
-    return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 | u32{sse} << 12;
+    return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 | u32{sse} << 12 | u32{cpl} << 13;
   }
 };
 
 class Cpu {
  public:
   Cpu(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, PhysicalMemory& memory, BusPort& bus,
-      LocalApic& apic);
+      LocalApic& apic, CoreEnvironment& environment);
 
   CpuState state;
   const CpuProfile& profile;
@@ -53,8 +68,10 @@ class Cpu {
   PhysicalMemory& memory;
   BusPort& bus;
   LocalApic& apic;
+  CoreEnvironment& environment;
   Mmu mmu;
   CodeMode mode;
+  JumpCache jumps;
 
   /// --- Leaving a block ---
   Leave leave = Leave::None;
@@ -73,16 +90,22 @@ class Cpu {
   bool raise(Vector v) { return raise(Fault::plain(v)); }
   bool raise(Vector v, u32 error_code) { return raise(Fault::with_code(v, error_code)); }
 
-  /// --- Time ---
-  /// Cycles completed when the running block was entered; with timing `none` one instruction is one cycle.
-  u64 block_start_cycles = 0;
-  /// Instructions this core has completed, up to the running block.
-  u64 retired = 0;
-  /// Cycles now, at the instruction being executed; exact if `alone` or between blocks.
-  u64 cycles() const { return block_start_cycles; }
+  /// --- Time. The core's cycle counter never stands still: cycle n is the moment Clock{frequency}.at(n). ---
+  /// The cycle at which the core must stop, and how many of the cycles before it are not yet given to a block.
+  u64 deadline = 0;
+  i64 budget = 0;
+  /// Instructions of the running block counted as done though they are not: 1 while `alone`.
+  u64 in_flight = 0;
+  /// The cycle of the instruction being executed; exact if `alone` or between blocks.
+  u64 cycles() const { return deadline - static_cast<u64>(budget) - in_flight; }
   u64 tsc() const { return cycles() + state.tsc_offset; }
-  /// Cycles spent waiting for a device, to be added when the instruction ends.
+  SimTime now() const { return Clock{profile.frequency}.at(cycles()); }
+  /// Cycles spent waiting for a device, to be taken from the budget when the instruction ends.
   u64 stall_cycles = 0;
+  /// The running block's entry record (core/engine/block_cache.h).
+  const Record* entry = nullptr;
+  /// The link record that was followed into nothing, for the engine to complete.
+  const Record* open_link = nullptr;
 
   /// --- Registers by byte offset (core/record.h) ---
   template <class T>
@@ -146,14 +169,19 @@ class Cpu {
   }
   /// Implicit supervisor accesses: descriptor tables, TSS, stacks being switched to (SDM vol. 3, 4.6).
   template <class T>
-  [[nodiscard]] bool load_system(u64 linear, T& out) { return read_slow(linear, &out, sizeof(T), Privilege::System); }
+  [[nodiscard]] bool load_system(u64 linear, T& out) {
+    if (state.cpl != 3 && !mmu.context().access_override) return load_linear(linear, out);
+    return read_slow(linear, &out, sizeof(T), Privilege::System);
+  }
   template <class T>
   [[nodiscard]] bool store_system(u64 linear, const T& value) {
+    if (state.cpl != 3 && !mmu.context().access_override) return store_linear(linear, value);
     return write_slow(linear, &value, sizeof(T), Privilege::System);
   }
   /// Checks that [linear, +size) could be written (sets A/D, faults as a write would) without writing: the first half of a
   /// read-modify-write and of anything that must not fault half-way.
   [[nodiscard]] bool probe_write(Seg s, u64 offset, unsigned size);
+  [[nodiscard]] bool probe_write_linear(u64 linear, unsigned size);
 
   /// Segment checks and base (SDM vol. 3, 5.3): limit, type, null, canonical, alignment. #GP or #SS.
   [[nodiscard]] bool to_linear(Seg s, u64 offset, unsigned size, AccessKind kind, u64& linear) {
@@ -178,8 +206,20 @@ class Cpu {
   /// --- After a change of mode-bearing state (CR0, CR4, EFER, CS, SS, DS, ES, CPL, AC, PKRU, CR3) ---
   /// Re-derives `mode` and the MMU's context. The instruction that called it must end its block.
   void update_mode();
+  /// CodeMode::key(): what a block, and a jump to it, is found by besides its address.
+  u32 mode_key = 0;
+  u64 jump_key() const { return u64{mode_key} << 44 ^ mmu.epoch(); }
 
  private:
+  Access data_access(AccessKind kind, Privilege privilege) const;
+  /// The write must be alone in its block: a device, or bytes that are also decoded instructions.
+  bool needs_alone(HostPhysical address, u64 size) const;
+  bool is_apic_page(HostPhysical address) const;
+  [[nodiscard]] bool device_read(HostPhysical address, std::span<u8> data);
+  void device_write(HostPhysical address, std::span<const u8> data);
+  /// Splits a device access into naturally aligned ones and charges what they take.
+  template <class Transfer>
+  void on_device(HostPhysical address, unsigned size, Transfer transfer);
   [[nodiscard]] bool to_linear_slow(Seg s, u64 offset, unsigned size, AccessKind kind, u64& linear);
 };
 

@@ -48,6 +48,7 @@ struct Decoded {
   unsigned code_bits = 32;     ///< 16, 32, 64
   bool memory = false;
   bool flat = false;           ///< the memory operand's linear address is its effective address
+  bool linkable = false;       ///< a relative jump whose target and successor lie in the instruction's own page
 };
 
 /// Chooses the handler specialised for the operands.
@@ -81,8 +82,17 @@ struct Row {
 };
 
 /// The chapters of the table, each in its own file rows_*.cpp beside the semantics it binds.
-std::span<const Row> integer_rows();   // core/execute
-std::span<const Row> system_rows();    // core/system, core/events
+std::span<const Row> arithmetic_rows();    // core/execute
+std::span<const Row> shift_rows();
+std::span<const Row> multiply_rows();
+std::span<const Row> move_rows();
+std::span<const Row> bit_rows();
+std::span<const Row> control_flow_rows();
+std::span<const Row> stack_rows();
+std::span<const Row> string_rows();
+std::span<const Row> flag_rows();
+std::span<const Row> system_rows();    // core/system
+std::span<const Row> event_rows();     // core/events
 std::span<const Row> x87_rows();       // core/x87
 std::span<const Row> simd_rows();      // core/sse: MMX, SSE … SSE4.2, AES, PCLMULQDQ, SHA
 

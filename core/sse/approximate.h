@@ -1,8 +1,9 @@
 #pragma once
 
-// RCPPS and RSQRTPS. Processors differ in these: the SDM only bounds the relative error by 1.5 * 2^-12. So that every host
-// gives the same result, ours is the exact value truncated to 12 fraction bits (error below 2^-12), computed in integers.
-// They ignore MXCSR and raise nothing; denormal operands count as zero, tiny results become zero (SDM vol. 2, RCPPS).
+// RCPPS and RSQRTPS. Processors differ in these: the SDM only bounds the relative error by 1.5 * 2^-12. So that every
+// host gives the same result, ours is the exact value truncated to 12 fraction bits (error below 2^-12), computed in
+// integers. They ignore MXCSR and raise nothing; denormal operands count as zero, tiny results become zero (SDM vol.
+// 2, RCPPS).
 
 #include <bit>
 
@@ -12,7 +13,8 @@ namespace bunshin::sse {
 
 inline constexpr u32 single_infinity = 0x7f800000, single_indefinite = 0xffc00000, single_quiet = 0x00400000;
 
-/// `mantissa` is an integer of at least 13 significant bits; keeps the first 13 (one hidden) under this biased exponent.
+/// `mantissa` is an integer of at least 13 significant bits; keeps the first 13 (one hidden) under this biased
+/// exponent.
 constexpr u32 truncated_single(u32 sign, int biased_exponent, u64 mantissa) {
   const unsigned width = static_cast<unsigned>(std::bit_width(mantissa));
   const u32 fraction = static_cast<u32>(mantissa >> (width - 13)) & 0xfff;

@@ -2,8 +2,8 @@
 
 // Floating-point instructions. While a core runs, the host's MXCSR is the guest's with all exceptions masked
 // (host_mxcsr.h), so the host's own instruction rounds, flushes and sets sticky flags exactly as the guest's would.
-// Written as volatile assembly because intrinsics may be reordered against MXCSR, folded, or have their operands exchanged,
-// which changes NaN payloads (SDM vol. 1, table 4-7).
+// Written as volatile assembly because intrinsics may be reordered against MXCSR, folded, or have their operands
+// exchanged, which changes NaN payloads (SDM vol. 1, table 4-7).
 
 #include "core/sse/shuffle.h"
 
@@ -151,7 +151,8 @@ inline Vec hsubps(Vec d, Vec s) { return subps(even_singles(d, s), odd_singles(d
 inline Vec haddpd(Vec d, Vec s) { return addpd(punpcklqdq(d, s), punpckhqdq(d, s)); }
 inline Vec hsubpd(Vec d, Vec s) { return subpd(punpcklqdq(d, s), punpckhqdq(d, s)); }
 
-/// --- SSE4.1 dot products: products of the elements imm[7:4] selects, added pairwise, to the elements imm[3:0] selects. ---
+/// --- SSE4.1 dot products: products of the elements imm[7:4] selects, added pairwise, to the elements imm[3:0]
+/// selects. ---
 inline Vec dpps(Vec d, Vec s, u8 imm) {
   const Vec zero = _mm_setzero_si128();
   const u8 chosen = imm >> 4;

@@ -1,9 +1,9 @@
 #pragma once
 
-// The host's MXCSR as the guest's. While a core runs, the host rounds, flushes and collects sticky flags under the guest's
-// MXCSR with all six exceptions masked, so an ordinary floating-point instruction needs no bookkeeping at all.
-// CpuState::mxcsr then holds the guest's control bits (31:6) exactly, and the sticky flags (5:0) as of the last entry:
-// read it through current_mxcsr().
+// The host's MXCSR as the guest's. While a core runs, the host rounds, flushes and collects sticky flags under the
+// guest's MXCSR with all six exceptions masked, so an ordinary floating-point instruction needs no bookkeeping at
+// all. CpuState::mxcsr then holds the guest's control bits (31:6) exactly, and the sticky flags (5:0) as of the last
+// entry: read it through current_mxcsr().
 
 #include <xmmintrin.h>
 
@@ -75,8 +75,9 @@ inline bool all_masked(const CpuState& state) { return (~state.mxcsr & mxcsr::ma
 /// Brackets an operation of a guest that has exceptions unmasked: the flags this operation raises are collected alone.
 /// Returns the host's MXCSR to be handed to end_unmasked.
 u32 begin_unmasked(const Cpu& cpu);
-/// False, with #XM (or #UD without CR4.OSXMMEXCPT) raised, if the operation met an unmasked exception; `denormal`: a result
-/// for which underflow counts is denormal. Sticky flags are updated in either case (SDM vol. 1, 11.5.2, 11.5.3).
+/// False, with #XM (or #UD without CR4.OSXMMEXCPT) raised, if the operation met an unmasked exception; `denormal`: a
+/// result for which underflow counts is denormal. Sticky flags are updated in either case (SDM vol. 1, 11.5.2,
+/// 11.5.3).
 bool end_unmasked(Cpu& cpu, u32 before, bool denormal);
 
 /// Runs `compute`, which must change nothing but its own variables; false if it met an unmasked exception.

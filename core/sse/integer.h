@@ -1,7 +1,7 @@
 #pragma once
 
-// Packed integer arithmetic, comparison, logic and shifts: MMX, SSE, SSE2. The host's SSE2 is the baseline of x86-64, so
-// its instructions are the definition. All of these also serve MMX, on the low 64 bits.
+// Packed integer arithmetic, comparison, logic and shifts: MMX, SSE, SSE2. The host's SSE2 is the baseline of x86-64,
+// so its instructions are the definition. All of these also serve MMX, on the low 64 bits.
 
 #include "core/sse/vector.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Packed integer instructions of SSSE3 and SSE4, portably: the host may lack them. Templates over `bytes` (8: MMX, 16: XMM)
-// where the register's width matters.
+// Packed integer instructions of SSSE3 and SSE4, portably: the host may lack them. Templates over `bytes` (8: MMX,
+// 16: XMM) where the register's width matters.
 
 #include <algorithm>
 #include <limits>

@@ -105,7 +105,8 @@ constexpr Row rows[] = {
     {"66 0F 38 1E /r", "pabsd", {Op::Vx, Op::Wx}, xmm<pabs<i32>>, Feature::Ssse3, attr::sse},
     {"66 0F 3A 0F /r", "palignr", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<palignr<16>>, Feature::Ssse3, attr::sse},
 
-    {"66 0F 38 17 /r", "ptest", {Op::Vx, Op::Wx}, by_form<run_ptest<FromXmm>, run_ptest<Aligned16>>, Feature::Sse41, attr::sse},
+    {"66 0F 38 17 /r", "ptest", {Op::Vx, Op::Wx},
+     by_form<run_ptest<FromXmm>, run_ptest<Aligned16>>, Feature::Sse41, attr::sse},
     {"66 0F 38 20 /r", "pmovsxbw", {Op::Vx, Op::Wq}, xmm<pmovx<i8, i16>, Low8>, Feature::Sse41, attr::sse},
     {"66 0F 38 21 /r", "pmovsxbd", {Op::Vx, Op::Wd}, xmm<pmovx<i8, i32>, Low4>, Feature::Sse41, attr::sse},
     {"66 0F 38 22 /r", "pmovsxbq", {Op::Vx, Op::Ww}, xmm<pmovx<i8, i64>, Low2>, Feature::Sse41, attr::sse},

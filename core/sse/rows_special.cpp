@@ -18,8 +18,8 @@ StringLengths explicit_lengths(const Cpu& cpu, u8 imm) {
 
 enum class Output : u8 { Index, Mask };
 
-/// PCMPISTRI, PCMPISTRM: `Length` void; PCMPESTRI, PCMPESTRM: the width of the length registers. Memory operands need no
-/// alignment.
+/// PCMPISTRI, PCMPISTRM: `Length` void; PCMPESTRI, PCMPESTRM: the width of the length registers. Memory operands need
+/// no alignment.
 template <class Length, Output output, class Source>
 bool pcmpstr(Cpu& cpu, const Record& r) {
   Vec s;
@@ -68,9 +68,11 @@ Handler crc32(const Decoded& d) {
 
 constexpr Row rows[] = {
     {"66 0F 3A 60 /r", "pcmpestrm", {Op::Vx, Op::Wx, Op::Ib}, explicit_string<Output::Mask>, Feature::Sse42, attr::sse},
-    {"66 0F 3A 61 /r", "pcmpestri", {Op::Vx, Op::Wx, Op::Ib}, explicit_string<Output::Index>, Feature::Sse42, attr::sse},
+    {"66 0F 3A 61 /r", "pcmpestri", {Op::Vx, Op::Wx, Op::Ib},
+     explicit_string<Output::Index>, Feature::Sse42, attr::sse},
     {"66 0F 3A 62 /r", "pcmpistrm", {Op::Vx, Op::Wx, Op::Ib}, implicit_string<Output::Mask>, Feature::Sse42, attr::sse},
-    {"66 0F 3A 63 /r", "pcmpistri", {Op::Vx, Op::Wx, Op::Ib}, implicit_string<Output::Index>, Feature::Sse42, attr::sse},
+    {"66 0F 3A 63 /r", "pcmpistri", {Op::Vx, Op::Wx, Op::Ib},
+     implicit_string<Output::Index>, Feature::Sse42, attr::sse},
     {"F2 0F 38 F0 /r", "crc32", {Op::Gd, Op::Eb}, crc32_of<u8>, Feature::Sse42},
     {"F2 0F 38 F1 /r", "crc32", {Op::Gd, Op::Ev}, crc32, Feature::Sse42},
 

@@ -22,8 +22,8 @@ bool run_xsave(Cpu& cpu, const Record& r) {
   return xsave(cpu, r, kind);
 }
 
-/// The modeled caches are coherent and invisible to software; only the address is checked, as a read would be. It is not
-/// read: a device's register may have side effects.
+/// The modeled caches are coherent and invisible to software; only the address is checked, as a read would be. It is
+/// not read: a device's register may have side effects.
 bool flush_line(Cpu& cpu, const Record& r) {
   u64 linear = 0;
   if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), 1, AccessKind::Read, linear)) return false;

@@ -2,10 +2,10 @@
 
 // 128-bit values as the instructions of core/sse compute with them.
 //
-// Every instruction is a pure "lane function" Vec f(Vec d, Vec s): d is the first source (and destination) operand, s the
-// second. A 256-bit AVX form applies the same function to each 128-bit lane (SDM vol. 1, 14.2), a 64-bit MMX form applies
-// it to the low half. No function here contains a C++ floating-point expression: the compiler would be free to exchange
-// operands (and with them NaN payloads) or to move it across a change of MXCSR.
+// Every instruction is a pure "lane function" Vec f(Vec d, Vec s): d is the first source (and destination) operand, s
+// the second. A 256-bit AVX form applies the same function to each 128-bit lane (SDM vol. 1, 14.2), a 64-bit MMX form
+// applies it to the low half. No function here contains a C++ floating-point expression: the compiler would be free
+// to exchange operands (and with them NaN payloads) or to move it across a change of MXCSR.
 
 #include <emmintrin.h>
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The XSAVE-managed state (SDM vol. 1, ch. 13) and the images FXSAVE and XSAVE make of it. Which components there are and
-// where they lie, CPUID says (core/system/cpuid.h).
+// The XSAVE-managed state (SDM vol. 1, ch. 13) and the images FXSAVE and XSAVE make of it. Which components there are
+// and where they lie, CPUID says (core/system/cpuid.h).
 
 #include <array>
 

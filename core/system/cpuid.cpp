@@ -72,11 +72,12 @@ CpuidResult with_features(const Cpu& cpu, u32 leaf, u32 subleaf) {
   return out;
 }
 
+/// The initial APIC id is the core's number; software may change the APIC's, not this one.
 CpuidResult version_leaf(const Cpu& cpu) {
   const CpuProfile& p = cpu.profile;
   CpuidResult out = with_features(cpu, 1, 0);
   out.eax = signature(p);
-  out.ebx = (line_bytes / 8) << 8 | (1u << core_bits(p)) << 16 | (cpu.apic.id() & 0xff) << 24;
+  out.ebx = (line_bytes / 8) << 8 | (1u << core_bits(p)) << 16 | (cpu.number & 0xff) << 24;
   if (p.cores > 1) out.edx |= 1u << 28;
   if (!cpu.apic.globally_enabled()) out.edx &= ~(1u << 9);
   if ((cpu.state.cr4 & cr4::OSXSAVE) != 0) out.ecx |= 1u << 27;
@@ -112,7 +113,7 @@ CpuidResult structured_leaf(const Cpu& cpu, u32 subleaf) {
 CpuidResult topology_leaf(const Cpu& cpu, u32 subleaf) {
   CpuidResult out;
   out.ecx = subleaf & 0xff;
-  out.edx = cpu.apic.id();
+  out.edx = cpu.number;
   if (subleaf == 0) {
     out.ebx = 1;
     out.ecx |= 1u << 8;
@@ -188,8 +189,7 @@ CpuidResult extended_version_leaf(const Cpu& cpu) {
   constexpr u32 repeated = 0x0183'f3ff;
   out.eax = signature(p);
   out.edx |= version_leaf(cpu).edx & repeated;
-
-  if (p.cores > 1) out.ecx |= 1u << 1;    // CmpLegacy
+  if (p.cores > 1) out.ecx |= 1u << 1;  // CmpLegacy
   return out;
 }
 

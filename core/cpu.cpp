@@ -1,0 +1,289 @@
+#include "core/cpu.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bunshin {
+
+Cpu::Cpu(const CpuProfile& cpu_profile, const TlbParameters& tlb, unsigned core_number, PhysicalMemory& physical_memory,
+         BusPort& bus_port, LocalApic& local_apic, CoreEnvironment& core_environment)
+    : profile(cpu_profile),
+      number(core_number),
+      memory(physical_memory),
+      bus(bus_port),
+      apic(local_apic),
+      environment(core_environment),
+      mmu(tlb, physical_memory) {}
+
+namespace {
+
+bool covers_everything(const Segment& s) {
+  return s.base == 0 && s.limit == 0xffff'ffff && !s.is_null() && s.is_code_or_data();
+}
+
+bool flat_data(const Segment& s) { return covers_everything(s) && !s.is_code() && !s.is_expand_down() && s.is_writable_or_readable(); }
+
+PagingMode paging_mode_of(const CpuState& s) {
+  if (!s.paging()) return PagingMode::None;
+  if (s.long_mode_active()) return (s.cr4 & cr4::LA57) != 0 ? PagingMode::FiveLevel : PagingMode::FourLevel;
+  return (s.cr4 & cr4::PAE) != 0 ? PagingMode::Pae : PagingMode::TwoLevel;
+}
+
+}  // namespace
+
+void Cpu::update_mode() {
+  const CpuState& s = state;
+  const Segment& cs = s.segment(Seg::CS);
+  const bool code64 = s.code64();
+  mode.bits = code64 ? 64 : (cs.is_big() && !s.v86()) ? 32 : 16;
+  mode.stack32 = s.segment(Seg::SS).is_big();
+  mode.flat = code64 || (covers_everything(cs) && flat_data(s.segment(Seg::SS)) && flat_data(s.segment(Seg::DS)) &&
+                         flat_data(s.segment(Seg::ES)));
+  mode.protected_mode = s.protected_mode() && !s.v86();
+  mode.fpu = (s.cr0 & (cr0::EM | cr0::TS)) == 0;
+  mode.sse = mode.fpu && (s.cr4 & cr4::OSFXSR) != 0;
+  mode.cpl = s.cpl;
+  mode_key = mode.key();
+
+  PagingContext context;
+  context.mode = paging_mode_of(s);
+  context.root = s.cr3;
+  context.write_protect = (s.cr0 & cr0::WP) != 0;
+  context.pse = (s.cr4 & cr4::PSE) != 0;
+  context.global_pages = (s.cr4 & cr4::PGE) != 0;
+  context.smep = (s.cr4 & cr4::SMEP) != 0;
+  context.smap = (s.cr4 & cr4::SMAP) != 0;
+  context.protection_keys = (s.cr4 & cr4::PKE) != 0 && s.long_mode_active();
+  context.no_execute = (s.msr.efer & efer::NXE) != 0;
+  context.pcid = (s.cr4 & cr4::PCIDE) != 0 ? static_cast<u16>(s.cr3 & 0xfff) : u16{0};
+  context.pkru = s.pkru;
+  context.user = s.cpl == 3;
+  context.access_override = (s.flags.system & rflags::AC) != 0;
+  context.alignment_check = s.cpl == 3 && (s.cr0 & cr0::AM) != 0 && context.access_override;
+  context.pdptes = s.pdpte;
+  context.physical_bits = static_cast<unsigned>(profile.physical_bits);
+  context.gigabyte_pages = profile.has(Feature::Pdpe1gb);
+  mmu.set_context(context);
+}
+
+namespace {
+
+/// Whether an access may be made through this segment at all (SDM vol. 3, 5.5): type rights in protected mode.
+bool rights_allow(const Segment& s, AccessKind kind) {
+  if (s.is_null()) return false;
+  if (kind == AccessKind::Write) return !s.is_code() && s.is_writable_or_readable();
+  return !s.is_code() || s.is_writable_or_readable();
+}
+
+/// Whether [offset, offset + size) lies within the limit; expand-down segments hold the addresses above it.
+bool within_limit(const Segment& s, u64 offset, unsigned size) {
+  const u64 last = offset + size - 1;
+  if (!s.is_code() && s.is_expand_down()) {
+    const u64 top = s.is_big() ? 0xffff'ffff : 0xffff;
+    return offset > s.limit && last <= top;
+  }
+  return last <= s.limit;
+}
+
+}  // namespace
+
+bool Cpu::to_linear_slow(Seg s, u64 offset, unsigned size, AccessKind kind, u64& linear) {
+  const Segment& segment = state.segment(s);
+  const Vector vector = s == Seg::SS ? Vector::SS : Vector::GP;
+  if (mode.bits == 64) {
+    linear = offset + (s >= Seg::FS ? segment.base : 0);
+    const unsigned width = (state.cr4 & cr4::LA57) != 0 ? 57 : 48;
+    if (!is_canonical(linear, width) || !is_canonical(linear + size - 1, width)) return raise(vector, 0);
+    return true;
+  }
+  if (mode.protected_mode && !rights_allow(segment, kind)) return raise(vector, 0);
+  if (!within_limit(segment, offset, size)) return raise(vector, 0);
+  linear = static_cast<u32>(segment.base + offset);
+  return true;
+}
+
+namespace {
+
+/// The (at most two) host-physical pieces of an access: translation of both comes before anything is read or written.
+struct Pieces {
+  std::array<HostPhysical, 2> address;
+  std::array<unsigned, 2> size;
+};
+
+bool misaligned(const Cpu& cpu, u64 linear, unsigned size) {
+  const unsigned alignment = size >= 8 ? 8 : size;
+  return cpu.mmu.context().alignment_check && std::has_single_bit(alignment) && (linear & (alignment - 1)) != 0;
+}
+
+bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access, Pieces& pieces) {
+  const unsigned first = std::min<u64>(size, page_size - (linear & (page_size - 1)));
+  pieces.size = {first, size - first};
+  if (const auto fault = cpu.mmu.translate(Linear(linear), access, pieces.address[0])) return cpu.raise(*fault);
+  if (first == size) return true;
+  u64 second = linear + first;
+  if (!cpu.state.code64()) second = static_cast<u32>(second);
+  if (const auto fault = cpu.mmu.translate(Linear(second), access, pieces.address[1])) return cpu.raise(*fault);
+  return true;
+}
+
+}  // namespace
+
+Access Cpu::data_access(AccessKind kind, Privilege privilege) const {
+  const bool system = privilege == Privilege::System;
+  return {kind, state.cpl == 3 && !system, system};
+}
+
+bool Cpu::read_slow(u64 linear, void* out, unsigned size, Privilege privilege) {
+  if (privilege == Privilege::Current && misaligned(*this, linear, size)) return raise(Vector::AC, 0);
+  Pieces pieces;
+  if (!translate_pieces(*this, linear, size, data_access(AccessKind::Read, privilege), pieces)) return false;
+  std::array<u8, 64> bytes;
+  unsigned done = 0;
+  for (unsigned i = 0; i < 2 && pieces.size[i] != 0; done += pieces.size[i], ++i) {
+    const PhysicalMemory::Page page = memory.page(pieces.address[i]);
+    if (page.host != nullptr) {
+      std::memcpy(bytes.data() + done, page.host + pieces.address[i].page_offset(), pieces.size[i]);
+    } else if (!device_read(pieces.address[i], {bytes.data() + done, pieces.size[i]})) {
+      return false;
+    }
+  }
+  std::memcpy(out, bytes.data(), size);
+  return true;
+}
+
+bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege privilege) {
+  if (privilege == Privilege::Current && misaligned(*this, linear, size)) return raise(Vector::AC, 0);
+  Pieces pieces;
+  if (!translate_pieces(*this, linear, size, data_access(AccessKind::Write, privilege), pieces)) return false;
+  for (unsigned i = 0; i < 2 && pieces.size[i] != 0; ++i) {
+    if (!alone && needs_alone(pieces.address[i], pieces.size[i])) {
+      leave = Leave::DeviceAccess;
+      return false;
+    }
+  }
+  const u8* from = static_cast<const u8*>(data);
+  for (unsigned i = 0; i < 2 && pieces.size[i] != 0; from += pieces.size[i], ++i) {
+    const PhysicalMemory::Page page = memory.page(pieces.address[i]);
+    if (page.host == nullptr) {
+      device_write(pieces.address[i], {from, pieces.size[i]});
+    } else if (page.writable) {
+      if (memory.has_code(pieces.address[i], pieces.size[i])) {
+        memory.write(pieces.address[i], {from, pieces.size[i]});
+      } else {
+        std::memcpy(page.host + pieces.address[i].page_offset(), from, pieces.size[i]);
+      }
+    }
+  }
+  return true;
+}
+
+bool Cpu::needs_alone(HostPhysical address, u64 size) const {
+  return memory.page(address).host == nullptr || memory.has_code(address, size);
+}
+
+bool Cpu::probe_write(Seg s, u64 offset, unsigned size) {
+  u64 linear = 0;
+  return to_linear(s, offset, size, AccessKind::Write, linear) && probe_write_linear(linear, size);
+}
+
+bool Cpu::probe_write_linear(u64 linear, unsigned size) {
+  if (mmu.fast().write(linear, size) != nullptr) return true;
+  if (misaligned(*this, linear, size)) return raise(Vector::AC, 0);
+  Pieces pieces;
+  if (!translate_pieces(*this, linear, size, data_access(AccessKind::Write, Privilege::Current), pieces)) return false;
+  for (unsigned i = 0; i < 2 && pieces.size[i] != 0; ++i) {
+    if (!alone && needs_alone(pieces.address[i], pieces.size[i])) {
+      leave = Leave::DeviceAccess;
+      return false;
+    }
+  }
+  return true;
+}
+
+template <class Transfer>
+void Cpu::on_device(HostPhysical address, unsigned size, Transfer transfer) {
+  accessed_device = true;
+  environment.set_local_time(now());
+  const SimTime start = now() - environment.platform_time();
+  SimTime delay = start;
+  for (unsigned done = 0; done < size;) {
+    unsigned step = 8;
+    while (step > size - done || ((address.value + done) & (step - 1)) != 0) step /= 2;
+    transfer(address.value + done, done, step, delay);
+    done += step;
+  }
+  stall_cycles += Clock{profile.frequency}.ticks(delay - start);
+}
+
+bool Cpu::is_apic_page(HostPhysical address) const {
+  return apic.mmio_enabled() && address.page().value == apic.mmio_base();
+}
+
+bool Cpu::device_read(HostPhysical address, std::span<u8> data) {
+  if (!alone) {
+    leave = Leave::DeviceAccess;
+    return false;
+  }
+  on_device(address, static_cast<unsigned>(data.size()), [&](u64 at, unsigned done, unsigned size, SimTime& delay) {
+    const u64 value = is_apic_page(address) ? apic.read(0, at & 0xfff, size) : bus.read(BusSpace::Memory, at, size, delay);
+    std::memcpy(data.data() + done, &value, size);
+  });
+  return true;
+}
+
+void Cpu::device_write(HostPhysical address, std::span<const u8> data) {
+  on_device(address, static_cast<unsigned>(data.size()), [&](u64 at, unsigned done, unsigned size, SimTime& delay) {
+    u64 value = 0;
+    std::memcpy(&value, data.data() + done, size);
+    if (is_apic_page(address)) {
+      apic.write(0, at & 0xfff, size, value);
+    } else {
+      bus.write(BusSpace::Memory, at, size, value, delay);
+    }
+  });
+}
+
+bool Cpu::port_read(u16 port, unsigned size, u32& value) {
+  if (!alone) {
+    leave = Leave::DeviceAccess;
+    return false;
+  }
+  accessed_device = true;
+  environment.set_local_time(now());
+  const SimTime start = now() - environment.platform_time();
+  SimTime delay = start;
+  value = static_cast<u32>(bus.read(BusSpace::Io, port, size, delay));
+  stall_cycles += Clock{profile.frequency}.ticks(delay - start);
+  return true;
+}
+
+bool Cpu::port_write(u16 port, unsigned size, u32 value) {
+  if (!alone) {
+    leave = Leave::DeviceAccess;
+    return false;
+  }
+  accessed_device = true;
+  environment.set_local_time(now());
+  const SimTime start = now() - environment.platform_time();
+  SimTime delay = start;
+  bus.write(BusSpace::Io, port, size, value, delay);
+  stall_cycles += Clock{profile.frequency}.ticks(delay - start);
+  return true;
+}
+
+bool Cpu::check_port_permission(u16 port, unsigned size) {
+  if (!state.protected_mode() || (state.cpl <= state.iopl() && !state.v86())) return true;
+  // The TSS must be a 32-bit (or 64-bit) one that holds the map's two bytes (SDM vol. 1, 18.5.2).
+  const Segment& tr = state.tr;
+  if (tr.is_null() || (tr.type() & 0xd) != 9 || tr.limit < 0x67) return raise(Vector::GP, 0);
+  u16 map_base = 0;
+  if (!load_system(tr.base + 0x66, map_base)) return false;
+  const u32 byte = u32{map_base} + port / 8u;
+  if (byte + 1 > tr.limit) return raise(Vector::GP, 0);
+  u16 map = 0;
+  if (!load_system(tr.base + byte, map)) return false;
+  const u16 mask = static_cast<u16>(((1u << size) - 1) << (port & 7));
+  return (map & mask) == 0 || raise(Vector::GP, 0);
+}
+
+}  // namespace bunshin

@@ -1,0 +1,353 @@
+#include "core/engine/engine.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "core/engine/dispatch.h"
+#include "core/events/debug.h"
+#include "core/events/delivery.h"
+#include "core/sse/host_mxcsr.h"
+
+namespace bunshin {
+
+const Record* leave_block(Cpu& cpu, const Record* record) {
+  cpu.state.rip = this_rip(cpu, *record);
+  cpu.budget += static_cast<i64>(cpu.entry->imm) - record->position;
+  return nullptr;
+}
+
+namespace {
+
+/// RIP behind the block; outside 64-bit mode EIP wraps (the limit check comes with the next block).
+u64 fallthrough_rip(const Cpu& cpu, const Record& r) {
+  const u64 rip = this_rip(cpu, r);
+  return cpu.mode.bits == 64 ? rip : static_cast<u32>(rip);
+}
+
+/// Stands behind a block that ended without a jump, the next instruction in the same page …
+const Record* run_continue(Cpu& cpu, const Record* record) {
+  return follow_link(cpu, record + 1, fallthrough_rip(cpu, *record));
+}
+
+/// … or in another.
+const Record* run_continue_far(Cpu& cpu, const Record* record) { return jump(cpu, fallthrough_rip(cpu, *record)); }
+
+/// Stands behind a truncated copy.
+const Record* run_stop(Cpu& cpu, const Record* record) {
+  cpu.state.rip = fallthrough_rip(cpu, *record);
+  return nullptr;
+}
+
+Record terminator(Handler run, unsigned offset, unsigned position) {
+  Record r;
+  r.run = run;
+  r.offset = static_cast<u16>(offset);
+  r.position = static_cast<u8>(position);
+  return r;
+}
+
+/// The first cycle at or after `t`.
+u64 cycle_at(const Clock& clock, SimTime t) {
+  if (t == SimTime::never()) return ~u64{0};
+  return t.ps == 0 ? 0 : clock.ticks(SimTime{t.ps - 1}) + 1;
+}
+
+}  // namespace
+
+Engine::Engine(Cpu& cpu, BlockCache& blocks, const OpcodeTable& table) : cpu_(cpu), blocks_(blocks), table_(table) {
+  truncated_.reserve(BlockCache::max_instructions + 4);
+}
+
+void Engine::charge(u64 cycles) {
+  cpu_.budget -= static_cast<i64>(cycles);
+  idle_cycles_ += cycles;
+}
+
+Stop Engine::run(u64 deadline) {
+  const HostMxcsr host_mxcsr(cpu_);
+  cpu_.deadline = deadline;
+  cpu_.budget = static_cast<i64>(deadline - cycles_);
+  idle_cycles_ = 0;
+  const u64 start = cycles_;
+  Stop stop = Stop::Deadline;
+  while (true) {
+    take_events();
+    if (cpu_.state.activity != Activity::Active) {
+      stop = cpu_.state.activity == Activity::Shutdown ? Stop::Shutdown : Stop::Halted;
+      break;
+    }
+    if (stop_requested_) {
+      stop_requested_ = false;
+      stop = Stop::Requested;
+      break;
+    }
+    if (cpu_.budget <= 0) break;
+    if (must_step()) [[unlikely]] {
+      if (!step()) {
+        stop = Stop::Observer;
+        break;
+      }
+    } else {
+      const Record* link = cpu_.open_link;
+      cpu_.open_link = nullptr;
+      const u64 clears = blocks_.clears;
+      const Record* entry = find_block();
+      if (entry != nullptr) {
+        if (link != nullptr && clears == blocks_.clears) const_cast<Record*>(link)->imm = reinterpret_cast<u64>(entry);
+        ++counters_.dispatches;
+        if (Block::of(entry).alone || !within_code_limit(entry)) run_truncated(entry, 1, Block::of(entry).alone);
+        else if (enter(cpu_, entry, cpu_.state.rip)) run_entered(entry);
+        else run_truncated(entry, static_cast<u64>(cpu_.budget), false);
+      }
+      after_block();
+    }
+    if (cpu_.leave == Leave::Unimplemented) {
+      cpu_.leave = Leave::None;
+      stop = Stop::Unimplemented;
+      break;
+    }
+  }
+  cycles_ = cpu_.deadline - static_cast<u64>(cpu_.budget);
+  counters_.instructions += cycles_ - start - idle_cycles_;
+  return stop;
+}
+
+void Engine::run_entered(const Record* entry) {
+  if constexpr (chained_dispatch) {
+    entry[1].run(cpu_, entry + 1);
+  } else {
+    for (const Record* r = entry + 1; r != nullptr;) r = r->run(cpu_, r);
+  }
+}
+
+void Engine::run_truncated(const Record* entry, u64 count, bool alone) {
+  count = std::min(count, entry->imm);
+  truncated_.clear();
+  truncated_.push_back(*entry);
+  truncated_[0].imm = count;
+  for (u64 i = 1; i <= count; ++i) truncated_.push_back(entry[i]);
+  const Record& last = truncated_.back();
+  truncated_.push_back(terminator(run_stop, last.offset + last.length, static_cast<unsigned>(count)));
+  truncated_.push_back({});
+  // A jump at the end of the copy must not chain into other blocks: nothing is left of the budget while it runs.
+  const i64 rest = cpu_.budget - static_cast<i64>(count);
+  cpu_.deadline -= static_cast<u64>(rest);
+  cpu_.budget = static_cast<i64>(count);
+  cpu_.alone = alone;
+  cpu_.in_flight = alone ? 1 : 0;
+  enter(cpu_, truncated_.data(), cpu_.state.rip);
+  run_entered(truncated_.data());
+  cpu_.alone = false;
+  cpu_.in_flight = 0;
+  cpu_.open_link = nullptr;
+  cpu_.budget += rest;
+  cpu_.deadline += static_cast<u64>(rest);
+}
+
+void Engine::after_block() {
+  const Leave leave = cpu_.leave;
+  if (leave == Leave::None) [[likely]] {
+    if (cpu_.accessed_device) settle_device_time();
+    return;
+  }
+  if (leave == Leave::Unimplemented) return;
+  cpu_.leave = Leave::None;
+  cpu_.open_link = nullptr;
+  switch (leave) {
+    case Leave::DeviceAccess: {
+      const Record* entry = find_block();
+      if (entry != nullptr) run_truncated(entry, 1, true);
+      SIM_CHECK(cpu_.leave != Leave::DeviceAccess);
+      after_block();
+      break;
+    }
+    case Leave::Repeat:
+      cpu_.budget -= 1;
+      if (cpu_.accessed_device) settle_device_time();
+      break;
+    default:
+      if (cpu_.accessed_device) settle_device_time();
+      ++counters_.faults;
+      charge(1);
+      deliver_exception(cpu_, cpu_.fault);
+      break;
+  }
+}
+
+void Engine::settle_device_time() {
+  ++counters_.device_accesses;
+  cpu_.accessed_device = false;
+  charge(cpu_.stall_cycles);
+  cpu_.stall_cycles = 0;
+  const u64 event = cycle_at(Clock{cpu_.profile.frequency}, cpu_.environment.next_event());
+  if (event >= cpu_.deadline) return;
+  cpu_.budget -= static_cast<i64>(cpu_.deadline - event);
+  cpu_.deadline = event;
+}
+
+bool Engine::interrupt_due() const {
+  return (cpu_.apic.interrupt_pending() && (cpu_.state.flags.system & rflags::IF) != 0) ||
+         (cpu_.state.nmi_pending && !cpu_.state.nmi_blocked);
+}
+
+void Engine::take_events() {
+  CpuState& s = cpu_.state;
+  if (s.pending_debug != 0 && !s.debug_shadow) [[unlikely]] {
+    deliver_pending_debug(cpu_);
+    return;
+  }
+  if (!interrupt_due()) [[likely]] return;
+  if (s.interrupt_shadow || s.activity == Activity::Shutdown || s.activity == Activity::WaitForSipi) return;
+  s.activity = Activity::Active;
+  cpu_.open_link = nullptr;
+  ++counters_.interrupts;
+  if (s.nmi_pending && !s.nmi_blocked) {
+    s.nmi_pending = false;
+    deliver_interrupt(cpu_, static_cast<u8>(Vector::NMI), EventKind::Nmi);
+    return;
+  }
+  cpu_.environment.set_local_time(cpu_.now());
+  deliver_interrupt(cpu_, cpu_.apic.acknowledge(), EventKind::External);
+}
+
+bool Engine::must_step() const {
+  const CpuState& s = cpu_.state;
+  return observer_ != nullptr || s.interrupt_shadow || debug_active(cpu_);
+}
+
+bool Engine::step() {
+  CpuState& s = cpu_.state;
+  cpu_.open_link = nullptr;
+  if (observer_ != nullptr && !observer_->before_instruction(cpu_)) return false;
+  const bool shadow = s.interrupt_shadow;
+  if (check_instruction_breakpoint(cpu_)) {
+    const Record* entry = find_block();
+    if (entry != nullptr) run_truncated(entry, 1, true);
+  }
+  const bool completed = cpu_.leave == Leave::None;
+  after_block();
+  if (shadow) {
+    s.interrupt_shadow = false;
+    s.debug_shadow = false;
+  }
+  if (completed) instruction_completed(cpu_);
+  return true;
+}
+
+bool Engine::within_code_limit(const Record* entry) const {
+  if (cpu_.mode.flat) return true;
+  return cpu_.state.rip + Block::of(entry).bytes - 1 <= cpu_.state.segment(Seg::CS).limit;
+}
+
+const Record* Engine::find_block() {
+  const u64 rip = cpu_.state.rip;
+  const u64 key = cpu_.jump_key();
+  if (const Record* known = cpu_.jumps.find(rip, key); known != nullptr && known->imm != Block::stale_count) return known;
+
+  const Segment& cs = cpu_.state.segment(Seg::CS);
+  const bool code64 = cpu_.mode.bits == 64;
+  if (code64 ? !is_canonical(rip, cpu_.profile.linear_bits()) : rip > cs.limit) {
+    cpu_.raise(Vector::GP, 0);
+    return nullptr;
+  }
+  const u64 linear = code64 ? rip : static_cast<u32>(cs.base + rip);
+  HostPhysical physical;
+  if (const auto fault = cpu_.mmu.translate(Linear(linear), {AccessKind::Execute, cpu_.state.cpl == 3, false}, physical)) {
+    cpu_.raise(*fault);
+    return nullptr;
+  }
+  const Record* entry = cached_block(linear, physical);
+  if (entry == nullptr) entry = decode_block(linear, physical);
+  return entry;
+}
+
+const Record* Engine::cached_block(u64 linear, HostPhysical physical) {
+  const Block* block = blocks_.find(physical.value, cpu_.mode_key);
+  if (block == nullptr) return nullptr;
+  if (block->second_page != 0) {
+    HostPhysical second;
+    const Linear next_page = Linear(linear).page() + page_size;
+    if (const auto fault = cpu_.mmu.translate(next_page, {AccessKind::Execute, cpu_.state.cpl == 3, false}, second)) {
+      cpu_.raise(*fault);
+      return nullptr;
+    }
+    if (second.value != block->second_page) return nullptr;
+  }
+  cpu_.jumps.insert(cpu_.state.rip, cpu_.jump_key(), block->entry());
+  return block->entry();
+}
+
+const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
+  if (cpu_.leave != Leave::None) return nullptr;
+  const PhysicalMemory::Page page = cpu_.memory.page(physical);
+  // Where there is no memory a fetch reads all ones, as the bus does, and FF FF is undefined.
+  if (page.host == nullptr) {
+    cpu_.raise(Vector::UD);
+    return nullptr;
+  }
+  const auto start = static_cast<unsigned>(physical.page_offset());
+  const std::span<const u8> bytes(page.host + start, page_size - start);
+
+  Block block;
+  block.physical = physical.value;
+  block.mode = cpu_.mode_key;
+  scratch_.clear();
+  unsigned offset = 0;
+  bool ended = false;
+  while (!ended && scratch_.size() < BlockCache::max_instructions && offset < bytes.size()) {
+    Decoded decoded;
+    const DecodeStatus status =
+        decode(table_, cpu_.profile, cpu_.mode, bytes.subspan(offset), offset, start + offset, decoded);
+    if (status != DecodeStatus::Ok) {
+      if (!scratch_.empty()) break;
+      if (status == DecodeStatus::TooLong) {
+        cpu_.raise(Vector::GP, 0);
+        return nullptr;
+      }
+      if (!decode_crossing(linear, physical, block)) return nullptr;
+      offset = block.bytes;
+      ended = true;
+      break;
+    }
+    const u32 attributes = decoded.row == nullptr ? attr::ends_block : decoded.row->attributes;
+    if ((attributes & attr::alone) != 0 && !scratch_.empty()) break;
+    decoded.record.position = static_cast<u8>(scratch_.size());
+    scratch_.push_back(decoded.record);
+    offset += decoded.record.length;
+    block.alone = (attributes & attr::alone) != 0;
+    ended = (attributes & (attr::ends_block | attr::alone)) != 0;
+  }
+  block.bytes = static_cast<u16>(offset);
+  const u64 count = scratch_.size();
+  const bool same_page = start + offset < page_size && cpu_.mode.flat;
+  scratch_.push_back(terminator(same_page ? run_continue : run_continue_far, offset, static_cast<unsigned>(count)));
+
+  const Block* stored = blocks_.insert(block, scratch_, count);
+  cpu_.jumps.insert(cpu_.state.rip, cpu_.jump_key(), stored->entry());
+  return stored->entry();
+}
+
+bool Engine::decode_crossing(u64 linear, HostPhysical physical, Block& block) {
+  std::array<u8, 15> bytes;
+  const Linear next_page = Linear(linear).page() + page_size;
+  HostPhysical second;
+  if (const auto fault = cpu_.mmu.translate(next_page, {AccessKind::Execute, cpu_.state.cpl == 3, false}, second)) {
+    cpu_.raise(*fault);
+    return false;
+  }
+  const unsigned in_first = static_cast<unsigned>(page_size - physical.page_offset());
+  const u8* first_host = cpu_.memory.page(physical).host + physical.page_offset();
+  const u8* second_host = cpu_.memory.page(second).host;
+  for (unsigned i = 0; i < bytes.size(); ++i) {
+    bytes[i] = i < in_first ? first_host[i] : second_host != nullptr ? second_host[i - in_first] : u8{0xff};
+  }
+  Decoded decoded;
+  if (decode(table_, cpu_.profile, cpu_.mode, bytes, 0, page_size, decoded) != DecodeStatus::Ok) return cpu_.raise(Vector::GP, 0);
+  scratch_.push_back(decoded.record);
+  block.bytes = decoded.record.length;
+  block.alone = decoded.row != nullptr && (decoded.row->attributes & attr::alone) != 0;
+  block.second_page = second_host != nullptr ? second.page().value : 0;
+  return true;
+}
+
+}  // namespace bunshin

@@ -1,0 +1,87 @@
+#pragma once
+
+// The execution engine: finds blocks, runs them, and takes events between them.
+
+#include "core/cpu.h"
+#include "core/engine/block_cache.h"
+
+namespace bunshin {
+
+/// Sees every instruction before it executes; while one is attached the engine steps (traces, debuggers).
+class ExecutionObserver {
+ public:
+  /// False stops the core before the instruction.
+  virtual bool before_instruction(const Cpu& cpu) = 0;
+
+ protected:
+  ~ExecutionObserver() = default;
+};
+
+/// Why Engine::run() came back.
+enum class Stop : u8 {
+  Deadline,       ///< the cycle asked for has come
+  Halted,         ///< HLT, MWAIT, or waiting for SIPI: nothing to do until an event
+  Shutdown,       ///< triple fault
+  Unimplemented,  ///< the instruction at RIP is in the profile but not in the simulator
+  Observer,       ///< the observer stopped the core
+  Requested,      ///< Engine::request_stop()
+};
+
+struct EngineCounters {
+  u64 instructions = 0;
+  u64 dispatches = 0;  ///< blocks entered by the engine rather than by another block
+  u64 interrupts = 0;
+  u64 faults = 0;
+  u64 device_accesses = 0;
+};
+
+class Engine {
+ public:
+  Engine(Cpu& cpu, BlockCache& blocks, const OpcodeTable& table);
+
+  /// Runs until cycle `deadline`. The cycle counter is exact on return, and may pass `deadline` by the time a device took.
+  Stop run(u64 deadline);
+  u64 cycles() const { return cycles_; }
+  void set_cycles(u64 cycles) { cycles_ = cycles; }
+  void set_observer(ExecutionObserver* observer) { observer_ = observer; }
+  void request_stop() { stop_requested_ = true; }
+  /// An interrupt or NMI waits that the processor would take.
+  bool interrupt_due() const;
+  const EngineCounters& counters() const { return counters_; }
+
+ private:
+  /// Delivers what is due before the next instruction (SDM vol. 3, table 6-2).
+  void take_events();
+  bool must_step() const;
+  /// One instruction, with everything that watches single instructions. False: the observer stopped the core.
+  bool step();
+  /// The block at CpuState::rip, decoded if need be; nullptr if fetching faulted (Cpu::fault is set).
+  const Record* find_block();
+  const Record* cached_block(u64 linear, HostPhysical physical);
+  const Record* decode_block(u64 linear, HostPhysical physical);
+  /// Decodes the one instruction that begins in this page and ends in the next.
+  bool decode_crossing(u64 linear, HostPhysical physical, Block& block);
+  bool within_code_limit(const Record* entry) const;
+  /// Runs at most `count` instructions of the block from a truncated copy that nothing is chained to.
+  void run_truncated(const Record* entry, u64 count, bool alone);
+  void run_entered(const Record* entry);
+  /// Deals with Cpu::leave.
+  void after_block();
+  /// Device accesses may have taken time, and moved the next event closer.
+  void settle_device_time();
+  /// A cycle passes in which no instruction completes.
+  void charge(u64 cycles);
+
+  Cpu& cpu_;
+  BlockCache& blocks_;
+  const OpcodeTable& table_;
+  ExecutionObserver* observer_ = nullptr;
+  bool stop_requested_ = false;
+  u64 cycles_ = 0;
+  EngineCounters counters_;
+  std::vector<Record> scratch_;      ///< records of the block being decoded
+  std::vector<Record> truncated_;    ///< the copy run_truncated() runs
+  u64 idle_cycles_ = 0;              ///< cycles of this run() in which no instruction completed
+};
+
+}  // namespace bunshin

@@ -1,0 +1,66 @@
+#pragma once
+
+// One logical processor as the machine sees it: something that runs for a while, has interrupt pins, and can be asked
+// about its state.
+
+#include <optional>
+#include <string>
+
+#include "base/stats.h"
+#include "core/engine/engine.h"
+
+namespace bunshin {
+
+class Processor final : public ProcessorPins, public CodeListener {
+ public:
+  /// `bootstrap` processors start at the reset vector, others wait for a SIPI.
+  Processor(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, bool bootstrap, PhysicalMemory& memory,
+            BusPort& bus, LocalApic& apic, CoreEnvironment& environment, BlockCache& blocks, const OpcodeTable& table);
+
+  /// Power-on state (SDM vol. 3, table 9-1).
+  void reset();
+  /// For loaders that hand over in another state: change state(), then call this.
+  void state_changed();
+  CpuState& state() { return cpu_.state; }
+  const CpuState& state() const { return cpu_.state; }
+  Cpu& cpu() { return cpu_; }
+  const OpcodeTable& opcodes() const { return table_; }
+
+  /// Runs until cycle `deadline`, or until something stops it (core/engine/engine.h).
+  Stop run(u64 deadline);
+  u64 cycles() const { return engine_.cycles(); }
+  /// Lets time pass while nothing executes.
+  void skip_to(u64 cycle) { engine_.set_cycles(cycle); }
+  u64 instructions() const { return engine_.counters().instructions; }
+  bool idle() const;
+  /// Idle, and nothing but INIT, NMI or SIPI could end that.
+  bool dead() const;
+  void set_observer(ExecutionObserver* observer) { engine_.set_observer(observer); }
+  void request_stop() { engine_.request_stop(); }
+
+  void register_stats(StatRegistry& registry, const std::string& prefix) const;
+  void hash(StateHash& hash) const;
+
+  // ProcessorPins
+  void interrupt_request_changed() override {}
+  void nmi() override { cpu_.state.nmi_pending = true; }
+  void smi() override {}
+  void init() override;
+  void startup(u8 vector) override { sipi_vector_ = vector; }
+  // CodeListener
+  void page_gained_code(HostPhysical page) override { cpu_.mmu.code_page_changed(page); }
+  void blocks_cleared() override;
+
+ private:
+  Cpu cpu_;
+  Engine engine_;
+  const OpcodeTable& table_;
+  bool bootstrap_;
+  bool init_pending_ = false;
+  std::optional<u8> sipi_vector_;  ///< of the last SIPI that came while one could be pending
+
+  /// INIT and SIPI arrive in the middle of whatever instruction sent them; they act between instructions.
+  void take_init_and_sipi();
+};
+
+}  // namespace bunshin
