@@ -209,10 +209,11 @@ u8 Pit::Channel::read_count(u64 now) {
 }
 
 void Pit::Channel::hash(StateHash& hash) const {
-  for (const u64 word : {u64{mode_}, u64{bcd_}, u64{access_}, u64{gate_}, period_, reload_, u64{loaded_},
-                         u64{counting_}, u64{reload_waits_}, reload_at_, u64{null_count_}, origin_, held_, u64{high_byte_next_write_},
-                         u64{high_byte_next_read_}, u64{low_byte_}, u64{latched_bytes_}, u64{latch_},
-                         u64{status_latched_}, u64{status_}}) {
+  for (const u64 word :
+       {u64{mode_}, u64{bcd_}, u64{access_}, u64{gate_}, period_, reload_, u64{loaded_}, u64{counting_},
+        u64{reload_waits_}, reload_at_, u64{null_count_}, origin_, held_, u64{high_byte_next_write_},
+        u64{high_byte_next_read_}, u64{low_byte_}, u64{latched_bytes_}, u64{latch_}, u64{status_latched_},
+        u64{status_}}) {
     hash.add(word);
   }
 }
