@@ -1,0 +1,142 @@
+#include "core/system/cpuid.h"
+
+#include <set>
+
+#include "core/system/msr.h"
+#include "system_fixture.h"
+
+namespace bunshin {
+namespace {
+
+u32 register_value(const CpuidResult& r, Gpr reg) {
+  return reg == RAX ? r.eax : reg == RBX ? r.ebx : reg == RCX ? r.ecx : r.edx;
+}
+
+bool shows(const Cpu& cpu, const CpuidFeatureBit& f) {
+  return (register_value(cpuid_leaf(cpu, f.leaf, f.subleaf), f.reg) >> f.bit & 1) != 0;
+}
+
+TEST(Cpuid, EveryFeatureBitFollowsTheProfile) {
+  for (const CpuidFeatureBit& f : cpuid_feature_bits()) {
+    CpuProfile with = resolved_profile();
+    with.features.set(static_cast<unsigned>(f.feature));
+    CpuProfile without = with;
+    without.features.reset(static_cast<unsigned>(f.feature));
+    TestCore on(with);
+    TestCore off(without);
+    on.enter_long_mode();
+    off.enter_long_mode();
+    EXPECT_TRUE(shows(on.cpu, f)) << feature_name(f.feature);
+    EXPECT_FALSE(shows(off.cpu, f)) << feature_name(f.feature);
+  }
+}
+
+TEST(Cpuid, EveryFeatureButTheBaseHasABit) {
+  std::set<Feature> told;
+  for (const CpuidFeatureBit& f : cpuid_feature_bits()) told.insert(f.feature);
+  EXPECT_EQ(told.size(), static_cast<std::size_t>(Feature::Count) - 1);
+}
+
+TEST(Cpuid, VendorStringReadsInOrderBxDxCx) {
+  TestCore t;
+  const CpuidResult r = cpuid_leaf(t.cpu, 0, 0);
+  EXPECT_EQ(r.ebx, 0x756e6547u);
+  EXPECT_EQ(r.edx, 0x49656e69u);
+  EXPECT_EQ(r.ecx, 0x6c65746eu);
+}
+
+TEST(Cpuid, SignatureSplitsExtendedFamilyAndModel) {
+  CpuProfile p = resolved_profile("AuthenticAMD");
+  p.family = 25;
+  p.model = 0x21;
+  p.stepping = 2;
+  TestCore t(p);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 1, 0).eax, 0x00a20f12u);
+}
+
+TEST(Cpuid, OsxsaveFollowsCr4) {
+  TestCore t;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 1, 0).ecx >> 27 & 1, 0u);
+  t.cpu.state.cr4 |= cr4::OSXSAVE;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 1, 0).ecx >> 27 & 1, 1u);
+}
+
+TEST(Cpuid, OspkeFollowsCr4) {
+  TestCore t;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 7, 0).ecx >> 4 & 1, 0u);
+  t.cpu.state.cr4 |= cr4::PKE;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 7, 0).ecx >> 4 & 1, 1u);
+}
+
+TEST(Cpuid, ApicBitFollowsItsGlobalEnable) {
+  TestCore t;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 1, 0).edx >> 9 & 1, 1u);
+  ASSERT_TRUE(write_msr(t.cpu, 0x1b, 0xfee00000));
+  EXPECT_EQ(cpuid_leaf(t.cpu, 1, 0).edx >> 9 & 1, 0u);
+}
+
+TEST(Cpuid, IntelHidesSyscallOutside64BitMode) {
+  TestCore t;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x80000001, 0).edx >> 11 & 1, 0u);
+  t.enter_long_mode();
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x80000001, 0).edx >> 11 & 1, 1u);
+}
+
+TEST(Cpuid, TscLeafGivesTheFrequencyExactly) {
+  CpuProfile p = resolved_profile();
+  p.frequency = 2'345'678'901;
+  p.crystal = 25'000'000;
+  TestCore t(p);
+  const CpuidResult r = cpuid_leaf(t.cpu, 0x15, 0);
+  ASSERT_NE(r.eax, 0u);
+  EXPECT_EQ(u64{r.ecx} * r.ebx / r.eax, p.frequency);
+}
+
+TEST(Cpuid, TopologyCountsCoresAndWidthOfTheirIds) {
+  CpuProfile p = resolved_profile();
+  p.cores = 6;
+  TestCore t(p);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0xb, 0).ebx, 1u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0xb, 1).eax, 3u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0xb, 1).ebx, 6u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0xb, 2).ebx, 0u);
+}
+
+TEST(Cpuid, XsaveAreaCoversWhatXcr0Enables) {
+  TestCore t;
+  t.cpu.state.xcr0 = 3;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0xd, 0).ebx, 576u);
+  t.cpu.state.xcr0 = 3 | 1u << 9;
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0xd, 0).ebx, 2696u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0xd, 1).ebx, 584u);
+}
+
+TEST(Cpuid, UnknownLeafRepeatsTheHighestOnIntelAndIsZeroOnAmd) {
+  TestCore intel;
+  EXPECT_EQ(cpuid_leaf(intel.cpu, 0x40000000, 0).eax, cpuid_leaf(intel.cpu, 0x16, 0).eax);
+  TestCore amd(resolved_profile("AuthenticAMD"));
+  EXPECT_EQ(cpuid_leaf(amd.cpu, 0x40000000, 0).eax, 0u);
+}
+
+TEST(Cpuid, AmdRepeatsOldFeatureBits) {
+  TestCore t(resolved_profile("AuthenticAMD"));
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x80000001, 0).edx & 0x0183f3ff, cpuid_leaf(t.cpu, 1, 0).edx & 0x0183f3ff);
+}
+
+TEST(Cpuid, LimitHidesLeavesAboveTwo) {
+  TestCore t;
+  ASSERT_TRUE(write_msr(t.cpu, 0x1a0, misc_enable::limit_cpuid));
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0, 0).eax, 2u);
+}
+
+TEST(Cpuid, InstructionClearsUpperHalves) {
+  TestCore t;
+  t.set(RAX, 0xffffffff00000000);
+  t.set(RBX, ~u64{0});
+  ASSERT_TRUE(semantics::cpuid(t.cpu, Record{}));
+  EXPECT_EQ(t.get(RAX), 0x16u);
+  EXPECT_EQ(t.get(RBX), 0x756e6547u);
+}
+
+}  // namespace
+}  // namespace bunshin
