@@ -40,7 +40,8 @@ struct FromMmx {
 };
 /// The record's memory operand, which must be aligned: #GP(0) (SDM vol. 1, 10.4.1 and 11.3).
 template <unsigned alignment>
-[[gnu::always_inline]] inline bool aligned_address(Cpu& cpu, const Record& r, unsigned size, AccessKind kind, u64& linear) {
+[[gnu::always_inline]] inline bool aligned_address(Cpu& cpu, const Record& r, unsigned size, AccessKind kind,
+                                                   u64& linear) {
   if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), size, kind, linear)) [[unlikely]] return false;
   if ((linear & (alignment - 1)) != 0) [[unlikely]] return cpu.raise(Vector::GP, 0);
   return true;

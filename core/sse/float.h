@@ -135,14 +135,13 @@ inline Vec cvtpd2pi(Vec d, Vec s) { return cvtpd2dq(d, s); }
 inline Vec cvttpd2pi(Vec d, Vec s) { return cvttpd2dq(d, s); }
 
 /// --- SSE3: from SSE2's, because the host may lack it. Masked-out elements are 0 op 0, which sets no flag. ---
-inline Vec alternate(Vec mask_of_subtracted, Vec difference, Vec sum) { return select(mask_of_subtracted, difference, sum); }
 inline Vec addsubps(Vec d, Vec s) {
   const Vec even = _mm_set1_epi64x(0xffffffff);
-  return alternate(even, subps(pand(d, even), pand(s, even)), addps(pandn(even, d), pandn(even, s)));
+  return select(even, subps(pand(d, even), pand(s, even)), addps(pandn(even, d), pandn(even, s)));
 }
 inline Vec addsubpd(Vec d, Vec s) {
   const Vec even = _mm_set_epi64x(0, -1);
-  return alternate(even, subpd(pand(d, even), pand(s, even)), addpd(pandn(even, d), pandn(even, s)));
+  return select(even, subpd(pand(d, even), pand(s, even)), addpd(pandn(even, d), pandn(even, s)));
 }
 inline Vec even_singles(Vec d, Vec s) { return shufps(d, s, 0x88); }
 inline Vec odd_singles(Vec d, Vec s) { return shufps(d, s, 0xdd); }

@@ -85,7 +85,10 @@ inline Vec pmulhrsw(Vec d, Vec s) {
 template <class T>
 Vec psign(Vec d, Vec s) {
   using U = std::make_unsigned_t<T>;
-  return map<T>(d, s, [](T x, T y) { return y == 0 ? U{0} : y < 0 ? static_cast<U>(U{0} - static_cast<U>(x)) : static_cast<U>(x); });
+  return map<T>(d, s, [](T x, T y) {
+    const U u = static_cast<U>(x);
+    return static_cast<U>(y == 0 ? U{0} : y < 0 ? U{0} - u : u);
+  });
 }
 template <class T>
 Vec pabs(Vec, Vec s) {

@@ -28,7 +28,8 @@ bool flush_line(Cpu& cpu, const Record& r) {
   u64 linear = 0;
   if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), 1, AccessKind::Read, linear)) return false;
   HostPhysical physical;
-  const auto fault = cpu.mmu.translate(Linear(linear), {.kind = AccessKind::Read, .user = cpu.state.cpl == 3}, physical);
+  const Access access{.kind = AccessKind::Read, .user = cpu.state.cpl == 3};
+  const auto fault = cpu.mmu.translate(Linear(linear), access, physical);
   return !fault || cpu.raise(*fault);
 }
 
