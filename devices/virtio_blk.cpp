@@ -57,8 +57,10 @@ void VirtioBlk::device_reset() {
 }
 
 void VirtioBlk::start_next() {
-  if (!running() || take(0, request_) != VirtQueue::Take::Chain) return;
-  busy_ = true;
+  if (!running()) return;
+  busy_ = true;  // before the ring is touched: a ring that lies in our own notification register must not come back here
+  busy_ = take(0, request_) == VirtQueue::Take::Chain;
+  if (!busy_) return;
   const u64 bytes = std::min<u64>(request_.readable_bytes() + request_.writable_bytes(), transfer_limit);
   const u64 rate = std::max<u64>(timing_.bytes_per_second, 1);
   const SimTime transfer{static_cast<u64>(u128{bytes} * 1'000'000'000'000ULL / rate)};

@@ -21,8 +21,8 @@ class CodeWatcher {
   ~CodeWatcher() = default;
 };
 
-/// RAM lies at [0, low) and, if larger than `low_limit`, continues at 4 GiB, as on a PC. Backing is one lazily populated
-/// host mapping, so a machine costs what it touched.
+/// RAM lies at [0, low) but for the video window at 0xA0000, and, if larger than `low_limit`, continues at 4 GiB, as on a
+/// PC. Backing is one lazily populated host mapping, so a machine costs what it touched.
 class PhysicalMemory {
  public:
   /// `size` in bytes, a multiple of 4 KiB. `low_limit` is where the PCI hole begins (at most 4 GiB).
@@ -31,6 +31,10 @@ class PhysicalMemory {
   ~PhysicalMemory();
   PhysicalMemory(const PhysicalMemory&) = delete;
   PhysicalMemory& operator=(const PhysicalMemory&) = delete;
+
+  /// The legacy video memory decodes to the bus; RAM behind it is not reachable.
+  static constexpr u64 video_begin = 0xa'0000;
+  static constexpr u64 video_end = 0xc'0000;
 
   u64 size() const { return size_; }
   u64 low_size() const { return low_size_; }
@@ -91,7 +95,7 @@ class PhysicalMemory {
   static constexpr u64 high_base = u64{1} << 32;
 
   u64 ram_offset(u64 address) const {
-    if (address < low_size_) return address;
+    if (address < low_size_) return address - video_begin < video_end - video_begin ? no_ram : address;
     const u64 high = address - high_base;  // wraps below 4 GiB to a value no RAM reaches
     return high < size_ - low_size_ ? low_size_ + high : no_ram;
   }

@@ -28,6 +28,14 @@ TEST(PhysicalMemory, RamBeyondTheLimitContinuesAtFourGib) {
   EXPECT_EQ(memory.page(HostPhysical(5 * gib)).host, nullptr);
 }
 
+TEST(PhysicalMemory, VideoWindowIsNotRam) {
+  PhysicalMemory memory(2 * mib);
+  EXPECT_NE(memory.page(HostPhysical(0x9ffff)).host, nullptr);
+  EXPECT_EQ(memory.page(HostPhysical(0xa0000)).host, nullptr);
+  EXPECT_EQ(memory.page(HostPhysical(0xb8000)).host, nullptr);
+  EXPECT_NE(memory.page(HostPhysical(0xc0000)).host, nullptr);
+}
+
 TEST(PhysicalMemory, HugeMachineCostsWhatItTouched) {
   PhysicalMemory memory(64 * gib);
   memory.page(HostPhysical(40 * gib)).host[0] = 1;
