@@ -180,7 +180,9 @@ void CpuProfile::describe(ParameterVisitor& v) {
 }
 
 void CpuProfile::resolve() {
-  if (brand.size() > 47) throw std::runtime_error("cpu.brand: '" + brand + "' is longer than 47 characters; shorten it");
+  if (brand.size() > 47) {
+    throw std::runtime_error("cpu.brand: '" + brand + "' is longer than 47 characters; shorten it");
+  }
   features.reset();
   if (feature_names.empty()) {
     features.set();

@@ -41,8 +41,8 @@ struct CpuProfile {
   bool intel() const { return vendor == "GenuineIntel"; }
   unsigned linear_bits() const { return has(Feature::La57) ? 57 : 48; }
   void describe(ParameterVisitor& v);
-  /// Derives `features` from `feature_names`. Throws std::runtime_error naming an unknown feature and the nearest one, or
-  /// a feature whose prerequisite is missing.
+  /// Derives `features` from `feature_names`. Throws std::runtime_error naming an unknown feature and the nearest one,
+  /// or a feature whose prerequisite is missing.
   void resolve();
 };
 

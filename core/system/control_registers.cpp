@@ -15,7 +15,7 @@ bool pae_paging(u64 cr0_value, u64 cr4_value, u64 efer_value) {
   return (cr0_value & cr0::PG) != 0 && (cr4_value & cr4::PAE) != 0 && (efer_value & efer::LMA) == 0;
 }
 
-/// Entering IA-32e mode needs 4-level tables, a code segment that is not yet 64-bit and a 32-bit TSS (SDM vol. 2, MOV CR).
+/// Entering IA-32e mode needs PAE, a code segment that is not yet 64-bit and a 32-bit TSS (SDM vol. 2, MOV CR).
 bool may_activate_long_mode(const CpuState& s) {
   const unsigned tss = s.tr.type();
   return (s.cr4 & cr4::PAE) != 0 && !s.segment(Seg::CS).is_long() && tss != 1 && tss != 3;

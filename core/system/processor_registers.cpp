@@ -24,8 +24,8 @@ bool write_base(Cpu& cpu, const Record& r, Seg seg) {
   return true;
 }
 
-/// Deterministic by design: one step of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
-/// OOPSLA 2014).
+/// Deterministic by design: one step of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014).
 u64 next_random(u64& state) {
   state += 0x9e3779b97f4a7c15;
   u64 z = state;

@@ -128,7 +128,7 @@ TEST(Cr8, IsTheApicsPriorityClass) {
   EXPECT_FALSE(write_cr8(t.cpu, 16));
 }
 
-/// Page 0 is an ordinary page, page 1 a global one; both are cached, then remapped, so that their translations are stale.
+/// Page 0 is an ordinary page, page 1 a global one; both are cached, then remapped: their translations are stale.
 class Flush : public testing::Test {
  protected:
   Flush() {

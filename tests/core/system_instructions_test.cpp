@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/decode/decoder.h"
 #include "core/decode/row.h"
 #include "system_fixture.h"
 
@@ -267,6 +268,44 @@ TEST(SystemRows, WhateverTouchesPortsOrTimeRunsAlone) {
     }
   }
 }
+
+struct Encoding {
+  std::vector<u8> bytes;
+  std::string_view mnemonic;  ///< empty: undefined in 64-bit mode
+};
+
+class SystemDecode : public testing::TestWithParam<Encoding> {};
+
+TEST_P(SystemDecode, FindsTheRow) {
+  static const OpcodeTable table;
+  const CpuProfile profile = resolved_profile();
+  CodeMode mode;
+  mode.bits = 64;
+  mode.flat = mode.protected_mode = mode.sse = true;
+  std::vector<u8> bytes = GetParam().bytes;
+  const std::size_t length = bytes.size();
+  bytes.resize(16);
+  Decoded d;
+  ASSERT_EQ(decode(table, profile, mode, bytes, 0, 0, d), DecodeStatus::Ok);
+  EXPECT_EQ(d.row == nullptr ? "" : d.row->mnemonic, GetParam().mnemonic);
+  if (d.row != nullptr) {
+    EXPECT_EQ(d.record.length, length);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Encodings, SystemDecode,
+    testing::Values(Encoding{{0x0f, 0x20, 0xd8}, "mov"}, Encoding{{0x44, 0x0f, 0x22, 0xc0}, "mov"},
+                    Encoding{{0x0f, 0x01, 0x10}, "lgdt"}, Encoding{{0x0f, 0x01, 0xe0}, "smsw"},
+                    Encoding{{0x0f, 0x01, 0x38}, "invlpg"}, Encoding{{0x0f, 0x01, 0xf8}, "swapgs"},
+                    Encoding{{0x0f, 0x01, 0xf9}, "rdtscp"}, Encoding{{0x0f, 0x01, 0xee}, "rdpkru"},
+                    Encoding{{0x0f, 0x01, 0xc8}, "monitor"}, Encoding{{0x0f, 0x01, 0xc1}, ""},
+                    Encoding{{0x66, 0x0f, 0x38, 0x82, 0x01}, "invpcid"},
+                    Encoding{{0xf3, 0x48, 0x0f, 0xae, 0xd0}, "wrfsbase"},
+                    Encoding{{0x48, 0x0f, 0xc7, 0xf0}, "rdrand"}, Encoding{{0xf3, 0x0f, 0xc7, 0xf8}, "rdpid"},
+                    Encoding{{0x0f, 0xc7, 0xf8}, "rdseed"}, Encoding{{0x0f, 0x00, 0xc8}, "str"},
+                    Encoding{{0xe4, 0x60}, "in"}, Encoding{{0xe7, 0x80}, "out"}, Encoding{{0xf3, 0x6c}, "insb"},
+                    Encoding{{0x0f, 0xaa}, ""}, Encoding{{0x0f, 0x32}, "rdmsr"}, Encoding{{0xf4}, "hlt"}));
 
 TEST(SystemRows, EncodingsAreDistinct) {
   std::vector<std::string_view> encodings;

@@ -54,9 +54,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{0xc0000080, 2, false},
         // Addresses must be canonical (for five-level paging here).
         Case{0xc0000082, 0xffff800000000000, true}, Case{0xc0000082, non_canonical, false},
-        Case{0xc0000100, non_canonical, false}, Case{0xc0000102, non_canonical, false}, Case{0x175, non_canonical, false},
+        Case{0xc0000100, non_canonical, false}, Case{0xc0000102, non_canonical, false},
+        Case{0x175, non_canonical, false},
         // 32-bit registers.
-        Case{0xc0000103, 0xffffffff, true}, Case{0xc0000103, u64{1} << 32, false}, Case{0xc0000084, u64{1} << 32, false},
+        Case{0xc0000103, 0xffffffff, true}, Case{0xc0000103, u64{1} << 32, false},
+        Case{0xc0000084, u64{1} << 32, false},
         Case{0x174, u64{1} << 32, false},
         // Machine check: status registers may only be cleared, controls are storage.
         Case{0x400, ~u64{0}, true}, Case{0x401, 1, false}, Case{0x40d, 0, true}, Case{0x17a, 8, false},
