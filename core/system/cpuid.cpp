@@ -51,7 +51,8 @@ u32& register_of(CpuidResult& out, Gpr reg) {
 /// Family beyond 15 and model beyond 15 go to the extended fields (SDM vol. 2, figure 3-6).
 u32 signature(const CpuProfile& p) {
   const u64 family = std::min<u64>(p.family, 15);
-  return static_cast<u32>((p.family - family) << 20 | (p.model >> 4) << 16 | family << 8 | (p.model & 15) << 4 | p.stepping);
+  const u64 extensions = (p.family - family) << 20 | (p.model >> 4) << 16;
+  return static_cast<u32>(extensions | family << 8 | (p.model & 15) << 4 | p.stepping);
 }
 
 /// Bits of an APIC id that number the cores of the package.

@@ -30,8 +30,8 @@ bool read_performance_status(const Cpu& cpu, u32 /*index*/, u64& value) {
 constexpr u64 feature_control_locked = 1;
 
 /// Nothing is executed speculatively, so none of the vulnerabilities that the manual enumerates exist: RDCL_NO,
-/// IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO,
-/// GDS_NO, RFDS_NO (SDM vol. 4, table 2-2, IA32_ARCH_CAPABILITIES).
+/// IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO,
+/// PBRSB_NO, GDS_NO, RFDS_NO (SDM vol. 4, table 2-2, IA32_ARCH_CAPABILITIES).
 constexpr u64 arch_capabilities = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 13 |
                                   1u << 14 | 1u << 15 | 1u << 20 | 1u << 24 | 1u << 26 | 1u << 27;
 
