@@ -16,7 +16,7 @@ void arithmetic_with_memory(X87State& s, Arithmetic op, Source source) {
     if (stack_underflow(s)) set_st(s, 0, indefinite);
     return;
   }
-  const host::Result r = host::arithmetic(s.control, op, st(s, 0), source);
+  const host::Result r = host::arithmetic(control_of(s), op, st(s, 0), source);
   if (happened(s, r.status)) set_st(s, 0, r.value);
   signal(s, r.status);
 }
@@ -41,7 +41,7 @@ void compared(X87State& s, u16 status, unsigned pops) {
 template <class Source>
 void compare_with_memory(X87State& s, Source source, unsigned pops) {
   if (is_empty(s, 0)) return compare_empty(s, pops);
-  compared(s, host::compare(s.control, st(s, 0), source), pops);
+  compared(s, host::compare(control_of(s), st(s, 0), source), pops);
 }
 
 }  // namespace
@@ -70,7 +70,7 @@ void arithmetic(X87State& s, Arithmetic op, unsigned destination, unsigned sourc
     if (then_pop) pop(s);
     return;
   }
-  const host::Result r = host::arithmetic(s.control, op, st(s, destination), st(s, source));
+  const host::Result r = host::arithmetic(control_of(s), op, st(s, destination), st(s, source));
   if (happened(s, r.status)) {
     set_st(s, destination, r.value);
     if (then_pop) pop(s);
@@ -84,7 +84,7 @@ void arithmetic(X87State& s, Arithmetic op, i32 source) { arithmetic_with_memory
 
 void compare(X87State& s, bool quiet, unsigned i, unsigned pops) {
   if (is_empty(s, 0) || is_empty(s, i)) return compare_empty(s, pops);
-  compared(s, host::compare(s.control, quiet, st(s, 0), st(s, i)), pops);
+  compared(s, host::compare(control_of(s), quiet, st(s, 0), st(s, i)), pops);
 }
 
 void compare(X87State& s, Float32 source, unsigned pops) { compare_with_memory(s, source, pops); }
@@ -92,7 +92,7 @@ void compare(X87State& s, Float64 source, unsigned pops) { compare_with_memory(s
 
 void compare(X87State& s, i32 source, unsigned pops) {
   if (is_empty(s, 0)) return compare_empty(s, pops);
-  compared(s, host::compare(s.control, false, st(s, 0), from_integer(source)), pops);
+  compared(s, host::compare(control_of(s), false, st(s, 0), from_integer(source)), pops);
 }
 
 void test(X87State& s) { compare(s, 0, 0); }
@@ -124,7 +124,7 @@ bool compare_to_flags(X87State& s, bool quiet, unsigned i, bool then_pop, u64& f
     if (then_pop) pop(s);
     return true;
   }
-  const u16 status = host::compare(s.control, quiet, st(s, 0), st(s, i));
+  const u16 status = host::compare(control_of(s), quiet, st(s, 0), st(s, i));
   signal(s, static_cast<u16>(status & ~C1));
   if (!happened(s, status)) return false;
   flags = ((status & C3) != 0 ? rflags::ZF : 0) | ((status & C2) != 0 ? rflags::PF : 0) |
@@ -157,7 +157,7 @@ void unary(X87State& s, Function f) {
     if (stack_underflow(s, which)) set_st(s, 0, indefinite);
     return;
   }
-  const host::StackResult r = host::apply(s.control, f, st(s, 0));
+  const host::StackResult r = host::apply(control_of(s), f, st(s, 0));
   if (happened(s, r.status)) set_st(s, 0, r.st0);
   signal(s, r.status, which);
 }
@@ -168,12 +168,12 @@ void binary(X87State& s, Function f) {
     if (stack_underflow(s, remainder ? C1 | C2 : C1)) set_st(s, 0, indefinite);
     return;
   }
-  const host::StackResult r = host::apply(s.control, f, st(s, 0), st(s, 1));
+  const host::StackResult r = host::apply(control_of(s), f, st(s, 0), st(s, 1));
   const bool done = happened(s, r.status);
   if (done) set_st(s, 0, r.st0);
   if (!remainder) return signal(s, r.status);
-  // C0, C3, C1 are the quotient's low bits, C2 tells that the remainder is partial; without a quotient only C1 and C2 are
-  // cleared.
+  // C0, C3, C1 are the quotient's low bits, C2 tells that the remainder is partial; without a quotient only C1 and C2
+  // are cleared.
   const bool number = (r.st0.sign_exponent & 0x7fff) != 0x7fff;
   signal(s, r.status, done && number ? conditions : C1 | C2);
 }
@@ -185,7 +185,7 @@ void binary_pop(X87State& s, Function f) {
     pop(s);
     return;
   }
-  const host::StackResult r = host::apply(s.control, f, st(s, 0), st(s, 1));
+  const host::StackResult r = host::apply(control_of(s), f, st(s, 0), st(s, 1));
   if (r.depth == 1) {
     set_st(s, 1, r.st0);
     pop(s);
@@ -202,7 +202,7 @@ void unary_push(X87State& s, Function f) {
     push_unchecked(s, indefinite);
     return;
   }
-  const host::StackResult r = host::apply(s.control, f, st(s, 0));
+  const host::StackResult r = host::apply(control_of(s), f, st(s, 0));
   if (r.depth == 2) {
     set_st(s, 0, r.st1);
     push_unchecked(s, r.st0);

@@ -1,7 +1,8 @@
 #pragma once
 
-// x87 arithmetic, comparison and transcendental instructions on the register stack: operands and tags from X87State, the
-// numbers from the host (host_fpu.h), the responses to stack faults and unmasked exceptions here (SDM vol. 1, 8.4, 8.5).
+// x87 arithmetic, comparison and transcendental instructions on the register stack: operands and tags from X87State,
+// the numbers from the host (host_fpu.h), the responses to stack faults and unmasked exceptions here (SDM vol. 1, 8.4,
+// 8.5).
 
 #include "core/x87/host_fpu.h"
 #include "core/x87/x87.h"
@@ -12,6 +13,8 @@ using host::Arithmetic;
 using host::Float32;
 using host::Float64;
 using host::Function;
+
+inline host::Control control_of(const X87State& s) { return {s.control, (s.status & s.control & PE) != 0}; }
 
 /// An integer is exact in the 64-bit significand.
 X87Register from_integer(i64 v);
@@ -48,8 +51,8 @@ void binary_pop(X87State& s, Function f);
 /// FXTRACT, FPTAN, FSINCOS: two results from ST(0).
 void unary_push(X87State& s, Function f);
 
-/// Stack faults (SDM vol. 1, 8.5.1.1): set the flags; true if masked, so that the caller writes the indefinite. `cleared`:
-/// conditions that the instruction clears besides.
+/// Stack faults (SDM vol. 1, 8.5.1.1): set the flags; true if masked, so that the caller writes the indefinite.
+/// `cleared`: conditions that the instruction clears besides.
 bool stack_underflow(X87State& s, u16 cleared = C1);
 bool stack_overflow(X87State& s, u16 cleared = C1);
 

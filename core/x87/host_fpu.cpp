@@ -20,13 +20,15 @@ constexpr u16 default_control = 0x37f;
 
 [[gnu::always_inline]] inline void clear_flags() { __asm__ volatile("fnclex"); }
 
-[[gnu::always_inline]] inline void load_control(u16 control) { __asm__ volatile("fldcw %0" : : "m"(control)); }
+[[gnu::always_inline]] inline void load_control(u16 word) { __asm__ volatile("fldcw %0" : : "m"(word)); }
 
-/// Starts with no flag set (other code of this process may have computed with long double) and the guest's control word.
-[[gnu::always_inline]] inline u16 enter(u16 control) {
+/// Starts with the guest's control word and without flags from before, which may also stem from other code of this
+/// process.
+[[gnu::always_inline]] inline u16 enter(Control control) {
   const u16 before = read_status();
-  if ((before & (exceptions | SF | ES)) != 0) clear_flags();
-  if (control != default_control) [[unlikely]] load_control(control);
+  const u16 unwanted = exceptions | SF | ES;
+  if ((before & (control.inexact_known ? unwanted & ~PE : unwanted)) != 0) clear_flags();
+  if (control.word != default_control) [[unlikely]] load_control(control.word);
   return before;
 }
 
@@ -37,8 +39,8 @@ constexpr u16 default_control = 0x37f;
   return status;
 }
 
-[[gnu::always_inline]] inline void leave(u16 control) {
-  if (control != default_control) [[unlikely]] load_control(default_control);
+[[gnu::always_inline]] inline void leave(Control control) {
+  if (control.word != default_control) [[unlikely]] load_control(default_control);
 }
 
 [[gnu::always_inline]] inline void push(const X87Register& r) { __asm__ volatile("fldt %0" : : "m"(r)); }
@@ -104,7 +106,7 @@ void operate(Function f) {
 }
 
 template <class Source>
-Result arithmetic_with_memory(u16 control, Arithmetic op, const X87Register& destination, const Source& source) {
+Result arithmetic_with_memory(Control control, Arithmetic op, const X87Register& destination, const Source& source) {
   Result r;
   enter(control);
   push(destination);
@@ -117,7 +119,7 @@ Result arithmetic_with_memory(u16 control, Arithmetic op, const X87Register& des
 
 /// `fetch` pushes one value; an unmasked exception keeps it from doing so, and TOP tells.
 template <class Fetch>
-Result load_with(u16 control, Fetch fetch) {
+Result load_with(Control control, Fetch fetch) {
   Result r;
   const u16 before = enter(control);
   fetch();
@@ -129,7 +131,7 @@ Result load_with(u16 control, Fetch fetch) {
 
 /// `put` stores ST(0) and pops it, unless an unmasked exception keeps it from doing so.
 template <class T, class Put>
-Stored<T> store_with(u16 control, const X87Register& source, Put put) {
+Stored<T> store_with(Control control, const X87Register& source, Put put) {
   Stored<T> r;
   const u16 before = enter(control);
   push(source);
@@ -140,7 +142,7 @@ Stored<T> store_with(u16 control, const X87Register& source, Put put) {
   return r;
 }
 
-StackResult finish(u16 control, u16 before, Function f) {
+StackResult finish(Control control, u16 before, Function f) {
   StackResult r;
   operate(f);
   r.status = collect();
@@ -153,7 +155,7 @@ StackResult finish(u16 control, u16 before, Function f) {
 
 }  // namespace
 
-Result arithmetic(u16 control, Arithmetic op, const X87Register& destination, const X87Register& source) {
+Result arithmetic(Control control, Arithmetic op, const X87Register& destination, const X87Register& source) {
   Result r;
   enter(control);
   push(source);
@@ -166,15 +168,15 @@ Result arithmetic(u16 control, Arithmetic op, const X87Register& destination, co
   return r;
 }
 
-Result arithmetic(u16 control, Arithmetic op, const X87Register& destination, Float32 source) {
+Result arithmetic(Control control, Arithmetic op, const X87Register& destination, Float32 source) {
   return arithmetic_with_memory(control, op, destination, source);
 }
 
-Result arithmetic(u16 control, Arithmetic op, const X87Register& destination, Float64 source) {
+Result arithmetic(Control control, Arithmetic op, const X87Register& destination, Float64 source) {
   return arithmetic_with_memory(control, op, destination, source);
 }
 
-u16 compare(u16 control, bool quiet, const X87Register& a, const X87Register& b) {
+u16 compare(Control control, bool quiet, const X87Register& a, const X87Register& b) {
   enter(control);
   push(b);
   push(a);
@@ -190,7 +192,7 @@ u16 compare(u16 control, bool quiet, const X87Register& a, const X87Register& b)
   return status;
 }
 
-u16 compare(u16 control, const X87Register& a, Float32 b) {
+u16 compare(Control control, const X87Register& a, Float32 b) {
   enter(control);
   push(a);
   __asm__ volatile("fcoms %0" : : "m"(b));
@@ -200,7 +202,7 @@ u16 compare(u16 control, const X87Register& a, Float32 b) {
   return status;
 }
 
-u16 compare(u16 control, const X87Register& a, Float64 b) {
+u16 compare(Control control, const X87Register& a, Float64 b) {
   enter(control);
   push(a);
   __asm__ volatile("fcoml %0" : : "m"(b));
@@ -210,19 +212,19 @@ u16 compare(u16 control, const X87Register& a, Float64 b) {
   return status;
 }
 
-Result load(u16 control, Float32 source) {
+Result load(Control control, Float32 source) {
   return load_with(control, [&] { __asm__ volatile("flds %0" : : "m"(source)); });
 }
 
-Result load(u16 control, Float64 source) {
+Result load(Control control, Float64 source) {
   return load_with(control, [&] { __asm__ volatile("fldl %0" : : "m"(source)); });
 }
 
-Result load(u16 control, const Bcd& source) {
+Result load(Control control, const Bcd& source) {
   return load_with(control, [&] { __asm__ volatile("fbld %0" : : "m"(source)); });
 }
 
-X87Register constant(u16 control, Constant c) {
+X87Register constant(Control control, Constant c) {
   enter(control);
   switch (c) {
     case Constant::One: __asm__ volatile("fld1"); break;
@@ -238,15 +240,15 @@ X87Register constant(u16 control, Constant c) {
   return r;
 }
 
-Stored<u32> store_float32(u16 control, const X87Register& source) {
+Stored<u32> store_float32(Control control, const X87Register& source) {
   return store_with<u32>(control, source, [](u32& v) { __asm__ volatile("fstps %0" : "+m"(v)); });
 }
 
-Stored<u64> store_float64(u16 control, const X87Register& source) {
+Stored<u64> store_float64(Control control, const X87Register& source) {
   return store_with<u64>(control, source, [](u64& v) { __asm__ volatile("fstpl %0" : "+m"(v)); });
 }
 
-Stored<u16> store_int16(u16 control, const X87Register& source, bool truncate) {
+Stored<u16> store_int16(Control control, const X87Register& source, bool truncate) {
   return store_with<u16>(control, source, [truncate](u16& v) {
     if (truncate) {
       __asm__ volatile("fisttps %0" : "+m"(v));
@@ -256,7 +258,7 @@ Stored<u16> store_int16(u16 control, const X87Register& source, bool truncate) {
   });
 }
 
-Stored<u32> store_int32(u16 control, const X87Register& source, bool truncate) {
+Stored<u32> store_int32(Control control, const X87Register& source, bool truncate) {
   return store_with<u32>(control, source, [truncate](u32& v) {
     if (truncate) {
       __asm__ volatile("fisttpl %0" : "+m"(v));
@@ -266,7 +268,7 @@ Stored<u32> store_int32(u16 control, const X87Register& source, bool truncate) {
   });
 }
 
-Stored<u64> store_int64(u16 control, const X87Register& source, bool truncate) {
+Stored<u64> store_int64(Control control, const X87Register& source, bool truncate) {
   return store_with<u64>(control, source, [truncate](u64& v) {
     if (truncate) {
       __asm__ volatile("fisttpll %0" : "+m"(v));
@@ -276,17 +278,17 @@ Stored<u64> store_int64(u16 control, const X87Register& source, bool truncate) {
   });
 }
 
-Stored<Bcd> store_bcd(u16 control, const X87Register& source) {
+Stored<Bcd> store_bcd(Control control, const X87Register& source) {
   return store_with<Bcd>(control, source, [](Bcd& v) { __asm__ volatile("fbstp %0" : "+m"(v)); });
 }
 
-StackResult apply(u16 control, Function f, const X87Register& st0) {
+StackResult apply(Control control, Function f, const X87Register& st0) {
   const u16 before = enter(control);
   push(st0);
   return finish(control, before, f);
 }
 
-StackResult apply(u16 control, Function f, const X87Register& st0, const X87Register& st1) {
+StackResult apply(Control control, Function f, const X87Register& st0, const X87Register& st1) {
   const u16 before = enter(control);
   push(st1);
   push(st0);

@@ -15,7 +15,7 @@ void load_converted(X87State& s, Source source) {
     if (stack_overflow(s)) push_unchecked(s, indefinite);
     return;
   }
-  const host::Result r = host::load(s.control, source);
+  const host::Result r = host::load(control_of(s), source);
   if (masked(s, r.status & IE)) push_unchecked(s, r.value);
   signal(s, r.status);
 }
@@ -90,19 +90,19 @@ void load(X87State& s, unsigned i) {
   load(s, value);
 }
 
-void load_constant(X87State& s, host::Constant c) { load(s, host::constant(s.control, c)); }
+void load_constant(X87State& s, host::Constant c) { load(s, host::constant(control_of(s), c)); }
 
 PreparedStore<u32> prepare_float32(const X87State& s) {
   return prepare<u32>(s, 0xffc00000, [&s](const X87Register& r) -> host::Stored<u32> {
     if (const auto exact = narrow<8, 23>(r)) return {static_cast<u32>(*exact), 0};
-    return host::store_float32(s.control, r);
+    return host::store_float32(control_of(s), r);
   });
 }
 
 PreparedStore<u64> prepare_float64(const X87State& s) {
   return prepare<u64>(s, 0xfff8000000000000ULL, [&s](const X87Register& r) -> host::Stored<u64> {
     if (const auto exact = narrow<11, 52>(r)) return {*exact, 0};
-    return host::store_float64(s.control, r);
+    return host::store_float64(control_of(s), r);
   });
 }
 
@@ -112,20 +112,22 @@ PreparedStore<X87Register> prepare_float80(const X87State& s) {
 }
 
 PreparedStore<u16> prepare_int16(const X87State& s, bool truncate) {
-  return prepare<u16>(s, 0x8000, [&](const X87Register& r) { return host::store_int16(s.control, r, truncate); });
+  return prepare<u16>(s, 0x8000, [&](const X87Register& r) { return host::store_int16(control_of(s), r, truncate); });
 }
 
 PreparedStore<u32> prepare_int32(const X87State& s, bool truncate) {
-  return prepare<u32>(s, 0x80000000, [&](const X87Register& r) { return host::store_int32(s.control, r, truncate); });
+  return prepare<u32>(s, 0x80000000,
+                      [&](const X87Register& r) { return host::store_int32(control_of(s), r, truncate); });
 }
 
 PreparedStore<u64> prepare_int64(const X87State& s, bool truncate) {
-  return prepare<u64>(s, u64{1} << 63, [&](const X87Register& r) { return host::store_int64(s.control, r, truncate); });
+  return prepare<u64>(s, u64{1} << 63,
+                      [&](const X87Register& r) { return host::store_int64(control_of(s), r, truncate); });
 }
 
 PreparedStore<host::Bcd> prepare_bcd(const X87State& s) {
   constexpr host::Bcd indefinite_bcd{0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff};
-  return prepare<host::Bcd>(s, indefinite_bcd, [&](const X87Register& r) { return host::store_bcd(s.control, r); });
+  return prepare<host::Bcd>(s, indefinite_bcd, [&](const X87Register& r) { return host::store_bcd(control_of(s), r); });
 }
 
 void commit_store(X87State& s, u16 status, bool written, bool then_pop) {

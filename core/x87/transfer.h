@@ -1,7 +1,7 @@
 #pragma once
 
-// x87 data transfer: loads, stores, moves, exchanges, constants (SDM vol. 1, 8.3.3 and 8.3.4). A store is prepared first and
-// committed when memory has taken the value, so that a page fault leaves the FPU as it was.
+// x87 data transfer: loads, stores, moves, exchanges, constants (SDM vol. 1, 8.3.3 and 8.3.4). A store is prepared
+// first and committed when memory has taken the value, so that a page fault leaves the FPU as it was.
 
 #include "core/x87/arithmetic.h"
 
