@@ -2,8 +2,8 @@
 
 #include <iostream>
 
-#include <boost/program_options.hpp>
 #include <fmt/format.h>
+#include <boost/program_options.hpp>
 
 #include "sim/config/config_tree.h"
 #include "sim/config/units.h"
@@ -47,29 +47,30 @@ std::optional<u64> number(const po::variables_map& values, const char* name, u64
   if (values.count(name) == 0) return std::nullopt;
   const std::string given = values[name].as<std::string>();
   const std::optional<u64> value = parse_quantity(given, "");
-  if (!value || *value > largest) throw ConfigError(fmt::format("--{} {}: expected a whole number up to {}", name, given, largest));
+  if (!value || *value > largest)
+    throw ConfigError(fmt::format("--{} {}: expected a whole number up to {}", name, given, largest));
   return value;
 }
 
 po::options_description run_description() {
   po::options_description d("Options");
   const auto string = [] { return po::value<std::string>(); };
-  d.add_options()
-      ("set", po::value<Strings>()->composing()->value_name("KEY=VALUE"),
-       "override one value of the configuration; may be repeated (keys: docs/configuration.md)")
-      ("out", string()->value_name("DIR"), "write console.log, screen.txt, stats.json, run.yaml and report.html here")
-      ("timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")
-      ("max-cycles", string()->value_name("N"), "end the run, with status 3, after N cycles")
-      ("until-console", string()->value_name("TEXT"), "end the run, with status 0, when the serial console printed TEXT")
-      ("until-screen", string()->value_name("TEXT"), "end the run, with status 0, when TEXT stands on the text screen")
-      ("screen", "show the guest's text screen on the terminal")
-      ("trace", string()->value_name("FILE"), "write every instruction (cycle core rip bytes text); - is standard output")
-      ("trace-from", string()->value_name("WHERE"), "begin the trace at a cycle or symbol")
-      ("trace-to", string()->value_name("WHERE"), "end the trace at a cycle or symbol")
-      ("symbols", string()->value_name("FILE"), "ELF file or System.map with the guest's symbols")
-      ("gdb", string()->value_name("PORT"), "wait for GDB (target remote :PORT) before the first instruction")
-      ("quiet,q", "print nothing but the guest's console and errors")
-      ("help,h", "this help");
+  d.add_options()("set", po::value<Strings>()->composing()->value_name("KEY=VALUE"),
+                  "override one value of the configuration; may be repeated (keys: docs/configuration.md)")(
+      "out", string()->value_name("DIR"), "write console.log, screen.txt, stats.json, run.yaml and report.html here")(
+      "timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
+      "max-cycles", string()->value_name("N"), "end the run, with status 3, after N cycles")(
+      "until-console", string()->value_name("TEXT"),
+      "end the run, with status 0, when the serial console printed TEXT")(
+      "until-screen", string()->value_name("TEXT"), "end the run, with status 0, when TEXT stands on the text screen")(
+      "screen", "show the guest's text screen on the terminal")(
+      "trace", string()->value_name("FILE"),
+      "write every instruction (cycle core rip bytes text); - is standard output")(
+      "trace-from", string()->value_name("WHERE"), "begin the trace at a cycle or symbol")(
+      "trace-to", string()->value_name("WHERE"), "end the trace at a cycle or symbol")(
+      "symbols", string()->value_name("FILE"), "ELF file or System.map with the guest's symbols")(
+      "gdb", string()->value_name("PORT"), "wait for GDB (target remote :PORT) before the first instruction")(
+      "quiet,q", "print nothing but the guest's console and errors")("help,h", "this help");
   return d;
 }
 
@@ -77,7 +78,8 @@ po::options_description run_description() {
 
 std::optional<RunOptions> parse_run_options(const std::vector<std::string>& arguments) {
   po::variables_map values;
-  if (!parse(arguments, run_description(), "CONFIG", "usage: bunshin run CONFIG [OPTIONS]   (bunshin run --help)", values)) {
+  if (!parse(arguments, run_description(), "CONFIG", "usage: bunshin run CONFIG [OPTIONS]   (bunshin run --help)",
+             values)) {
     return std::nullopt;
   }
   RunOptions o;
@@ -89,7 +91,8 @@ std::optional<RunOptions> parse_run_options(const std::vector<std::string>& argu
   o.trace = text(values, "trace");
   o.trace_from = text(values, "trace-from");
   o.trace_to = text(values, "trace-to");
-  if (o.trace.empty() && !(o.trace_from + o.trace_to).empty()) throw ConfigError("--trace-from and --trace-to need --trace FILE");
+  if (o.trace.empty() && !(o.trace_from + o.trace_to).empty())
+    throw ConfigError("--trace-from and --trace-to need --trace FILE");
   o.symbols = text(values, "symbols");
   if (const auto port = number(values, "gdb", 65535)) o.gdb_port = static_cast<unsigned>(*port);
   o.until_screen = text(values, "until-screen");
@@ -102,13 +105,11 @@ std::optional<RunOptions> parse_run_options(const std::vector<std::string>& argu
 std::optional<DisasmOptions> parse_disasm_options(const std::vector<std::string>& arguments) {
   po::options_description d("Options");
   const auto string = [] { return po::value<std::string>(); };
-  d.add_options()
-      ("bits", string()->value_name("16|32|64"), "mode of raw code, or instead of what the file says")
-      ("base", string()->value_name("ADDRESS"), "address of a raw file's first byte")
-      ("offset", string()->value_name("N"), "begin at this byte of a raw file")
-      ("length", string()->value_name("N"), "this many bytes of each piece of code at most")
-      ("symbol", string()->value_name("NAME"), "only this function of an ELF file")
-      ("help,h", "this help");
+  d.add_options()("bits", string()->value_name("16|32|64"), "mode of raw code, or instead of what the file says")(
+      "base", string()->value_name("ADDRESS"), "address of a raw file's first byte")(
+      "offset", string()->value_name("N"), "begin at this byte of a raw file")(
+      "length", string()->value_name("N"), "this many bytes of each piece of code at most")(
+      "symbol", string()->value_name("NAME"), "only this function of an ELF file")("help,h", "this help");
   po::variables_map values;
   if (!parse(arguments, d, "FILE", "usage: bunshin disasm FILE [OPTIONS]   (bunshin disasm --help)", values)) {
     return std::nullopt;

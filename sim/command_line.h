@@ -15,9 +15,9 @@ struct RunOptions {
   std::vector<std::string> overrides;  ///< "key=value"
   std::string out;                     ///< directory; empty: none
   std::optional<u64> max_cycles;
-  std::string trace;                   ///< file; empty: none
-  std::string trace_from, trace_to;    ///< cycle or symbol
-  std::string symbols;                 ///< ELF file or System.map; empty: the kernel, if it is an ELF file
+  std::string trace;                 ///< file; empty: none
+  std::string trace_from, trace_to;  ///< cycle or symbol
+  std::string symbols;               ///< ELF file or System.map; empty: the kernel, if it is an ELF file
   std::optional<unsigned> gdb_port;
   std::string until_screen, until_console;
   bool screen = false;
@@ -33,7 +33,8 @@ struct DisasmOptions {
   std::string symbol;
 };
 
-/// These throw ConfigError for a bad command line; the message says where help is. Help asked for: printed, nothing returned.
+/// These throw ConfigError for a bad command line; the message says where help is. Help asked for: printed, nothing
+/// returned.
 std::optional<RunOptions> parse_run_options(const std::vector<std::string>& arguments);
 std::optional<DisasmOptions> parse_disasm_options(const std::vector<std::string>& arguments);
 

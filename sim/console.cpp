@@ -150,20 +150,27 @@ void HostConsole::accept(u8 byte) {
   }
   escaped_ = false;
   switch (byte) {
-    case 'x': case 'X':
+    case 'x':
+    case 'X':
       end_requested_ = true;
       changed_.notify_all();
       break;
-    case 'c': case 'C': enqueue(3); break;
-    case 'h': case 'H': case '?': print_help(); break;
-    case escape_key: case 'a': enqueue(escape_key); break;
+    case 'c':
+    case 'C': enqueue(3); break;
+    case 'h':
+    case 'H':
+    case '?': print_help(); break;
+    case escape_key:
+    case 'a': enqueue(escape_key); break;
     default: break;
   }
 }
 
 void HostConsole::print_help() const {
-  std::fputs("\r\nCtrl-A x  end the run\r\nCtrl-A c  send Ctrl-C to the guest (Ctrl-C itself ends the run)\r\n"
-             "Ctrl-A a  send Ctrl-A to the guest\r\nCtrl-A h  this help\r\n", stderr);
+  std::fputs(
+      "\r\nCtrl-A x  end the run\r\nCtrl-A c  send Ctrl-C to the guest (Ctrl-C itself ends the run)\r\n"
+      "Ctrl-A a  send Ctrl-A to the guest\r\nCtrl-A h  this help\r\n",
+      stderr);
 }
 
 void HostConsole::enqueue(u8 byte) {

@@ -107,6 +107,8 @@ std::optional<RunEnd> CoreLoop::run_slice(u64 end) {
     // A device access may have moved the next event closer: nobody runs past it.
     if (processor->cycles() < end) end = std::max(processor->cycles(), cycle_);
     if (stop == Stop::Deadline) continue;
+    // The guest asked for power-off or the like: nothing runs after that.
+    if (stop == Stop::Requested) break;
     if (auto result = on_stop(*processor, stop)) return result;
   }
   advance_to(end);
@@ -150,15 +152,15 @@ std::optional<RunEnd> CoreLoop::on_stop(Processor& processor, Stop stop) {
   switch (stop) {
     case Stop::Shutdown:
       return RunEnd{ExitStatus::GuestFailure,
-                    fmt::format("triple fault on core {} at RIP {:#x}", cpu.number, processor.state().rip), {}};
+                    fmt::format("triple fault on core {} at RIP {:#x}", cpu.number, processor.state().rip),
+                    {}};
     case Stop::Unimplemented:
       return RunEnd{ExitStatus::SimulatorBug,
                     fmt::format("core {} met an instruction that the simulator lacks: {} at RIP {:#x}", cpu.number,
-                                describe_instruction(processor, cpu), processor.state().rip), {}};
-    case Stop::Observer:
-      return serve_debugger(cpu.number, false);
-    default:
-      return std::nullopt;
+                                describe_instruction(processor, cpu), processor.state().rip),
+                    {}};
+    case Stop::Observer: return serve_debugger(cpu.number, false);
+    default: return std::nullopt;
   }
 }
 

@@ -34,7 +34,7 @@ class CoreLoop final : public sc_core::sc_module, public CoreEnvironment {
  public:
   struct Settings {
     u64 hertz = 0;
-    u64 quantum = 0;      ///< cycles
+    u64 quantum = 0;  ///< cycles
     u64 max_cycles = ~u64{0};
   };
   CoreLoop(const sc_core::sc_module_name& name, const Settings& settings);
@@ -85,7 +85,7 @@ class CoreLoop final : public sc_core::sc_module, public CoreEnvironment {
   GdbServer* debugger_ = nullptr;
   Watchers watchers_;
   bool watching_ = false;
-  u64 cycle_ = 0;        ///< all cores have run up to here
+  u64 cycle_ = 0;  ///< all cores have run up to here
   bool all_idle_ = false;
   RunEnd end_;
   std::exception_ptr failure_;

@@ -26,13 +26,14 @@ std::vector<CodeRange> elf_code(const ImageFile& image, const ElfFile& elf) {
   std::vector<CodeRange> code;
   for (const ElfSection& s : elf.sections()) {
     if ((s.flags & section_executable) == 0 || s.type == section_without_bytes || s.size == 0) continue;
-    code.push_back({fmt::format("section at {:#x}", s.address), image.slice(s.offset, s.size, "section"), s.address, bits});
+    code.push_back(
+        {fmt::format("section at {:#x}", s.address), image.slice(s.offset, s.size, "section"), s.address, bits});
   }
   if (!code.empty()) return code;
   for (const ElfSegment& s : elf.segments()) {
     if (s.type != ElfSegment::load || (s.flags & segment_executable) == 0) continue;
-    code.push_back({fmt::format("segment at {:#x}", s.virtual_address),
-                    image.slice(s.offset, s.file_size, "segment"), s.virtual_address, bits});
+    code.push_back({fmt::format("segment at {:#x}", s.virtual_address), image.slice(s.offset, s.file_size, "segment"),
+                    s.virtual_address, bits});
   }
   return code;
 }
@@ -43,9 +44,13 @@ std::vector<CodeRange> code_of(const ImageFile& image, const DisasmOptions& opti
     const u8 sectors = image.get<u8>(0x1f1, "setup header");
     const u64 setup = (u64{sectors == 0 ? u8{4} : sectors} + 1) * 512;
     // The 32-bit entry, then the 64-bit one (Linux boot protocol).
-    std::vector<CodeRange> code{{"32-bit entry", image.slice(setup, std::min<u64>(0x200, image.size() - std::min(setup, image.size())), "kernel"), 0x100000, 32}};
+    std::vector<CodeRange> code{
+        {"32-bit entry",
+         image.slice(setup, std::min<u64>(0x200, image.size() - std::min(setup, image.size())), "kernel"), 0x100000,
+         32}};
     if (image.size() > setup + 0x200) {
-      code.push_back({"64-bit entry", image.slice(setup + 0x200, image.size() - setup - 0x200, "kernel"), 0x100200, 64});
+      code.push_back(
+          {"64-bit entry", image.slice(setup + 0x200, image.size() - setup - 0x200, "kernel"), 0x100200, 64});
     }
     return code;
   }

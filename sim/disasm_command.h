@@ -6,7 +6,8 @@
 
 namespace bunshin {
 
-/// `bunshin disasm`: the code of an ELF file's executable sections (or segments), of a bzImage's kernel, or of a raw file.
+/// `bunshin disasm`: the code of an ELF file's executable sections (or segments), of a bzImage's kernel, or of a raw
+/// file.
 /// Throws std::runtime_error if the file is unreadable or the symbol unknown.
 void disassemble_file(const DisasmOptions& options, std::ostream& out);
 

@@ -73,8 +73,8 @@ std::string report_html(const RunReport& r) {
       "<tr><th>name<th>value<th>unit<th>meaning</tr>",
       style, version, good ? "good" : "bad", escape(r.end.reason), static_cast<int>(r.end.status));
   for (const auto& [name, stat] : r.stats) {
-    html += fmt::format("<tr><td>{}<td class=\"n\">{}<td>{}<td>{}</tr>", escape(name), escape(show(stat)), escape(stat.unit),
-                        escape(stat.description));
+    html += fmt::format("<tr><td>{}<td class=\"n\">{}<td>{}<td>{}</tr>", escape(name), escape(show(stat)),
+                        escape(stat.unit), escape(stat.description));
   }
   html += "</table><h2>Text screen</h2><pre>" + escape(r.screen) + "</pre><h2>Serial console, last part</h2><pre>" +
           escape(r.console) + "</pre><h2>Configuration</h2><pre>" + escape(write_config(r.config)) + "</pre></html>\n";

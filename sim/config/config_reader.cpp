@@ -78,9 +78,9 @@ void ConfigReader::integer(std::string_view name, u64& value, Range range, std::
                                           example, node->scalar));
   }
   if (*number < range.min || *number > range.max) {
-    throw error(dotted(name), fmt::format("{} is out of range: {} to {}{}{}", node->scalar,
-                                          format_quantity(range.min, unit), format_quantity(range.max, unit),
-                                          unit.empty() ? "" : " ", unit));
+    throw error(dotted(name),
+                fmt::format("{} is out of range: {} to {}{}{}", node->scalar, format_quantity(range.min, unit),
+                            format_quantity(range.max, unit), unit.empty() ? "" : " ", unit));
   }
   value = *number;
 }
@@ -151,8 +151,8 @@ void ConfigReader::check_unknown(const ConfigNode& group, const std::string& pre
     const std::string full = prefix + key;
     const auto known = known_.find(full);
     if (known == known_.end()) {
-      throw ConfigError(fmt::format("{}: {}: unknown key; the nearest valid key is {}", node.position.text(), full,
-                                    nearest(full)));
+      throw ConfigError(
+          fmt::format("{}: {}: unknown key; the nearest valid key is {}", node.position.text(), full, nearest(full)));
     }
     if (known->second) check_unknown(node, full + ".");
   }

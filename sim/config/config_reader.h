@@ -38,8 +38,8 @@ class ConfigReader final : public ParameterVisitor {
 
  private:
   struct Group {
-    std::string prefix;       ///< "" or "machine."
-    const ConfigNode* node;   ///< null if the configuration does not mention the group
+    std::string prefix;      ///< "" or "machine."
+    const ConfigNode* node;  ///< null if the configuration does not mention the group
   };
   /// The value's node, or null if it is not set; notes that the key exists.
   const ConfigNode* take(std::string_view name);

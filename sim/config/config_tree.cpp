@@ -46,8 +46,7 @@ class TreeBuilder {
     }
     switch (yaml.Type()) {
       case YAML::NodeType::Undefined:
-      case YAML::NodeType::Null:
-        break;
+      case YAML::NodeType::Null: break;
       case YAML::NodeType::Scalar:
         node.kind = ConfigNode::Kind::Scalar;
         node.scalar = yaml.Scalar();
@@ -120,8 +119,8 @@ class Includer {
     ConfigNode own = TreeBuilder(file.string(), file.parent_path()).build(read_text(file, named_by));
     if (own.kind == ConfigNode::Kind::Null) own.kind = ConfigNode::Kind::Map;
     if (own.kind != ConfigNode::Kind::Map) {
-      throw ConfigError(fmt::format("{}: a configuration is a group of keys, this is {}", own.position.text(),
-                                    own.kind_name()));
+      throw ConfigError(
+          fmt::format("{}: a configuration is a group of keys, this is {}", own.position.text(), own.kind_name()));
     }
     ConfigNode result = load_includes(own);
     std::erase_if(own.members, [](const auto& member) { return member.first == "include"; });
@@ -141,8 +140,8 @@ class Includer {
     if (include->kind == ConfigNode::Kind::Scalar) single.push_back(*include);
     for (const ConfigNode& name : single.empty() ? include->items : single) {
       if (name.kind != ConfigNode::Kind::Scalar) {
-        throw ConfigError(fmt::format("{}: include: expected a file name, found {}", name.position.text(),
-                                      name.kind_name()));
+        throw ConfigError(
+            fmt::format("{}: include: expected a file name, found {}", name.position.text(), name.kind_name()));
       }
       merge(result, load((name.position.directory / name.scalar).lexically_normal(), name.position.text()));
     }

@@ -47,9 +47,9 @@ struct ConfigNode {
   std::string_view kind_name() const;
 };
 
-/// Reads `file` and everything it includes: the fragments named by the top-level key `include` (relative to the file that
-/// names them) are merged in order, later ones over earlier ones, and the file's own keys over all of them. Groups merge
-/// key by key, scalars and lists are replaced.
+/// Reads `file` and everything it includes: the fragments named by the top-level key `include` (relative to the file
+/// that names them) are merged in order, later ones over earlier ones, and the file's own keys over all of them. Groups
+/// merge key by key, scalars and lists are replaced.
 /// Throws ConfigError: unreadable file, bad YAML, duplicate key, include cycle.
 ConfigNode load_config_tree(const std::filesystem::path& file);
 

@@ -86,8 +86,8 @@ void ReferenceWriter::paths(std::string_view name, std::vector<std::string>& val
 }
 
 void ReferenceWriter::begin_group(std::string_view name, std::string_view description) {
-  markdown_ += fmt::format("\n{} {}{}\n\n{}\n", prefixes_.size() == 1 ? "##" : "###", prefixes_.back(), name,
-                           description);
+  markdown_ +=
+      fmt::format("\n{} {}{}\n\n{}\n", prefixes_.size() == 1 ? "##" : "###", prefixes_.back(), name, description);
   prefixes_.push_back(fmt::format("{}{}.", prefixes_.back(), name));
   table_open_ = false;
 }

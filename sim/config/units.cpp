@@ -17,10 +17,9 @@ struct Suffix {
   u64 factor;
 };
 
-constexpr std::array<Suffix, 5> byte_suffixes{{
-    {"TiB", u64{1} << 40}, {"GiB", u64{1} << 30}, {"MiB", u64{1} << 20}, {"KiB", u64{1} << 10}, {"B", 1}}};
-constexpr std::array<Suffix, 4> hertz_suffixes{{
-    {"GHz", 1'000'000'000}, {"MHz", 1'000'000}, {"kHz", 1'000}, {"Hz", 1}}};
+constexpr std::array<Suffix, 5> byte_suffixes{
+    {{"TiB", u64{1} << 40}, {"GiB", u64{1} << 30}, {"MiB", u64{1} << 20}, {"KiB", u64{1} << 10}, {"B", 1}}};
+constexpr std::array<Suffix, 4> hertz_suffixes{{{"GHz", 1'000'000'000}, {"MHz", 1'000'000}, {"kHz", 1'000}, {"Hz", 1}}};
 
 std::span<const Suffix> suffixes(std::string_view unit) {
   if (unit == "bytes") return byte_suffixes;

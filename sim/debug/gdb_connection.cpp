@@ -3,10 +3,10 @@
 #include <array>
 #include <stdexcept>
 
+#include <fmt/format.h>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
-#include <fmt/format.h>
 
 namespace bunshin {
 

@@ -20,38 +20,38 @@ struct Row {
 };
 
 constexpr std::array rows{
-    Row{"rax", File::General, RAX, 8, "int64"}, Row{"rbx", File::General, RBX, 8, "int64"},
-    Row{"rcx", File::General, RCX, 8, "int64"}, Row{"rdx", File::General, RDX, 8, "int64"},
-    Row{"rsi", File::General, RSI, 8, "int64"}, Row{"rdi", File::General, RDI, 8, "int64"},
-    Row{"rbp", File::General, RBP, 8, "data_ptr"}, Row{"rsp", File::General, RSP, 8, "data_ptr"},
-    Row{"r8", File::General, R8, 8, "int64"}, Row{"r9", File::General, R9, 8, "int64"},
-    Row{"r10", File::General, R10, 8, "int64"}, Row{"r11", File::General, R11, 8, "int64"},
-    Row{"r12", File::General, R12, 8, "int64"}, Row{"r13", File::General, R13, 8, "int64"},
-    Row{"r14", File::General, R14, 8, "int64"}, Row{"r15", File::General, R15, 8, "int64"},
-    Row{"rip", File::Rip, 0, 8, "code_ptr"}, Row{"eflags", File::Flags, 0, 4, "int32"},
-    Row{"cs", File::Segment, 1, 4, "int32"}, Row{"ss", File::Segment, 2, 4, "int32"},
-    Row{"ds", File::Segment, 3, 4, "int32"}, Row{"es", File::Segment, 0, 4, "int32"},
-    Row{"fs", File::Segment, 4, 4, "int32"}, Row{"gs", File::Segment, 5, 4, "int32"},
-    Row{"st0", File::X87, 0, 10, "i387_ext"}, Row{"st1", File::X87, 1, 10, "i387_ext"},
-    Row{"st2", File::X87, 2, 10, "i387_ext"}, Row{"st3", File::X87, 3, 10, "i387_ext"},
-    Row{"st4", File::X87, 4, 10, "i387_ext"}, Row{"st5", File::X87, 5, 10, "i387_ext"},
-    Row{"st6", File::X87, 6, 10, "i387_ext"}, Row{"st7", File::X87, 7, 10, "i387_ext"},
-    Row{"fctrl", File::X87Control, 0, 4, "int"}, Row{"fstat", File::X87Control, 1, 4, "int"},
-    Row{"ftag", File::X87Control, 2, 4, "int"}, Row{"fiseg", File::X87Control, 3, 4, "int"},
-    Row{"fioff", File::X87Control, 4, 4, "int"}, Row{"foseg", File::X87Control, 5, 4, "int"},
-    Row{"fooff", File::X87Control, 6, 4, "int"}, Row{"fop", File::X87Control, 7, 4, "int"},
-    Row{"xmm0", File::Xmm, 0, 16, "vec128"}, Row{"xmm1", File::Xmm, 1, 16, "vec128"},
-    Row{"xmm2", File::Xmm, 2, 16, "vec128"}, Row{"xmm3", File::Xmm, 3, 16, "vec128"},
-    Row{"xmm4", File::Xmm, 4, 16, "vec128"}, Row{"xmm5", File::Xmm, 5, 16, "vec128"},
-    Row{"xmm6", File::Xmm, 6, 16, "vec128"}, Row{"xmm7", File::Xmm, 7, 16, "vec128"},
-    Row{"xmm8", File::Xmm, 8, 16, "vec128"}, Row{"xmm9", File::Xmm, 9, 16, "vec128"},
-    Row{"xmm10", File::Xmm, 10, 16, "vec128"}, Row{"xmm11", File::Xmm, 11, 16, "vec128"},
-    Row{"xmm12", File::Xmm, 12, 16, "vec128"}, Row{"xmm13", File::Xmm, 13, 16, "vec128"},
-    Row{"xmm14", File::Xmm, 14, 16, "vec128"}, Row{"xmm15", File::Xmm, 15, 16, "vec128"},
-    Row{"mxcsr", File::Mxcsr, 0, 4, "int"}, Row{"fs_base", File::SegmentBase, 4, 8, "int64"},
+    Row{"rax", File::General, RAX, 8, "int64"},       Row{"rbx", File::General, RBX, 8, "int64"},
+    Row{"rcx", File::General, RCX, 8, "int64"},       Row{"rdx", File::General, RDX, 8, "int64"},
+    Row{"rsi", File::General, RSI, 8, "int64"},       Row{"rdi", File::General, RDI, 8, "int64"},
+    Row{"rbp", File::General, RBP, 8, "data_ptr"},    Row{"rsp", File::General, RSP, 8, "data_ptr"},
+    Row{"r8", File::General, R8, 8, "int64"},         Row{"r9", File::General, R9, 8, "int64"},
+    Row{"r10", File::General, R10, 8, "int64"},       Row{"r11", File::General, R11, 8, "int64"},
+    Row{"r12", File::General, R12, 8, "int64"},       Row{"r13", File::General, R13, 8, "int64"},
+    Row{"r14", File::General, R14, 8, "int64"},       Row{"r15", File::General, R15, 8, "int64"},
+    Row{"rip", File::Rip, 0, 8, "code_ptr"},          Row{"eflags", File::Flags, 0, 4, "int32"},
+    Row{"cs", File::Segment, 1, 4, "int32"},          Row{"ss", File::Segment, 2, 4, "int32"},
+    Row{"ds", File::Segment, 3, 4, "int32"},          Row{"es", File::Segment, 0, 4, "int32"},
+    Row{"fs", File::Segment, 4, 4, "int32"},          Row{"gs", File::Segment, 5, 4, "int32"},
+    Row{"st0", File::X87, 0, 10, "i387_ext"},         Row{"st1", File::X87, 1, 10, "i387_ext"},
+    Row{"st2", File::X87, 2, 10, "i387_ext"},         Row{"st3", File::X87, 3, 10, "i387_ext"},
+    Row{"st4", File::X87, 4, 10, "i387_ext"},         Row{"st5", File::X87, 5, 10, "i387_ext"},
+    Row{"st6", File::X87, 6, 10, "i387_ext"},         Row{"st7", File::X87, 7, 10, "i387_ext"},
+    Row{"fctrl", File::X87Control, 0, 4, "int"},      Row{"fstat", File::X87Control, 1, 4, "int"},
+    Row{"ftag", File::X87Control, 2, 4, "int"},       Row{"fiseg", File::X87Control, 3, 4, "int"},
+    Row{"fioff", File::X87Control, 4, 4, "int"},      Row{"foseg", File::X87Control, 5, 4, "int"},
+    Row{"fooff", File::X87Control, 6, 4, "int"},      Row{"fop", File::X87Control, 7, 4, "int"},
+    Row{"xmm0", File::Xmm, 0, 16, "vec128"},          Row{"xmm1", File::Xmm, 1, 16, "vec128"},
+    Row{"xmm2", File::Xmm, 2, 16, "vec128"},          Row{"xmm3", File::Xmm, 3, 16, "vec128"},
+    Row{"xmm4", File::Xmm, 4, 16, "vec128"},          Row{"xmm5", File::Xmm, 5, 16, "vec128"},
+    Row{"xmm6", File::Xmm, 6, 16, "vec128"},          Row{"xmm7", File::Xmm, 7, 16, "vec128"},
+    Row{"xmm8", File::Xmm, 8, 16, "vec128"},          Row{"xmm9", File::Xmm, 9, 16, "vec128"},
+    Row{"xmm10", File::Xmm, 10, 16, "vec128"},        Row{"xmm11", File::Xmm, 11, 16, "vec128"},
+    Row{"xmm12", File::Xmm, 12, 16, "vec128"},        Row{"xmm13", File::Xmm, 13, 16, "vec128"},
+    Row{"xmm14", File::Xmm, 14, 16, "vec128"},        Row{"xmm15", File::Xmm, 15, 16, "vec128"},
+    Row{"mxcsr", File::Mxcsr, 0, 4, "int"},           Row{"fs_base", File::SegmentBase, 4, 8, "int64"},
     Row{"gs_base", File::SegmentBase, 5, 8, "int64"}, Row{"cr0", File::Control, 0, 8, "int64"},
-    Row{"cr2", File::Control, 2, 8, "int64"}, Row{"cr3", File::Control, 3, 8, "int64"},
-    Row{"cr4", File::Control, 4, 8, "int64"}, Row{"efer", File::Control, 5, 8, "int64"},
+    Row{"cr2", File::Control, 2, 8, "int64"},         Row{"cr3", File::Control, 3, 8, "int64"},
+    Row{"cr4", File::Control, 4, 8, "int64"},         Row{"efer", File::Control, 5, 8, "int64"},
 };
 
 u64 x87_control(const X87State& x, unsigned index) {
@@ -127,7 +127,11 @@ bool set(Cpu& cpu, unsigned number, std::span<const u8> bytes) {
     case File::Flags: s.flags.set_value(value & ~rflags::VM); return true;
     case File::Xmm: std::memcpy(s.xmm[row.index].bytes.data(), bytes.data(), 16); return true;
     case File::SegmentBase: s.seg[row.index].base = value; return true;
-    case File::Segment: case File::X87: case File::X87Control: case File::Mxcsr: case File::Control: return false;
+    case File::Segment:
+    case File::X87:
+    case File::X87Control:
+    case File::Mxcsr:
+    case File::Control: return false;
   }
   return false;
 }
@@ -138,13 +142,15 @@ std::string target_description() {
       "<architecture>i386:x86-64</architecture><feature name=\"org.gnu.gdb.i386.core\">";
   for (const Row& row : rows) {
     if (row.file == File::Xmm && row.index == 0) {
-      xml += "</feature><feature name=\"org.gnu.gdb.i386.sse\"><vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/>"
-             "<vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/><vector id=\"v16i8\" type=\"int8\" count=\"16\"/>"
-             "<vector id=\"v8i16\" type=\"int16\" count=\"8\"/><vector id=\"v4i32\" type=\"int32\" count=\"4\"/>"
-             "<vector id=\"v2i64\" type=\"int64\" count=\"2\"/><union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/>"
-             "<field name=\"v2_double\" type=\"v2d\"/><field name=\"v16_int8\" type=\"v16i8\"/>"
-             "<field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"
-             "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>";
+      xml +=
+          "</feature><feature name=\"org.gnu.gdb.i386.sse\"><vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/>"
+          "<vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/><vector id=\"v16i8\" type=\"int8\" count=\"16\"/>"
+          "<vector id=\"v8i16\" type=\"int16\" count=\"8\"/><vector id=\"v4i32\" type=\"int32\" count=\"4\"/>"
+          "<vector id=\"v2i64\" type=\"int64\" count=\"2\"/><union id=\"vec128\"><field name=\"v4_float\" "
+          "type=\"v4f\"/>"
+          "<field name=\"v2_double\" type=\"v2d\"/><field name=\"v16_int8\" type=\"v16i8\"/>"
+          "<field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"
+          "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>";
     }
     if (row.file == File::SegmentBase && row.index == 4) {
       xml += "</feature><feature name=\"org.gnu.gdb.i386.segments\">";

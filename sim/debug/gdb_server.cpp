@@ -98,9 +98,17 @@ std::optional<std::string> GdbServer::execute(const std::string& packet) {
       unsigned core = 0;
       return parse_thread(rest, core) ? "OK" : std::string(error_reply);
     }
-    case 'Z': case 'z': return change_breakpoint(packet);
-    case 'q': case 'Q': return query(packet);
-    case 'c': case 'C': case 's': case 'S': case 'D': case 'k': case 'v': return execute_resume(packet);
+    case 'Z':
+    case 'z': return change_breakpoint(packet);
+    case 'q':
+    case 'Q': return query(packet);
+    case 'c':
+    case 'C':
+    case 's':
+    case 'S':
+    case 'D':
+    case 'k':
+    case 'v': return execute_resume(packet);
     default: return "";
   }
 }
@@ -130,8 +138,10 @@ std::optional<std::string> GdbServer::execute_resume(const std::string& packet) 
     return std::nullopt;
   }
   switch (packet.front()) {
-    case 'c': case 'C': return std::nullopt;
-    case 's': case 'S': step(selected_); return std::nullopt;
+    case 'c':
+    case 'C': return std::nullopt;
+    case 's':
+    case 'S': step(selected_); return std::nullopt;
     case 'D':
       connection_.send("OK");
       breakpoints_.clear();
@@ -158,7 +168,8 @@ bool GdbServer::parse_thread(std::string_view text, unsigned& core) const {
 }
 
 std::string GdbServer::select_thread(const std::string& packet) {
-  return !packet.empty() && parse_thread(std::string_view(packet).substr(1), selected_) ? "OK" : std::string(error_reply);
+  return !packet.empty() && parse_thread(std::string_view(packet).substr(1), selected_) ? "OK"
+                                                                                        : std::string(error_reply);
 }
 
 std::string GdbServer::query(const std::string& packet) {
@@ -261,8 +272,10 @@ std::string GdbServer::change_breakpoint(const std::string& packet) {
   std::string_view text = std::string_view(packet).substr(3);
   const std::optional<u64> address = take_hex(text);
   if (!address) return std::string(error_reply);
-  if (packet[0] == 'Z') breakpoints_.insert(*address);
-  else breakpoints_.erase(*address);
+  if (packet[0] == 'Z')
+    breakpoints_.insert(*address);
+  else
+    breakpoints_.erase(*address);
   return "OK";
 }
 

@@ -26,8 +26,8 @@ class GdbServer final : public ExecutionObserver {
   bool watching() const { return connection_.connected() && (!breakpoints_.empty() || stepping_core_ >= 0); }
   /// The debugger asked for the guest to stop.
   bool interrupt_waiting() { return connection_.connected() && connection_.input_waiting(); }
-  /// The core stopped (its observer said so, or the debugger asked): tells the debugger and serves it until the guest is
-  /// to go on.
+  /// The core stopped (its observer said so, or the debugger asked): tells the debugger and serves it until the guest
+  /// is to go on.
   Resume stopped(unsigned core, bool interrupted);
   /// The run is over.
   void exited(int status);
@@ -57,11 +57,11 @@ class GdbServer final : public ExecutionObserver {
   GdbConnection connection_;
   std::vector<Processor*> processors_;
   std::set<u64> breakpoints_;
-  unsigned selected_ = 0;       ///< of register and memory commands
+  unsigned selected_ = 0;  ///< of register and memory commands
   unsigned stopped_core_ = 0;
   unsigned signal_ = 5;
   int stepping_core_ = -1;
-  bool step_pending_ = false;   ///< the instruction to be stepped has not been passed yet
+  bool step_pending_ = false;  ///< the instruction to be stepped has not been passed yet
   /// For each core the address it is resumed at, whose breakpoint does not count once.
   std::vector<std::optional<u64>> resume_at_;
   Resume resume_ = Resume::Run;

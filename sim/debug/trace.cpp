@@ -19,8 +19,10 @@ TracePoint parse_trace_point(const std::string& text, const Symbols& symbols) {
   if (error == std::errc() && end == text.data() + text.size()) return {cycle, std::nullopt};
   if (const std::optional<u64> address = symbols.address(text)) return {std::nullopt, address};
   throw std::runtime_error(fmt::format("'{}' is neither a cycle nor a known symbol{}", text,
-                                       symbols.empty() ? " (the kernel has no symbols: name an ELF file or System.map with "
-                                                         "--symbols)" : ""));
+                                       symbols.empty()
+                                           ? " (the kernel has no symbols: name an ELF file or System.map with "
+                                             "--symbols)"
+                                           : ""));
 }
 
 TraceWriter::TraceWriter(const std::string& path, TracePoint from, TracePoint to, const Symbols& symbols)
@@ -50,13 +52,14 @@ bool TraceWriter::before_instruction(const Cpu& cpu) {
 void TraceWriter::write_line(const Cpu& cpu, u64 linear) {
   std::array<u8, 15> bytes{};
   const std::size_t count = read_linear(cpu, linear, bytes);
-  const Disassembler& disassembler =
-      cpu.mode.bits == 64 ? disassembler64_ : cpu.mode.bits == 32 ? disassembler32_ : disassembler16_;
+  const Disassembler& disassembler = cpu.mode.bits == 64   ? disassembler64_
+                                     : cpu.mode.bits == 32 ? disassembler32_
+                                                           : disassembler16_;
   const Disassembled instruction = disassembler.at({bytes.data(), count}, cpu.state.rip);
   const std::string where = symbols_.describe(linear);
-  const std::string line = fmt::format("{} {} {:016x} {:<30} {}{}\n", cpu.cycles(), cpu.number, cpu.state.rip,
-                                       hex_bytes({bytes.data(), instruction.length}), instruction.text,
-                                       where.empty() ? "" : "  ; " + where);
+  const std::string line =
+      fmt::format("{} {} {:016x} {:<30} {}{}\n", cpu.cycles(), cpu.number, cpu.state.rip,
+                  hex_bytes({bytes.data(), instruction.length}), instruction.text, where.empty() ? "" : "  ; " + where);
   std::fputs(line.c_str(), file_);
 }
 

@@ -28,8 +28,7 @@ BootMemory::BootMemory(PhysicalMemory& memory, std::vector<MemoryRange> reserved
 
 bool BootMemory::is_ram(MemoryRange range) const {
   if (range.size == 0 || range.base + range.size < range.base) return false;
-  return range.end() <= memory_.low_size() ||
-         (range.base >= four_gib && range.end() <= four_gib + memory_.high_size());
+  return range.end() <= memory_.low_size() || (range.base >= four_gib && range.end() <= four_gib + memory_.high_size());
 }
 
 const BootMemory::Claim* BootMemory::blocker(MemoryRange range) const {
@@ -40,13 +39,15 @@ const BootMemory::Claim* BootMemory::blocker(MemoryRange range) const {
 void BootMemory::claim(MemoryRange range, const std::string& owner, std::string_view what) {
   if (range.size == 0) return;
   if (!is_ram(range)) {
-    throw std::runtime_error(fmt::format("{}: the {} needs {:#x} bytes at {:#x}, where there is no RAM (the machine has "
-                                         "{} MiB: see machine.memory)", owner, what, range.size, range.base,
-                                         memory_.size() >> 20));
+    throw std::runtime_error(
+        fmt::format("{}: the {} needs {:#x} bytes at {:#x}, where there is no RAM (the machine has "
+                    "{} MiB: see machine.memory)",
+                    owner, what, range.size, range.base, memory_.size() >> 20));
   }
   if (const Claim* other = blocker(range)) {
-    throw std::runtime_error(fmt::format("{}: the {} at {:#x}-{:#x} overlaps the {} at {:#x}-{:#x}", owner, what, range.base,
-                                         range.end() - 1, other->what, other->range.base, other->range.end() - 1));
+    throw std::runtime_error(fmt::format("{}: the {} at {:#x}-{:#x} overlaps the {} at {:#x}-{:#x}", owner, what,
+                                         range.base, range.end() - 1, other->what, other->range.base,
+                                         other->range.end() - 1));
   }
   claims_.push_back({range, std::string(what)});
 }
@@ -64,8 +65,8 @@ u64 BootMemory::place_high(u64 size, u64 align, u64 min, u64 max, const std::str
       base = (other->range.base - size) & ~(align - 1);
     }
   }
-  throw std::runtime_error(fmt::format("{}: no room for the {} ({} KiB) in {} MiB of RAM: see machine.memory", owner, what,
-                                       (size + 1023) >> 10, memory_.size() >> 20));
+  throw std::runtime_error(fmt::format("{}: no room for the {} ({} KiB) in {} MiB of RAM: see machine.memory", owner,
+                                       what, (size + 1023) >> 10, memory_.size() >> 20));
 }
 
 u64 BootMemory::place_low(u64 size, u64 align, u64 min, u64 max, const std::string& owner, std::string_view what) {
@@ -79,8 +80,8 @@ u64 BootMemory::place_low(u64 size, u64 align, u64 min, u64 max, const std::stri
     }
     base = (other->range.end() + align - 1) & ~(align - 1);
   }
-  throw std::runtime_error(fmt::format("{}: no room for the {} ({} KiB) in {} MiB of RAM: see machine.memory", owner, what,
-                                       (size + 1023) >> 10, memory_.size() >> 20));
+  throw std::runtime_error(fmt::format("{}: no room for the {} ({} KiB) in {} MiB of RAM: see machine.memory", owner,
+                                       what, (size + 1023) >> 10, memory_.size() >> 20));
 }
 
 u64 BootMemory::place_table(u64 size, std::string_view what) {
@@ -95,8 +96,8 @@ void BootMemory::write(u64 address, std::span<const u8> bytes) {
 
 u64 BootMemory::place_string(const std::string& text, std::string_view what) {
   const u64 size = text.size() + 1;
-  const u64 address = size <= 0x10000 ? place_table(size, what)
-                                      : place_high(size, 16, high_begin, four_gib, "boot loader", what);
+  const u64 address =
+      size <= 0x10000 ? place_table(size, what) : place_high(size, 16, high_begin, four_gib, "boot loader", what);
   write(address, {reinterpret_cast<const u8*>(text.c_str()), size});
   return address;
 }

@@ -1,6 +1,6 @@
-// Plain ELF, without any boot protocol: a 32-bit file is entered in flat protected mode, a 64-bit file in 64-bit mode with
-// the first 4 GiB mapped to themselves; a stack of 16 KiB, all other registers 0. A module's place is in RDI (begin) and
-// RSI (end), the command line's address in RDX, the ACPI root pointer's in RCX.
+// Plain ELF, without any boot protocol: a 32-bit file is entered in flat protected mode, a 64-bit file in 64-bit mode
+// with the first 4 GiB mapped to themselves; a stack of 16 KiB, all other registers 0. A module's place is in RDI
+// (begin) and RSI (end), the command line's address in RDX, the ACPI root pointer's in RCX.
 
 #include <fmt/format.h>
 

@@ -49,7 +49,8 @@ void ElfFile::parse_headers() {
   const u16 count = image_.get<u16>(tail + 2, "ELF header");
   section_entry_size_ = image_.get<u16>(tail + 4, "ELF header");
   section_count_ = image_.get<u16>(tail + 6, "ELF header");
-  if (count > max_segments) image_.fail(fmt::format("has {} program headers; {} at most make sense", count, max_segments));
+  if (count > max_segments)
+    image_.fail(fmt::format("has {} program headers; {} at most make sense", count, max_segments));
   if (count != 0 && entry_size < (wide ? 56 : 32)) {
     image_.fail(fmt::format("has program headers of {} bytes, too small", entry_size));
   }

@@ -38,8 +38,8 @@ struct ElfSection {
 class ElfFile {
  public:
   static bool is_elf(const ImageFile& image);
-  /// Parses and checks the headers; `image` must outlive the object. Throws std::runtime_error naming the file if it is not
-  /// an x86 executable or a header lies outside it.
+  /// Parses and checks the headers; `image` must outlive the object. Throws std::runtime_error naming the file if it is
+  /// not an x86 executable or a header lies outside it.
   explicit ElfFile(const ImageFile& image);
 
   bool is_64bit() const { return is_64bit_; }

@@ -25,8 +25,8 @@ ImageFile ImageFile::open(const std::string& path) {
 
 std::span<const u8> ImageFile::slice(u64 offset, u64 length, std::string_view what) const {
   if (offset > bytes_.size() || length > bytes_.size() - offset) {
-    fail(fmt::format("truncated: the {} at offset {:#x} ({} bytes) lies beyond the end of the file ({} bytes)", what, offset,
-                     length, bytes_.size()));
+    fail(fmt::format("truncated: the {} at offset {:#x} ({} bytes) lies beyond the end of the file ({} bytes)", what,
+                     offset, length, bytes_.size()));
   }
   return std::span<const u8>(bytes_).subspan(offset, length);
 }

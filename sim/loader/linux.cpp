@@ -76,7 +76,8 @@ std::span<const u8> kernel_bytes(const ImageFile& image, const SetupHeader& h) {
   u64 expected = image.get<u32>(field::syssize, "setup header");
   if (h.version < 0x204) expected &= 0xffff;
   if (expected == 0 || expected * 16 > length + 15) {
-    image.fail(fmt::format("truncated: its header promises {} bytes of kernel, the file has {}", expected * 16, length));
+    image.fail(
+        fmt::format("truncated: its header promises {} bytes of kernel, the file has {}", expected * 16, length));
   }
   if (h.has_64bit_entry && length <= entry64_offset) image.fail("is too short to hold its 64-bit entry point");
   return image.slice(h.setup_bytes, length, "kernel");
@@ -106,7 +107,8 @@ void load_initrd(const BootContext& c, const SetupHeader& h, u64 params) {
   }
   if (all.empty()) return;
   const u64 limit = u64{h.initrd_addr_max} + 1;
-  const u64 at = c.memory.place_high(all.size(), page_size, BootMemory::high_begin, limit, c.files.initrd.front(), "initrd");
+  const u64 at =
+      c.memory.place_high(all.size(), page_size, BootMemory::high_begin, limit, c.files.initrd.front(), "initrd");
   c.memory.write(at, all);
   c.memory.put(params + field::ramdisk_image, static_cast<u32>(at));
   c.memory.put(params + field::ramdisk_size, static_cast<u32>(all.size()));
@@ -118,12 +120,12 @@ void load_initrd(const BootContext& c, const SetupHeader& h, u64 params) {
 void put_screen_info(const BootContext& c, u64 params) {
   const u64 base = params + field::screen_info;
   c.memory.put(base + 0x02, static_cast<u16>(std::min<u64>(c.memory.memory().low_size() / 1024 - 1024, 0xffff)));
-  c.memory.put<u8>(base + 0x06, 3);      // orig_video_mode
-  c.memory.put<u8>(base + 0x07, 80);     // orig_video_cols
-  c.memory.put<u16>(base + 0x0a, 3);     // orig_video_ega_bx: EGA or better, colour, 256 KiB
-  c.memory.put<u8>(base + 0x0e, 25);     // orig_video_lines
-  c.memory.put<u8>(base + 0x0f, 1);      // orig_video_isVGA: VGA text
-  c.memory.put<u16>(base + 0x10, 16);    // orig_video_points
+  c.memory.put<u8>(base + 0x06, 3);    // orig_video_mode
+  c.memory.put<u8>(base + 0x07, 80);   // orig_video_cols
+  c.memory.put<u16>(base + 0x0a, 3);   // orig_video_ega_bx: EGA or better, colour, 256 KiB
+  c.memory.put<u8>(base + 0x0e, 25);   // orig_video_lines
+  c.memory.put<u8>(base + 0x0f, 1);    // orig_video_isVGA: VGA text
+  c.memory.put<u16>(base + 0x10, 16);  // orig_video_points
 }
 
 void put_memory_map(const BootContext& c, u64 params) {
@@ -149,8 +151,8 @@ u64 build_boot_params(const BootContext& c, const SetupHeader& h, u64 load_addre
   c.memory.put(params + field::code32_start, static_cast<u32>(load_address));
   c.memory.put(params + field::acpi_rsdp_addr, c.rsdp);
   if (c.files.cmdline.size() > h.cmdline_size) {
-    c.image.fail(fmt::format("guest.cmdline has {} characters, this kernel takes {}", c.files.cmdline.size(),
-                             h.cmdline_size));
+    c.image.fail(
+        fmt::format("guest.cmdline has {} characters, this kernel takes {}", c.files.cmdline.size(), h.cmdline_size));
   }
   c.memory.put(params + field::cmd_line_ptr, static_cast<u32>(c.memory.place_string(c.files.cmdline, "command line")));
   load_initrd(c, h, params);

@@ -61,8 +61,8 @@ LoadedGuest load_elf(const BootContext& context);
 struct LoadedModule {
   u64 begin = 0;
   u64 end = 0;
-  u64 string = 0;     ///< address of the NUL-terminated text
-  std::string text;   ///< file name without its directory, then the arguments
+  u64 string = 0;    ///< address of the NUL-terminated text
+  std::string text;  ///< file name without its directory, then the arguments
 };
 
 /// Loads all modules page aligned from `from` up.

@@ -55,7 +55,9 @@ struct Placed {
 
 /// The address fields of a header with bit 16 (3.1.3): images that are not ELF.
 Placed load_by_addresses(const BootContext& c, u64 header) {
-  const auto word = [&](u64 index) { return c.image.get<u32>(header + 4 * index, "Multiboot header's address fields"); };
+  const auto word = [&](u64 index) {
+    return c.image.get<u32>(header + 4 * index, "Multiboot header's address fields");
+  };
   const u32 header_address = word(3), load_address = word(4), load_end = word(5), bss_end = word(6), entry = word(7);
   if (load_address > header_address || header_address - load_address > header) {
     c.image.fail(fmt::format("its Multiboot header puts load_addr {:#x} where the file has nothing (header_addr {:#x})",
@@ -94,8 +96,12 @@ void describe_memory(const BootContext& c, Information& info) {
   info.mmap_length = static_cast<u32>(map.size() * sizeof(MapRecord));
   info.mmap_addr = static_cast<u32>(c.memory.place_table(info.mmap_length, "memory map"));
   for (std::size_t i = 0; i < map.size(); ++i) {
-    const MapRecord record{20, static_cast<u32>(map[i].base), static_cast<u32>(map[i].base >> 32),
-                           static_cast<u32>(map[i].size), static_cast<u32>(map[i].size >> 32), map[i].type};
+    const MapRecord record{20,
+                           static_cast<u32>(map[i].base),
+                           static_cast<u32>(map[i].base >> 32),
+                           static_cast<u32>(map[i].size),
+                           static_cast<u32>(map[i].size >> 32),
+                           map[i].type};
     c.memory.put(info.mmap_addr + i * sizeof(MapRecord), record);
   }
   info.flags |= 1u << 0 | 1u << 6;
@@ -141,7 +147,8 @@ LoadedGuest load_multiboot(const BootContext& c) {
   if (!header) c.image.fail("has no valid Multiboot header in its first 8 KiB");
   const u32 flags = c.image.get<u32>(*header + 4, "Multiboot header");
   if ((flags & flag_required & ~flag_known_required) != 0) {
-    c.image.fail(fmt::format("its Multiboot header requires features that no specification defines (flags {:#x})", flags));
+    c.image.fail(
+        fmt::format("its Multiboot header requires features that no specification defines (flags {:#x})", flags));
   }
   const Placed kernel = load_image(c, *header, flags);
 

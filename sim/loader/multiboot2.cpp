@@ -15,8 +15,19 @@ constexpr u32 header_magic = 0xe85250d6, loader_magic = 0x36d76289;
 constexpr u64 search_bytes = 32768;
 
 /// Header tags (3.1.3 to 3.1.12).
-enum class HeaderTag : u16 { End = 0, InformationRequest = 1, Addresses = 2, Entry = 3, Console = 4, Framebuffer = 5,
-                             ModuleAlign = 6, EfiBootServices = 7, EntryEfi32 = 8, EntryEfi64 = 9, Relocatable = 10 };
+enum class HeaderTag : u16 {
+  End = 0,
+  InformationRequest = 1,
+  Addresses = 2,
+  Entry = 3,
+  Console = 4,
+  Framebuffer = 5,
+  ModuleAlign = 6,
+  EfiBootServices = 7,
+  EntryEfi32 = 8,
+  EntryEfi64 = 9,
+  Relocatable = 10
+};
 
 struct Header {
   std::optional<u64> addresses;  ///< offset of the tag
@@ -33,15 +44,20 @@ Header parse_header(const ImageFile& image, u64 at) {
     const auto type = static_cast<HeaderTag>(image.get<u16>(tag, "Multiboot2 tag"));
     const bool optional = (image.get<u16>(tag + 2, "Multiboot2 tag") & 1) != 0;
     const u32 size = image.get<u32>(tag + 4, "Multiboot2 tag");
-    if (size < 8 || size > at + length - tag) image.fail(fmt::format("its Multiboot2 tag at {:#x} has size {}", tag, size));
+    if (size < 8 || size > at + length - tag)
+      image.fail(fmt::format("its Multiboot2 tag at {:#x} has size {}", tag, size));
     switch (type) {
       case HeaderTag::End: return header;
       case HeaderTag::Addresses: header.addresses = tag; break;
       case HeaderTag::Entry: header.entry = image.get<u32>(tag + 8, "Multiboot2 entry address"); break;
-      case HeaderTag::InformationRequest: case HeaderTag::Console: case HeaderTag::Framebuffer:
-      case HeaderTag::ModuleAlign: case HeaderTag::EfiBootServices: case HeaderTag::EntryEfi32:
-      case HeaderTag::EntryEfi64: case HeaderTag::Relocatable:
-        break;
+      case HeaderTag::InformationRequest:
+      case HeaderTag::Console:
+      case HeaderTag::Framebuffer:
+      case HeaderTag::ModuleAlign:
+      case HeaderTag::EfiBootServices:
+      case HeaderTag::EntryEfi32:
+      case HeaderTag::EntryEfi64:
+      case HeaderTag::Relocatable: break;
       default:
         if (!optional) {
           image.fail(fmt::format("its Multiboot2 header requires the unknown tag {}", static_cast<unsigned>(type)));
@@ -64,8 +80,9 @@ Placed load_by_addresses(const BootContext& c, u64 header_offset, const Header& 
   // load_addr = 0xFFFFFFFF: the file's beginning is loaded too.
   const u64 begin = load_address == 0xffffffff ? u64{header_address} - header_offset : load_address;
   if (begin > header_address || header_address - begin > header_offset) {
-    c.image.fail(fmt::format("its Multiboot2 header puts load_addr {:#x} where the file has nothing (header_addr {:#x})",
-                             load_address, header_address));
+    c.image.fail(
+        fmt::format("its Multiboot2 header puts load_addr {:#x} where the file has nothing (header_addr {:#x})",
+                    load_address, header_address));
   }
   const u64 offset = header_offset - (header_address - begin);
   if (load_end != 0 && load_end < begin) {
@@ -84,7 +101,8 @@ Placed load_by_addresses(const BootContext& c, u64 header_offset, const Header& 
 
 Placed load_image(const BootContext& c, u64 header_offset, const Header& header) {
   if (header.addresses) return load_by_addresses(c, header_offset, header);
-  if (!ElfFile::is_elf(c.image)) c.image.fail("has a Multiboot2 header without addresses and is not an ELF file either");
+  if (!ElfFile::is_elf(c.image))
+    c.image.fail("has a Multiboot2 header without addresses and is not an ELF file either");
   const ElfFile elf(c.image);
   const u64 end = elf.load(c.memory);
   return {header.entry ? *header.entry : elf.physical_entry(), end};

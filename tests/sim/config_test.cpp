@@ -91,7 +91,8 @@ class ConfigFiles : public ::testing::Test {
 };
 
 TEST(Config, ReadsEveryKindOfValue) {
-  const Car car = read("tank: 2MiB\nname: 'a b'\ncolour: blue\nwheels: [x, y]\nengine: {power: 0x10, clock: 2.5GHz, turbo: yes}\n");
+  const Car car =
+      read("tank: 2MiB\nname: 'a b'\ncolour: blue\nwheels: [x, y]\nengine: {power: 0x10, clock: 2.5GHz, turbo: yes}\n");
   EXPECT_EQ(car.tank, 2u << 20);
   EXPECT_EQ(car.name, "a b");
   EXPECT_EQ(car.colour, "blue");
@@ -123,8 +124,10 @@ TEST(Config, KeyInTheWrongGroupIsFoundInTheRightOne) {
 }
 
 TEST(Config, WrongTypesNameTheirPlace) {
-  EXPECT_THAT(error_of("engine:\n  power: many\n"), AllOf(StartsWith("car.yaml:2:10: engine.power: "), HasSubstr("'many'")));
-  EXPECT_THAT(error_of("engine:\n  power: [1]\n"), StartsWith("car.yaml:2:3: engine.power: expected a single value, found a list"));
+  EXPECT_THAT(error_of("engine:\n  power: many\n"),
+              AllOf(StartsWith("car.yaml:2:10: engine.power: "), HasSubstr("'many'")));
+  EXPECT_THAT(error_of("engine:\n  power: [1]\n"),
+              StartsWith("car.yaml:2:3: engine.power: expected a single value, found a list"));
   EXPECT_THAT(error_of("engine: 5\n"), StartsWith("car.yaml:1:9: engine: expected a group of keys"));
   EXPECT_THAT(error_of("engine: {turbo: maybe}\n"), StartsWith("car.yaml:1:17: engine.turbo: expected true or false"));
   EXPECT_THAT(error_of("wheels: {a: 1}\n"), StartsWith("car.yaml:1:1: wheels: expected a list"));
@@ -179,7 +182,8 @@ TEST_F(ConfigFiles, MissingIncludeNamesWhoWantsIt) {
 
 TEST_F(ConfigFiles, AFileThatIsNoGroupOfKeysIsRefused) {
   const auto list = write("list.yaml", "[1, 2]\n");
-  EXPECT_THAT(error_of([&] { load_config_tree(list); }), HasSubstr("list.yaml:1:1: a configuration is a group of keys"));
+  EXPECT_THAT(error_of([&] { load_config_tree(list); }),
+              HasSubstr("list.yaml:1:1: a configuration is a group of keys"));
 }
 
 TEST_F(ConfigFiles, IncludeBombEndsInAnError) {
@@ -249,7 +253,8 @@ TEST(Units, AcceptOnlyWholeNumbers) {
   EXPECT_EQ(parse_quantity("512 MiB", "bytes"), u64{512} << 20);
   EXPECT_EQ(parse_quantity("3 cycles", "cycles"), 3u);
   EXPECT_EQ(parse_quantity("18446744073709551615", ""), ~u64{0});
-  for (const char* bad : {"", "KiB", "1.5", "1.3KiB", "1e6", "-1", "+1", "1 2", "0x", "16777216TiB", "1.", ".5", "MiB1"}) {
+  for (const char* bad :
+       {"", "KiB", "1.5", "1.3KiB", "1e6", "-1", "+1", "1 2", "0x", "16777216TiB", "1.", ".5", "MiB1"}) {
     EXPECT_FALSE(parse_quantity(bad, "bytes")) << bad;
   }
   EXPECT_FALSE(parse_quantity("1KiB", "Hz"));

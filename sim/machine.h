@@ -1,0 +1,60 @@
+#pragma once
+
+// The machine that a configuration describes: memory, PC, processors, and the loop that runs them.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/stats.h"
+#include "core/decode/opcode_table.h"
+#include "core/engine/block_cache.h"
+#include "core/processor.h"
+#include "devices/tlm/pc.h"
+#include "sim/config/machine_config.h"
+#include "sim/core_loop.h"
+#include "sim/loader/loader.h"
+
+namespace bunshin {
+
+/// One a process: SystemC elaborates once.
+class Machine {
+ public:
+  /// `console` is the far end of the serial line. Throws std::runtime_error naming what cannot be had (RAM, a disk).
+  Machine(const MachineConfig& config, SerialPort& console, u64 max_cycles);
+
+  /// Puts the configured guest into memory and the first processor at its entry. Throws std::runtime_error.
+  LoadedGuest load_guest();
+  RunEnd run(RunSupervisor& supervisor);
+
+  /// What the guest has asked for since the run began: power-off, reset, debug exit.
+  std::optional<RunEnd> guest_request() const;
+  /// A byte typed on the serial line. False: the line is full, offer it again.
+  bool type(u8 byte);
+  /// The text screen, 25 lines.
+  std::string screen_text() const;
+
+  CoreLoop& loop() { return loop_; }
+  std::vector<Processor*> processors() const;
+  u64 instructions() const;
+  double seconds() const { return static_cast<double>(clock_.at(loop_.cycle()).ps) * 1e-12; }
+  /// Hash of memory and of all processor and device state.
+  u64 state_hash() const;
+  std::map<std::string, StatValue> stats() const;
+
+ private:
+  void register_stats();
+
+  const MachineConfig& config_;
+  CpuProfile profile_;
+  Clock clock_;
+  PhysicalMemory memory_;
+  CoreLoop loop_;
+  Pc pc_;
+  OpcodeTable opcodes_;
+  BlockCache blocks_;
+  std::vector<std::unique_ptr<Processor>> processors_;
+  StatRegistry registry_;
+};
+
+}  // namespace bunshin

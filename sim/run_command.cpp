@@ -1,0 +1,184 @@
+#include "sim/run_command.h"
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "sim/config/machine_config.h"
+#include "sim/console.h"
+#include "sim/machine.h"
+#include "sim/progress.h"
+#include "sim/report.h"
+
+namespace bunshin {
+
+namespace {
+
+using HostClock = std::chrono::steady_clock;
+
+/// Cycles between two looks at what costs something to look at: the host's clock, the text screen.
+constexpr u64 look_interval = 1'000'000;
+constexpr std::size_t console_tail = 64u << 10;
+
+std::string log_path(const RunOptions& options) {
+  if (options.out.empty()) return "";
+  std::error_code error;
+  std::filesystem::create_directories(options.out, error);
+  if (error) throw ConfigError(fmt::format("--out {}: cannot create the directory: {}", options.out, error.message()));
+  return options.out + "/console.log";
+}
+
+std::string tail_of(const std::string& path) {
+  if (path.empty()) return "";
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  return text.size() > console_tail ? text.substr(text.size() - console_tail) : text;
+}
+
+Symbols load_symbols(const RunOptions& options, const MachineConfig& config) {
+  if (!options.symbols.empty()) return Symbols::from_file(options.symbols);
+  return options.trace.empty() ? Symbols() : Symbols::from_file(config.guest.kernel);
+}
+
+class Run final : public RunSupervisor {
+ public:
+  Run(const RunOptions& options, const MachineConfig& config)
+      : options_(options),
+        config_(config),
+        console_(log_path(options), !options.screen),
+        progress_(!options.quiet, options.screen),
+        machine_(config, console_, options.max_cycles.value_or(~u64{0})),
+        symbols_(load_symbols(options, config)) {
+    console_.watch_for(options.until_console);
+  }
+
+  ExitStatus execute() {
+    const LoadedGuest guest = machine_.load_guest();
+    note(fmt::format("{}: {}, entered at {:#x}", config_.guest.kernel, guest.protocol, guest.entry));
+    attach_tools();
+    console_.start_input();
+    if (console_.interactive()) note("Ctrl-C ends the run, Ctrl-A h shows the other keys");
+    const HostClock::time_point start = HostClock::now();
+    const RunEnd end = machine_.run(*this);
+    const double seconds = std::chrono::duration<double>(HostClock::now() - start).count();
+    progress_.clear();
+    console_.flush();
+    if (debugger_) debugger_->exited(static_cast<int>(end.status));
+    report(end, seconds);
+    return end.status;
+  }
+
+  std::optional<RunEnd> look(u64 cycle) override {
+    feed_input();
+    if (interrupted_by_signal()) return RunEnd{ExitStatus::Limit, "interrupted", {}};
+    if (console_.end_requested()) return RunEnd{ExitStatus::Limit, "ended with the escape key", {}};
+    if (auto end = machine_.guest_request()) return end;
+    if (console_.seen()) {
+      return RunEnd{ExitStatus::Success, fmt::format("the console printed \"{}\"", options_.until_console), {}};
+    }
+    if (cycle < next_look_) return std::nullopt;
+    next_look_ = cycle + look_interval;
+    if (!options_.until_screen.empty() && machine_.screen_text().find(options_.until_screen) != std::string::npos) {
+      return RunEnd{ExitStatus::Success, fmt::format("the screen shows \"{}\"", options_.until_screen), {}};
+    }
+    if (progress_.due()) {
+      console_.flush();
+      progress_.show(machine_.seconds(), machine_.instructions(), options_.screen ? machine_.screen_text() : "");
+    }
+    return std::nullopt;
+  }
+
+  void idle(SimTime span) override {
+    // With a person at the keyboard an idle guest's clock runs no faster than the wall's.
+    constexpr u64 ps_per_ms = 1'000'000'000;
+    if (!console_.interactive()) return;
+    idle_ps_ += span.ps;
+    if (idle_ps_ < ps_per_ms) return;
+    console_.wait_for_input(static_cast<unsigned>(std::min<u64>(idle_ps_ / ps_per_ms, 100)));
+    idle_ps_ = 0;
+  }
+
+  bool wait_for_input() override {
+    return console_.wait_for_input(0) || interrupted_by_signal() || console_.end_requested();
+  }
+
+ private:
+  void note(const std::string& text) const {
+    if (!options_.quiet) std::fputs(fmt::format("bunshin: {}\n", text).c_str(), stderr);
+  }
+
+  void attach_tools() {
+    if (!options_.trace.empty()) {
+      trace_.emplace(options_.trace, parse_trace_point(options_.trace_from, symbols_),
+                     parse_trace_point(options_.trace_to, symbols_), symbols_);
+      machine_.loop().set_trace(&*trace_);
+    }
+    if (options_.gdb_port) {
+      debugger_.emplace(*options_.gdb_port, machine_.processors());
+      std::fputs(fmt::format("bunshin: waiting for GDB: target remote :{}\n", debugger_->port()).c_str(), stderr);
+      machine_.loop().set_debugger(&*debugger_);
+    }
+  }
+
+  void feed_input() {
+    while (const std::optional<u8> byte = console_.next_input()) {
+      if (machine_.type(*byte)) continue;
+      console_.put_back(*byte);
+      return;
+    }
+  }
+
+  void report(const RunEnd& end, double seconds) {
+    std::map<std::string, StatValue> stats = machine_.stats();
+    const u64 instructions = machine_.instructions();
+    const double mips = seconds > 0 ? static_cast<double>(instructions) / seconds / 1e6 : 0.0;
+    stats["sim.host_seconds"] = {seconds, "s", "host time of the run"};
+    stats["sim.mips"] = {mips, "million instructions/s", "instructions simulated for each second of host time"};
+    stats["sim.exit_status"] = {static_cast<u64>(end.status), "", "exit status of the command"};
+    stats["sim.end_reason"] = {end.reason, "", "why the run ended"};
+    if (end.exit_value)
+      stats["guest.exit_value"] = {*end.exit_value, "", "what the guest wrote to the debug-exit port"};
+    if (!options_.out.empty()) {
+      const std::string console = tail_of(options_.out + "/console.log");
+      write_report(options_.out, {config_, end, stats, machine_.screen_text(), console});
+    }
+    const bool failed = end.status != ExitStatus::Success;
+    const std::string summary = fmt::format(
+        "{} after {} cycles ({:.6f} s simulated), {} instructions, {:.2f} s, {:.1f} MIPS, state {:016x}", end.reason,
+        machine_.loop().cycle(), machine_.seconds(), instructions, seconds, mips, machine_.state_hash());
+    if (failed)
+      std::fputs(fmt::format("bunshin: {}\n", summary).c_str(), stderr);
+    else
+      note(summary);
+  }
+
+  const RunOptions& options_;
+  const MachineConfig& config_;
+  HostConsole console_;
+  Progress progress_;
+  Machine machine_;
+  Symbols symbols_;
+  std::optional<TraceWriter> trace_;
+  std::optional<GdbServer> debugger_;
+  u64 next_look_ = 0;
+  u64 idle_ps_ = 0;
+};
+
+}  // namespace
+
+ExitStatus run_command(const RunOptions& options) {
+  const MachineConfig config = read_config(options.config, options.overrides);
+  if (config.guest.kernel.empty()) {
+    throw ConfigError(options.config +
+                      ": guest.kernel: is not set: name an image, for example --set guest.kernel=FILE");
+  }
+  install_signal_handlers();
+  return Run(options, config).execute();
+}
+
+}  // namespace bunshin
