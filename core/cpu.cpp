@@ -45,6 +45,17 @@ void Cpu::update_mode() {
   mode.cpl = s.cpl;
   mode_key = mode.key();
 
+  const bool user = s.cpl == 3;
+  const bool access_override = (s.flags.system & rflags::AC) != 0;
+  const bool alignment_check = user && access_override && (s.cr0 & cr0::AM) != 0;
+  const TranslationRegisters registers{s.cr0, s.cr3, s.cr4, s.msr.efer, s.pkru, s.pdpte};
+  if (registers == translation_registers_) {
+    // Most changes are of privilege alone, on the way into and out of system calls and interrupts.
+    mmu.set_privilege(user, access_override, alignment_check);
+    return;
+  }
+  translation_registers_ = registers;
+
   PagingContext context;
   context.mode = paging_mode_of(s);
   context.root = s.cr3;
@@ -57,9 +68,9 @@ void Cpu::update_mode() {
   context.no_execute = (s.msr.efer & efer::NXE) != 0;
   context.pcid = (s.cr4 & cr4::PCIDE) != 0 ? static_cast<u16>(s.cr3 & 0xfff) : u16{0};
   context.pkru = s.pkru;
-  context.user = s.cpl == 3;
-  context.access_override = (s.flags.system & rflags::AC) != 0;
-  context.alignment_check = s.cpl == 3 && (s.cr0 & cr0::AM) != 0 && context.access_override;
+  context.user = user;
+  context.access_override = access_override;
+  context.alignment_check = alignment_check;
   context.pdptes = s.pdpte;
   context.physical_bits = static_cast<unsigned>(profile.physical_bits);
   context.gigabyte_pages = profile.has(Feature::Pdpe1gb);

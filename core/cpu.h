@@ -3,6 +3,7 @@
 // One logical processor as its own parts see it: state, memory access, pending fault, and what it may ask of the machine
 // around it. (core/processor.h is what the machine sees.)
 
+#include <array>
 #include <cstring>
 #include <span>
 #include <type_traits>
@@ -211,6 +212,15 @@ class Cpu {
   u64 jump_key() const { return u64{mode_key} << 44 ^ mmu.epoch(); }
 
  private:
+  /// What the MMU's context was last derived from, privilege apart.
+  struct TranslationRegisters {
+    u64 cr0 = ~u64{0}, cr3 = 0, cr4 = 0, efer = 0;
+    u32 pkru = 0;
+    std::array<u64, 4> pdpte{};
+    bool operator==(const TranslationRegisters&) const = default;
+  };
+  TranslationRegisters translation_registers_;
+
   Access data_access(AccessKind kind, Privilege privilege) const;
   /// The write must be alone in its block: a device, or bytes that are also decoded instructions.
   bool needs_alone(HostPhysical address, u64 size) const;
