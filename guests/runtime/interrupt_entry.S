@@ -1,0 +1,86 @@
+# One entry for each of the 256 vectors; all end in handle_interrupt(Frame*). And try_call(), which comes back when the
+# called function raises an exception.
+
+.text
+.code64
+.globl interrupt_entries
+.align 16
+interrupt_entries:
+.set vector, 0
+.rept 256
+        .align 16
+        # Vectors whose exceptions push an error code: Intel SDM vol. 3, table 6-1.
+        .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)
+        push $0
+        .endif
+        push $vector
+        jmp common_entry
+        .set vector, vector + 1
+.endr
+
+common_entry:
+        push %rax
+        push %rbx
+        push %rcx
+        push %rdx
+        push %rsi
+        push %rdi
+        push %rbp
+        push %r8
+        push %r9
+        push %r10
+        push %r11
+        push %r12
+        push %r13
+        push %r14
+        push %r15
+        cld
+        mov %rsp, %rdi
+        call handle_interrupt
+        pop %r15
+        pop %r14
+        pop %r13
+        pop %r12
+        pop %r11
+        pop %r10
+        pop %r9
+        pop %r8
+        pop %rbp
+        pop %rdi
+        pop %rsi
+        pop %rdx
+        pop %rcx
+        pop %rbx
+        pop %rax
+        add $16, %rsp
+        iretq
+
+# void try_call(void (*function)(u64), u64 argument)
+.globl try_call, try_recover
+try_call:
+        push %rbx
+        push %rbp
+        push %r12
+        push %r13
+        push %r14
+        push %r15
+        sub $8, %rsp
+        mov %rsp, recovery_stack
+        mov %rdi, %rax
+        mov %rsi, %rdi
+        call *%rax
+try_recover:
+        movq $0, recovery_stack
+        add $8, %rsp
+        pop %r15
+        pop %r14
+        pop %r13
+        pop %r12
+        pop %rbp
+        pop %rbx
+        ret
+
+.bss
+.align 8
+.globl recovery_stack
+recovery_stack: .skip 8
