@@ -19,10 +19,10 @@ template <Semantics register_form, Semantics memory_form>
 Handler by_form(const Decoded& d) {
   return d.memory ? run_plain<memory_form> : run_plain<register_form>;
 }
-template <template <class Int> class Form>
+template <class Narrow, class Wide>
 Handler by_form_and_width(const Decoded& d) {
-  if (d.operand_bytes == 8) return d.memory ? run_plain<Form<u64>::from_memory> : run_plain<Form<u64>::from_register>;
-  return d.memory ? run_plain<Form<u32>::from_memory> : run_plain<Form<u32>::from_register>;
+  if (d.operand_bytes == 8) return d.memory ? run_plain<Wide::from_memory> : run_plain<Wide::from_register>;
+  return d.memory ? run_plain<Narrow::from_memory> : run_plain<Narrow::from_register>;
 }
 
 /// --- Sources: load() is false if the access did not happen. ---

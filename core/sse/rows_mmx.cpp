@@ -18,7 +18,7 @@ u64 read_mmx(const Cpu& cpu, unsigned number) { return x87::mmx(cpu.state.x87, n
 
 /// MOVD/MOVQ mm, r/m.
 template <class Int>
-struct MoveTo {
+struct MmxMoveTo {
   static bool from_register(Cpu& cpu, const Record& r) {
     if (!x87::deliver_pending(cpu)) return false;
     write_mmx(cpu, r.reg, cpu.reg<Int>(r.rm));
@@ -33,7 +33,7 @@ struct MoveTo {
 };
 /// MOVD/MOVQ r/m, mm.
 template <class Int>
-struct MoveFrom {
+struct MmxMoveFrom {
   static bool from_register(Cpu& cpu, const Record& r) {
     if (!x87::deliver_pending(cpu)) return false;
     x87::enter_mmx(cpu.state.x87);
@@ -149,7 +149,8 @@ constexpr Row rows[] = {
     {"NP 0F 69 /r", "punpckhwd", {Op::Pq, Op::Qq}, mmx<mmx_unpack_high<punpcklwd>>, Feature::Mmx, attr::mmx},
     {"NP 0F 6A /r", "punpckhdq", {Op::Pq, Op::Qq}, mmx<mmx_unpack_high<punpckldq>>, Feature::Mmx, attr::mmx},
     {"NP 0F 6B /r", "packssdw", {Op::Pq, Op::Qq}, mmx<mmx_pack<packssdw>>, Feature::Mmx, attr::mmx},
-    {"NP 0F 6E /r", "movd", {Op::Pq, Op::Ey}, by_form_and_width<MoveTo>, Feature::Mmx, attr::mmx},
+    {"NP 0F 6E /r", "movd", {Op::Pq, Op::Ey},
+     by_form_and_width<MmxMoveTo<u32>, MmxMoveTo<u64>>, Feature::Mmx, attr::mmx},
     {"NP 0F 6F /r", "movq", {Op::Pq, Op::Qq}, mmx<second>, Feature::Mmx, attr::mmx},
     {"NP 0F 70 /r", "pshufw", {Op::Pq, Op::Qq, Op::Ib}, mmx_imm<pshufw>, Feature::Sse, attr::mmx},
     {"NP 0F 71 /2 reg", "psrlw", {Op::Nq, Op::Ib}, mmx_shift<psrlw>, Feature::Mmx, attr::mmx},
@@ -164,16 +165,17 @@ constexpr Row rows[] = {
     {"NP 0F 75 /r", "pcmpeqw", {Op::Pq, Op::Qq}, mmx<pcmpeqw>, Feature::Mmx, attr::mmx},
     {"NP 0F 76 /r", "pcmpeqd", {Op::Pq, Op::Qq}, mmx<pcmpeqd>, Feature::Mmx, attr::mmx},
     {"NP 0F 77", "emms", {}, plain<emms>, Feature::Mmx, attr::mmx},
-    {"NP 0F 7E /r", "movd", {Op::Ey, Op::Pq}, by_form_and_width<MoveFrom>, Feature::Mmx, attr::mmx},
+    {"NP 0F 7E /r", "movd", {Op::Ey, Op::Pq},
+     by_form_and_width<MmxMoveFrom<u32>, MmxMoveFrom<u64>>, Feature::Mmx, attr::mmx},
     {"NP 0F 7F /r", "movq", {Op::Qq, Op::Pq},
-     by_form<move_reversed, MoveFrom<u64>::from_memory>, Feature::Mmx, attr::mmx},
+     by_form<move_reversed, MmxMoveFrom<u64>::from_memory>, Feature::Mmx, attr::mmx},
     {"NP 0F C4 /r", "pinsrw", {Op::Pq, Op::Ew, Op::Ib},
      by_form<pinsrw_register, pinsrw_memory>, Feature::Sse, attr::mmx},
     {"NP 0F C5 /r reg", "pextrw", {Op::Gd, Op::Nq, Op::Ib}, plain<pextrw_mmx>, Feature::Sse, attr::mmx},
     {"NP 0F D7 /r reg", "pmovmskb", {Op::Gd, Op::Nq}, plain<pmovmskb_mmx>, Feature::Sse, attr::mmx},
     {"F3 0F D6 /r reg", "movq2dq", {Op::Vx, Op::Nq}, plain<movq2dq>, Feature::Sse2, attr::mmx | attr::sse},
     {"F2 0F D6 /r reg", "movdq2q", {Op::Pq, Op::Ux}, plain<movdq2q>, Feature::Sse2, attr::mmx | attr::sse},
-    {"NP 0F E7 /r mem", "movntq", {Op::Mq, Op::Pq}, plain<MoveFrom<u64>::from_memory>, Feature::Sse, attr::mmx},
+    {"NP 0F E7 /r mem", "movntq", {Op::Mq, Op::Pq}, plain<MmxMoveFrom<u64>::from_memory>, Feature::Sse, attr::mmx},
     {"NP 0F F7 /r reg", "maskmovq", {Op::Pq, Op::Nq}, plain<maskmovq>, Feature::Sse, attr::mmx},
     {"NP 0F D1 /r", "psrlw", {Op::Pq, Op::Qq}, mmx<psrlw>, Feature::Mmx, attr::mmx},
     {"NP 0F D2 /r", "psrld", {Op::Pq, Op::Qq}, mmx<psrld>, Feature::Mmx, attr::mmx},

@@ -10,7 +10,7 @@ namespace {
 
 /// MOVD/MOVQ xmm, r/m.
 template <class Int>
-struct MoveTo {
+struct XmmMoveTo {
   static bool from_register(Cpu& cpu, const Record& r) {
     write(cpu.state.xmm[r.reg], from64(cpu.reg<Int>(r.rm)));
     return true;
@@ -24,7 +24,7 @@ struct MoveTo {
 };
 /// MOVD/MOVQ r/m, xmm.
 template <class Int>
-struct MoveFrom {
+struct XmmMoveFrom {
   static bool from_register(Cpu& cpu, const Record& r) {
     cpu.set_reg<Int>(r.rm, cpu.state.xmm[r.reg].get<Int>(0));
     return true;
@@ -133,13 +133,15 @@ constexpr Row rows[] = {
     {"66 0F 2B /r mem", "movntpd", {Op::Mdq, Op::Vx}, xmm_store_memory<StoreAligned16>, Feature::Sse2, attr::sse},
     {"NP 0F 50 /r reg", "movmskps", {Op::Gd, Op::Ux}, plain<movmskps>, Feature::Sse, attr::sse},
     {"66 0F 50 /r reg", "movmskpd", {Op::Gd, Op::Ux}, plain<movmskpd>, Feature::Sse2, attr::sse},
-    {"66 0F 6E /r", "movd", {Op::Vx, Op::Ey}, by_form_and_width<MoveTo>, Feature::Sse2, attr::sse},
+    {"66 0F 6E /r", "movd", {Op::Vx, Op::Ey},
+     by_form_and_width<XmmMoveTo<u32>, XmmMoveTo<u64>>, Feature::Sse2, attr::sse},
     {"66 0F 6F /r", "movdqa", {Op::Vx, Op::Wx}, xmm<second>, Feature::Sse2, attr::sse},
     {"F3 0F 6F /r", "movdqu", {Op::Vx, Op::Wx}, xmm<second, Any16>, Feature::Sse2, attr::sse},
     {"66 0F 70 /r", "pshufd", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<pshufd>, Feature::Sse2, attr::sse},
     {"F3 0F 70 /r", "pshufhw", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<pshufhw>, Feature::Sse2, attr::sse},
     {"F2 0F 70 /r", "pshuflw", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<pshuflw>, Feature::Sse2, attr::sse},
-    {"66 0F 7E /r", "movd", {Op::Ey, Op::Vx}, by_form_and_width<MoveFrom>, Feature::Sse2, attr::sse},
+    {"66 0F 7E /r", "movd", {Op::Ey, Op::Vx},
+     by_form_and_width<XmmMoveFrom<u32>, XmmMoveFrom<u64>>, Feature::Sse2, attr::sse},
     {"F3 0F 7E /r", "movq", {Op::Vx, Op::Wq}, xmm<movq, Low8>, Feature::Sse2, attr::sse},
     {"66 0F 7F /r", "movdqa", {Op::Wx, Op::Vx}, xmm_store<second, StoreAligned16>, Feature::Sse2, attr::sse},
     {"F3 0F 7F /r", "movdqu", {Op::Wx, Op::Vx}, xmm_store<second, StoreAny16>, Feature::Sse2, attr::sse},
@@ -171,7 +173,8 @@ constexpr Row rows[] = {
      plain<Extract<u16>::from_memory>, Feature::Sse41, attr::sse},
     {"66 0F 3A 15 /r reg", "pextrw", {Op::Ed, Op::Vx, Op::Ib},
      plain<Extract<u16>::from_register>, Feature::Sse41, attr::sse},
-    {"66 0F 3A 16 /r", "pextrd", {Op::Ey, Op::Vx, Op::Ib}, by_form_and_width<Extract>, Feature::Sse41, attr::sse},
+    {"66 0F 3A 16 /r", "pextrd", {Op::Ey, Op::Vx, Op::Ib},
+     by_form_and_width<Extract<u32>, Extract<u64>>, Feature::Sse41, attr::sse},
     {"66 0F 3A 17 /r", "extractps", {Op::Ed, Op::Vx, Op::Ib},
      by_form<Extract<u32>::from_register, Extract<u32>::from_memory>, Feature::Sse41, attr::sse},
     {"66 0F 3A 20 /r mem", "pinsrb", {Op::Vx, Op::Mb, Op::Ib},
@@ -181,7 +184,8 @@ constexpr Row rows[] = {
     {"66 0F 3A 21 /r mem", "insertps", {Op::Vx, Op::Wd, Op::Ib},
      xmm_imm<insertps_memory, Low4>, Feature::Sse41, attr::sse},
     {"66 0F 3A 21 /r reg", "insertps", {Op::Vx, Op::Ux, Op::Ib}, xmm_imm<insertps_register>, Feature::Sse41, attr::sse},
-    {"66 0F 3A 22 /r", "pinsrd", {Op::Vx, Op::Ey, Op::Ib}, by_form_and_width<Insert>, Feature::Sse41, attr::sse},
+    {"66 0F 3A 22 /r", "pinsrd", {Op::Vx, Op::Ey, Op::Ib},
+     by_form_and_width<Insert<u32>, Insert<u64>>, Feature::Sse41, attr::sse},
 };
 
 }  // namespace
