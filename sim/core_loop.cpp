@@ -38,8 +38,11 @@ SimTime CoreLoop::next_event() const {
   return wait >= left ? SimTime::never() : platform_time() + SimTime{wait.value()};
 }
 
-void CoreLoop::set_local_time(SimTime now) {
-  if (local_time_listener_) local_time_listener_(now);
+CoreEnvironment& CoreLoop::environment(unsigned number) {
+  while (environments_.size() <= number) {
+    environments_.push_back(std::make_unique<Environment>(*this, static_cast<unsigned>(environments_.size())));
+  }
+  return *environments_[number];
 }
 
 RunEnd CoreLoop::result() const {

@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <systemc>
 #include <vector>
@@ -30,7 +31,7 @@ class RunSupervisor {
   ~RunSupervisor() = default;
 };
 
-class CoreLoop final : public sc_core::sc_module, public CoreEnvironment {
+class CoreLoop final : public sc_core::sc_module {
  public:
   struct Settings {
     u64 hertz = 0;
@@ -39,11 +40,13 @@ class CoreLoop final : public sc_core::sc_module, public CoreEnvironment {
   };
   CoreLoop(const sc_core::sc_module_name& name, const Settings& settings);
 
-  /// Before the run. The processors need the loop as their environment, so they come after it.
+  /// The environment that core `number` is to be constructed with; the same object for the same number.
+  CoreEnvironment& environment(unsigned number);
+  /// Before the run.
   void set_processors(std::vector<Processor*> processors) { processors_ = std::move(processors); }
   void set_supervisor(RunSupervisor* supervisor) { supervisor_ = supervisor; }
-  /// Called with the accessing core's time before devices that are reached without the bus are accessed.
-  void set_local_time_listener(std::function<void(SimTime)> listener) { local_time_listener_ = std::move(listener); }
+  /// Called with a core's number and time before it accesses devices that it reaches without the bus.
+  void set_local_time_listener(std::function<void(unsigned, SimTime)> listener) { local_time_ = std::move(listener); }
   void set_trace(TraceWriter* trace) { trace_ = trace; }
   void set_debugger(GdbServer* debugger) { debugger_ = debugger; }
 
@@ -51,12 +54,20 @@ class CoreLoop final : public sc_core::sc_module, public CoreEnvironment {
   /// How the run ended, or the exception that ended it. After sc_start() returned.
   RunEnd result() const;
 
-  // CoreEnvironment
-  SimTime platform_time() const override;
-  SimTime next_event() const override;
-  void set_local_time(SimTime now) override;
-
  private:
+  class Environment final : public CoreEnvironment {
+   public:
+    Environment(CoreLoop& loop, unsigned number) : loop_(loop), number_(number) {}
+    SimTime platform_time() const override { return loop_.platform_time(); }
+    SimTime next_event() const override { return loop_.next_event(); }
+    void set_local_time(SimTime now) override {
+      if (loop_.local_time_) loop_.local_time_(number_, now);
+    }
+
+   private:
+    CoreLoop& loop_;
+    unsigned number_;
+  };
   /// Shows each instruction to all who want to see it.
   class Watchers final : public ExecutionObserver {
    public:
@@ -65,6 +76,8 @@ class CoreLoop final : public sc_core::sc_module, public CoreEnvironment {
     GdbServer* debugger = nullptr;
   };
 
+  SimTime platform_time() const;
+  SimTime next_event() const;
   void run_cores();
   RunEnd loop();
   u64 next_event_cycle() const;
@@ -80,7 +93,8 @@ class CoreLoop final : public sc_core::sc_module, public CoreEnvironment {
   Clock clock_;
   std::vector<Processor*> processors_;
   RunSupervisor* supervisor_ = nullptr;
-  std::function<void(SimTime)> local_time_listener_;
+  std::vector<std::unique_ptr<Environment>> environments_;
+  std::function<void(unsigned, SimTime)> local_time_;
   TraceWriter* trace_ = nullptr;
   GdbServer* debugger_ = nullptr;
   Watchers watchers_;

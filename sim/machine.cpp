@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/system/cpuid.h"
 #include "sim/loader/entry_state.h"
 
 namespace bunshin {
@@ -16,23 +17,77 @@ CpuProfile profile_of(const MachineConfig& config) {
   return profile;
 }
 
+/// CPUID.1:EAX (SDM vol. 2, figure 3-6).
+u32 signature_of(const CpuProfile& p) {
+  const u64 family = p.family < 0xf ? p.family : 0xf | (p.family - 0xf) << 12;
+  return static_cast<u32>(p.stepping & 0xf) | static_cast<u32>(p.model & 0xf) << 4 | static_cast<u32>(family) << 8 |
+         static_cast<u32>(p.model >> 4 & 0xf) << 16;
+}
+
+PcSetup setup_of(const MachineConfig& config, const CpuProfile& profile) {
+  PcSetup setup;
+  setup.cores = static_cast<unsigned>(config.machine.cores);
+  setup.epoch = config.machine.epoch;
+  setup.apic_timer = Clock{profile.crystal};
+  setup.apic = {profile.has(Feature::X2apic), profile.has(Feature::TscDeadline),
+                static_cast<unsigned>(profile.physical_bits)};
+  setup.cpu_signature = signature_of(profile);
+  for (const CpuidFeatureBit& bit : cpuid_feature_bits()) {
+    if (bit.leaf == 1 && bit.reg == RDX && profile.has(bit.feature)) setup.cpu_features |= u32{1} << bit.bit;
+  }
+  setup.disks = config.guest.disks;
+  return setup;
+}
+
+std::vector<MemoryRange> ranges(const std::vector<Pc::AddressRange>& reserved) {
+  std::vector<MemoryRange> out;
+  for (const auto& range : reserved) out.push_back({range.base, range.size});
+  return out;
+}
+
+/// Different cores draw different numbers (SplitMix64's increment keeps the seeds apart).
+u64 core_seed(u64 seed, unsigned core) { return (seed + core + 1) * 0x9e3779b97f4a7c15ULL; }
+
 }  // namespace
 
 Machine::Machine(const MachineConfig& config, SerialPort& console, u64 max_cycles)
     : config_(config),
       profile_(profile_of(config)),
       clock_{profile_.frequency},
-      memory_(config.machine.memory),
+      memory_(config.machine.memory, Pc::pci_hole),
+      pc_("pc", config.devices, setup_of(config, profile_), memory_, *this),
       loop_("cores", {profile_.frequency, config.machine.quantum, max_cycles}),
-      pc_("pc", memory_, config.devices),
       blocks_(memory_) {
-  (void)console;
+  memory_.set_code_watcher(&blocks_);
+  create_processors();
+  pc_.connect_serial(0, console);
+  pc_.connect_debug_console(console);
+  pc_.power_on();
+  register_stats();
 }
 
-std::vector<Processor*> Machine::processors() const {
-  std::vector<Processor*> all;
-  for (const auto& p : processors_) all.push_back(p.get());
-  return all;
+void Machine::create_processors() {
+  for (unsigned i = 0; i < config_.machine.cores; ++i) {
+    processors_.push_back(std::make_unique<Processor>(profile_, config_.tlb, i, i == 0, memory_, pc_.port(i),
+                                                      pc_.apic(i), loop_.environment(i), blocks_, opcodes_));
+    Processor& processor = *processors_.back();
+    pc_.connect_processor(i, processor);
+    processor.state().rng_state = core_seed(config_.machine.seed, i);
+    apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);
+    processor.state_changed();
+  }
+  loop_.set_processors(processors());
+  loop_.set_local_time_listener([this](unsigned core, SimTime now) { pc_.set_local_time(core, now); });
+}
+
+LoadedGuest Machine::load_guest() {
+  BootMemory memory(memory_, ranges(pc_.reserved_ranges()));
+  const GuestParameters& guest = config_.guest;
+  Processor& bootstrap = *processors_.front();
+  const LoadedGuest loaded = bunshin::load_guest({guest.loader, guest.kernel, guest.initrd, guest.cmdline}, memory,
+                                                 pc_.rsdp(), bootstrap.state());
+  bootstrap.state_changed();
+  return loaded;
 }
 
 RunEnd Machine::run(RunSupervisor& supervisor) {
@@ -41,10 +96,72 @@ RunEnd Machine::run(RunSupervisor& supervisor) {
   return loop_.result();
 }
 
+void Machine::end_run(RunEnd end) {
+  if (!request_) request_ = std::move(end);
+  for (const auto& p : processors_) p->request_stop();
+}
+
+void Machine::power_off() { end_run({ExitStatus::Success, "the guest powered off", {}}); }
+
+void Machine::reset() { end_run({ExitStatus::GuestFailure, "the guest asked for a reset", {}}); }
+
+void Machine::debug_exit(u32 value) {
+  end_run({value == 0 ? ExitStatus::Success : ExitStatus::GuestFailure,
+           fmt::format("the guest wrote {} to the debug-exit port", value), value});
+}
+
+bool Machine::type(u8 byte) { return pc_.serial_input(0, byte); }
+
+std::string Machine::screen_text() const {
+  std::array<char, VgaText::columns * VgaText::rows> cells{};
+  pc_.vga().text(cells);
+  std::string text;
+  for (unsigned row = 0; row < VgaText::rows; ++row) {
+    std::string line(&cells[row * VgaText::columns], VgaText::columns);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::vector<Processor*> Machine::processors() const {
+  std::vector<Processor*> all;
+  for (const auto& p : processors_) all.push_back(p.get());
+  return all;
+}
+
 u64 Machine::instructions() const {
   u64 total = 0;
   for (const auto& p : processors_) total += p->instructions();
   return total;
+}
+
+u64 Machine::state_hash() const {
+  StateHash hash;
+  memory_.hash(hash);
+  for (const auto& p : processors_) p->hash(hash);
+  pc_.hash(hash);
+  return hash.value();
+}
+
+void Machine::register_stats() {
+  registry_.add(
+      "sim.cycles", [this] { return loop_.cycle(); }, "cycles", "length of the run in core cycles");
+  registry_.add(
+      "sim.instructions", [this] { return instructions(); }, "instructions", "completed by all cores");
+  registry_.add(
+      "sim.seconds", [this] { return seconds(); }, "s", "length of the run in simulated time");
+  registry_.add(
+      "sim.state_hash", [this] { return fmt::format("{:016x}", state_hash()); }, "",
+      "hash of memory and of all processor and device state at the end");
+  registry_.add(
+      "memory.resident", [this] { return memory_.resident_bytes(); }, "bytes", "host memory behind the RAM");
+  registry_.add("blocks.decoded", blocks_.blocks_decoded, "blocks", "decoded");
+  registry_.add("blocks.instructions", blocks_.instructions_decoded, "instructions", "decoded");
+  registry_.add("blocks.invalidations", blocks_.invalidations, "blocks", "forgotten because their code was written");
+  registry_.add("blocks.clears", blocks_.clears, "", "times the block cache was emptied");
+  for (const auto& p : processors_) p->register_stats(registry_, fmt::format("core{}", p->cpu().number));
+  pc_.register_stats(registry_);
 }
 
 }  // namespace bunshin

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/stats.h"
-#include "core/decode/opcode_table.h"
+#include "core/decode/decoder.h"
 #include "core/engine/block_cache.h"
 #include "core/processor.h"
 #include "devices/tlm/pc.h"
@@ -18,7 +18,7 @@
 namespace bunshin {
 
 /// One a process: SystemC elaborates once.
-class Machine {
+class Machine final : private PlatformEvents {
  public:
   /// `console` is the far end of the serial line. Throws std::runtime_error naming what cannot be had (RAM, a disk).
   Machine(const MachineConfig& config, SerialPort& console, u64 max_cycles);
@@ -28,7 +28,7 @@ class Machine {
   RunEnd run(RunSupervisor& supervisor);
 
   /// What the guest has asked for since the run began: power-off, reset, debug exit.
-  std::optional<RunEnd> guest_request() const;
+  const std::optional<RunEnd>& guest_request() const { return request_; }
   /// A byte typed on the serial line. False: the line is full, offer it again.
   bool type(u8 byte);
   /// The text screen, 25 lines.
@@ -40,21 +40,28 @@ class Machine {
   double seconds() const { return static_cast<double>(clock_.at(loop_.cycle()).ps) * 1e-12; }
   /// Hash of memory and of all processor and device state.
   u64 state_hash() const;
-  std::map<std::string, StatValue> stats() const;
+  std::map<std::string, StatValue> stats() const { return registry_.snapshot(); }
 
  private:
+  // PlatformEvents
+  void power_off() override;
+  void reset() override;
+  void debug_exit(u32 value) override;
+  void end_run(RunEnd end);
+  void create_processors();
   void register_stats();
 
   const MachineConfig& config_;
   CpuProfile profile_;
   Clock clock_;
   PhysicalMemory memory_;
-  CoreLoop loop_;
   Pc pc_;
+  CoreLoop loop_;
   OpcodeTable opcodes_;
   BlockCache blocks_;
   std::vector<std::unique_ptr<Processor>> processors_;
   StatRegistry registry_;
+  std::optional<RunEnd> request_;
 };
 
 }  // namespace bunshin

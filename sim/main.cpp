@@ -79,5 +79,7 @@ int main(int argc, char* argv[]) {
   // Standard output belongs to the guest's console: no banner, no "stopped by user".
   setenv("SC_COPYRIGHT_MESSAGE", "DISABLE", 1);
   sc_core::sc_report_handler::set_actions(sc_core::SC_INFO, sc_core::SC_DO_NOTHING);
+  // Shells share names of sockets; nobody looks them up.
+  sc_core::sc_report_handler::set_actions(sc_core::SC_ID_INSTANCE_EXISTS_, sc_core::SC_DO_NOTHING);
   return sc_core::sc_elab_and_sim(argc, argv);
 }

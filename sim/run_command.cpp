@@ -77,7 +77,7 @@ class Run final : public RunSupervisor {
     feed_input();
     if (interrupted_by_signal()) return RunEnd{ExitStatus::Limit, "interrupted", {}};
     if (console_.end_requested()) return RunEnd{ExitStatus::Limit, "ended with the escape key", {}};
-    if (auto end = machine_.guest_request()) return end;
+    if (const auto& end = machine_.guest_request()) return end;
     if (console_.seen()) {
       return RunEnd{ExitStatus::Success, fmt::format("the console printed \"{}\"", options_.until_console), {}};
     }

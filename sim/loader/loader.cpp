@@ -28,17 +28,6 @@ void reject_compressed(const ImageFile& image) {
   if (image.size() >= 2 && image.get<u16>(0, "magic") == 0x8b1f) image.fail("is compressed with gzip: unpack it first");
 }
 
-/// What early code of every operating system looks up (IBM PS/2 BIOS Interface Technical Reference, section 3).
-void put_bios_data_area(BootMemory& memory) {
-  memory.put<u16>(0x400, 0x3f8);                                         // COM1
-  memory.put<u16>(0x40e, static_cast<u16>(BootMemory::low_end >> 4));    // extended BIOS data area
-  memory.put<u16>(0x413, static_cast<u16>(BootMemory::low_end / 1024));  // KiB of conventional memory
-  memory.put<u8>(0x449, 3);                                              // video mode: 80x25 colour text
-  memory.put<u16>(0x44a, 80);
-  memory.put<u16>(0x463, 0x3d4);  // CRT controller
-  memory.put<u8>(0x484, 24);      // rows less one
-}
-
 LoadedGuest load_automatically(const BootContext& context) {
   const ImageFile& image = context.image;
   reject_compressed(image);
@@ -60,7 +49,6 @@ LoadedGuest load_guest(const GuestFiles& files, BootMemory& memory, u64 rsdp, Cp
 LoadedGuest load_guest(const GuestFiles& files, const ImageFile& image, BootMemory& memory, u64 rsdp, CpuState& state) {
   const BootContext context{files, image, memory, rsdp, state};
   if (image.size() == 0) image.fail("is empty");
-  put_bios_data_area(memory);
   if (files.protocol == "auto") return load_automatically(context);
   if (files.protocol == "linux") return load_linux(context);
   if (files.protocol == "multiboot") return load_multiboot(context);

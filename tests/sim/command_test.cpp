@@ -33,7 +33,7 @@ struct Result {
 
 Result execute(const std::string& line) {
   Result result;
-  std::FILE* pipe = popen((line + " 2>&1 < /dev/null").c_str(), "r");
+  std::FILE* pipe = popen(("( " + line + " ) 2>&1 < /dev/null").c_str(), "r");
   if (pipe == nullptr) return result;
   char buffer[4096];
   for (std::size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) result.output.append(buffer, n);
