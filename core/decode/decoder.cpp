@@ -72,6 +72,7 @@ class Bytes {
     return static_cast<u64>(static_cast<i64>(unsigned_value(size) << shift) >> shift);
   }
   unsigned position() const { return position_; }
+  bool at_end() const { return position_ == bytes_.size(); }
   bool ran_out() const { return position_ > bytes_.size(); }
 
  private:
@@ -150,9 +151,13 @@ class Decoder {
       }
     }
     opcode_ = opcode;
+    bool reads_modrm = false;
     for (const Pattern& p : table_.candidates(map, opcode)) {
       if (matches(p)) return &p;
+      reads_modrm |= p.has_modrm;
     }
+    // Without its ModRM byte nothing can be said about a group.
+    if (reads_modrm && in_.at_end()) in_.next();
     return nullptr;
   }
 

@@ -254,10 +254,22 @@ const Record* cmpxchg(Cpu& cpu, const Record* r) {
   return next(cpu, r);
 }
 
+/// Memory gets a write cycle in any case; a register that is not equal is not touched, its upper half included.
+template <class T>
+const Record* cmpxchg_register(Cpu& cpu, const Record* r) {
+  const T expected = cpu.reg<T>(RAX);
+  const T found = cpu.reg<T>(r->rm);
+  Sub::apply<T>(cpu.state.flags, expected, found);
+  if (found == expected) cpu.set_reg<T>(r->rm, cpu.reg<T>(r->reg));
+  else cpu.set_reg<T>(RAX, found);
+  return next(cpu, r);
+}
+
 Handler bind_xadd(const Decoded& d) {
   return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return xadd<T, Rm>; });
 }
 Handler bind_cmpxchg(const Decoded& d) {
+  if (!d.memory) return by_size(d, []<class T>() -> Handler { return cmpxchg_register<T>; });
   return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return cmpxchg<T, Rm>; });
 }
 

@@ -123,9 +123,8 @@ struct XchgAccumulator {
 };
 
 const Record* nop(Cpu& cpu, const Record* r) { return next(cpu, r); }
-Handler bind_nop(const Decoded&) { return nop; }
 
-/// 90 is NOP, but with REX.B it exchanges R8 and the accumulator.
+/// 90 is NOP and F3 90 PAUSE, but with REX.B both exchange R8 and the accumulator.
 Handler bind_xchg_accumulator(const Decoded& d) { return d.record.reg == 0 ? nop : sized<XchgAccumulator>(d); }
 
 // --- conditional ---
@@ -244,10 +243,12 @@ const Row rows[] = {
     {"86 /r", "xchg", {Op::Eb, Op::Gb}, bind_xchg, Feature::Base, attr::lockable},
     {"87 /r", "xchg", {Op::Ev, Op::Gv}, bind_xchg, Feature::Base, attr::lockable},
     {"90+r", "xchg", {Op::Zv, Op::Av}, bind_xchg_accumulator},
-    {"F3 90", "pause", {}, bind_nop},
+    {"F3 90", "pause", {Op::Zv, Op::Av}, bind_xchg_accumulator},
     {"0F C8+r", "bswap", {Op::Zv}, plain<bswap>},
-    {"0F 38 F0 /r mem", "movbe", {Op::Gv, Op::M}, sized<MovbeLoad>, Feature::Movbe},
-    {"0F 38 F1 /r mem", "movbe", {Op::M, Op::Gv}, sized<MovbeStore>, Feature::Movbe},
+    {"NP 0F 38 F0 /r mem", "movbe", {Op::Gv, Op::M}, sized<MovbeLoad>, Feature::Movbe},
+    {"66 0F 38 F0 /r mem", "movbe", {Op::Gv, Op::M}, sized<MovbeLoad>, Feature::Movbe},
+    {"NP 0F 38 F1 /r mem", "movbe", {Op::M, Op::Gv}, sized<MovbeStore>, Feature::Movbe},
+    {"66 0F 38 F1 /r mem", "movbe", {Op::M, Op::Gv}, sized<MovbeStore>, Feature::Movbe},
     {"D7", "xlatb", {}, plain<xlat>},
     {"98", "cdqe", {}, plain<extend_accumulator>},
     {"99", "cqo", {}, plain<extend_into_rdx>},

@@ -1,0 +1,36 @@
+#pragma once
+
+// The modeled processor in the situation of oracle_host.h: 64-bit user code, the same pages mapped, faults caught by
+// gates into the kernel.
+
+#include <span>
+
+#include "tests/core/engine_fixture.h"
+#include "tests/core/oracle_state.h"
+
+namespace bunshin::oracle {
+
+class GuestProcessor {
+ public:
+  explicit GuestProcessor(std::string vendor);
+
+  /// Executes one instruction.
+  Outcome run(const Registers& registers, u64 rip);
+  void write_code(u64 address, std::span<const u8> bytes);
+  /// RAM behind a mapped linear address, to the end of its mapping.
+  u8* at(u64 address);
+  TestMachine& machine() { return machine_; }
+
+ private:
+  /// Linear address of physical 0; the rest are physical.
+  static constexpr u64 kernel = 0xffff'8000'0000'0000;
+  static constexpr u64 idt = 0x1'0000, gdt = 0x1'1000, tss = 0x1'2000, handlers = 0x2'0000, kernel_stack = 0x9'0000;
+  void build_tables();
+  void enter_user();
+  void load(const Registers& registers);
+  Registers store() const;
+
+  TestMachine machine_;
+};
+
+}  // namespace bunshin::oracle
