@@ -43,10 +43,8 @@ class VirtioPci : public PciFunction, private VirtioMemory {
   VirtioMemory& memory() { return *this; }
 
  private:
-  bool read(u64 address, std::span<u8> data) override { return master_read(address, data); }
-  bool write(u64 address, std::span<const u8> data) override { return master_write(address, data); }
-  using PciFunction::read;
-  using PciFunction::write;
+  bool fetch(u64 address, std::span<u8> data) override { return master_read(address, data); }
+  bool store(u64 address, std::span<const u8> data) override { return master_write(address, data); }
 
   u64 bar_read(unsigned bar, u64 offset, unsigned size) override;
   void bar_write(unsigned bar, u64 offset, unsigned size, u64 value) override;

@@ -47,30 +47,30 @@ bool for_each_piece(std::span<const DescriptorChain::Segment> segments, u64 offs
 
 bool DescriptorChain::read(VirtioMemory& memory, u64 offset, std::span<u8> data) const {
   return for_each_piece(std::span(segments).first(readable), offset, data.size(), [&](u64 address, u64 done, u64 n) {
-    return memory.read(address, data.subspan(done, n));
+    return memory.fetch(address, data.subspan(done, n));
   });
 }
 
 bool DescriptorChain::write(VirtioMemory& memory, u64 offset, std::span<const u8> data) const {
   return for_each_piece(std::span(segments).subspan(readable, count - readable), offset, data.size(),
-                        [&](u64 address, u64 done, u64 n) { return memory.write(address, data.subspan(done, n)); });
+                        [&](u64 address, u64 done, u64 n) { return memory.store(address, data.subspan(done, n)); });
 }
 
 bool VirtQueue::read16(VirtioMemory& memory, u64 address, u16& value) const {
   std::array<u8, 2> bytes;
-  if (!memory.read(address, bytes)) return false;
+  if (!memory.fetch(address, bytes)) return false;
   value = static_cast<u16>(little_endian(bytes));
   return true;
 }
 
 bool VirtQueue::write16(VirtioMemory& memory, u64 address, u16 value) const {
   const std::array<u8, 2> bytes = {static_cast<u8>(value), static_cast<u8>(value >> 8)};
-  return memory.write(address, bytes);
+  return memory.store(address, bytes);
 }
 
 bool VirtQueue::read_descriptor(VirtioMemory& memory, u64 table, u32 index, Descriptor& descriptor) {
   std::array<u8, descriptor_bytes> raw;
-  if (!memory.read(table + u64{index} * descriptor_bytes, raw)) return false;
+  if (!memory.fetch(table + u64{index} * descriptor_bytes, raw)) return false;
   const std::span<const u8> bytes(raw);
   descriptor.address = little_endian(bytes.subspan(0, 8));
   descriptor.length = static_cast<u32>(little_endian(bytes.subspan(8, 4)));
@@ -124,7 +124,7 @@ bool VirtQueue::complete(VirtioMemory& memory, bool event_index, u16 head, u32 w
   std::array<u8, 8> element{};
   for (unsigned i = 0; i < 4; ++i) element[i] = static_cast<u8>(u32{head} >> (8 * i));
   for (unsigned i = 0; i < 4; ++i) element[4 + i] = static_cast<u8>(written >> (8 * i));
-  if (!memory.write(device + 4 + u64{8} * (next_used_ % size), element)) return false;
+  if (!memory.store(device + 4 + u64{8} * (next_used_ % size), element)) return false;
   const u16 old = next_used_++;
   if (!write16(memory, device + 2, next_used_)) return false;
   u16 word = 0;

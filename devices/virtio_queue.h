@@ -14,8 +14,8 @@ namespace bunshin {
 /// The bus-master port that a virtqueue reaches guest memory through.
 class VirtioMemory {
  public:
-  virtual bool read(u64 address, std::span<u8> data) = 0;
-  virtual bool write(u64 address, std::span<const u8> data) = 0;
+  virtual bool fetch(u64 address, std::span<u8> data) = 0;
+  virtual bool store(u64 address, std::span<const u8> data) = 0;
 
  protected:
   ~VirtioMemory() = default;

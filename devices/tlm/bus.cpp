@@ -15,7 +15,7 @@ Bus::Bus(const sc_core::sc_module_name& name) : sc_module(name), initiators("ini
   initiators.register_transport_dbg(this, &Bus::transport_dbg);
 }
 
-unsigned Bus::attach(tlm::tlm_target_socket<>& target, std::string owner) {
+unsigned Bus::attach(tlm::tlm_base_target_socket_b<32>& target, std::string owner) {
   targets_.bind(target);
   owners_.push_back(std::move(owner));
   return static_cast<unsigned>(owners_.size() - 1);

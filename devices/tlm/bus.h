@@ -16,12 +16,13 @@ namespace bunshin {
 class Bus : public sc_core::sc_module {
  public:
   /// Where initiators (processors, bus masters, loaders) bind.
-  tlm_utils::multi_passthrough_target_socket<Bus> initiators;
+  tlm_utils::multi_passthrough_target_socket<Bus, 32, tlm::tlm_base_protocol_types, 0, sc_core::SC_ZERO_OR_MORE_BOUND>
+      initiators;
 
   explicit Bus(const sc_core::sc_module_name& name);
 
   /// Binds a target under the name that the map prints. Returns its index for map(). Before elaboration ends.
-  unsigned attach(tlm::tlm_target_socket<>& target, std::string owner);
+  unsigned attach(tlm::tlm_base_target_socket_b<32>& target, std::string owner);
 
   /// Routes [base, base + size) to an attached target, with addresses counted from `base`; at any time (a PCI BAR moves).
   /// A target may have several ranges. Throws std::runtime_error naming both owners if ranges overlap, or the range is
@@ -52,7 +53,8 @@ class Bus : public sc_core::sc_module {
   const Range* find(u64 address, u64 size) const;
   void insert(const Range& range);
 
-  tlm_utils::multi_passthrough_initiator_socket<Bus> targets_;
+  tlm_utils::multi_passthrough_initiator_socket<Bus, 32, tlm::tlm_base_protocol_types, 0, sc_core::SC_ZERO_OR_MORE_BOUND>
+      targets_;
   std::vector<std::string> owners_;
   std::vector<Range> map_;  ///< sorted by base
   mutable std::size_t last_ = 0;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/check.h"
 #include "devices/tlm/bus_adapter.h"
 
 namespace bunshin {
@@ -20,13 +21,17 @@ DeviceShell::DeviceShell(const sc_core::sc_module_name& name, Board& board, SimT
     : sc_module(name),
       board_(board),
       latency_(to_sc_time(latency)),
-      alarm_("alarm", [](void* self) { static_cast<DeviceShell*>(self)->device_->alarm(); }, this) {}
+      alarm_("alarm", [](void* self) { static_cast<DeviceShell*>(self)->device_->alarm(); }, this) {
+  for (unsigned i = 0; i < max_sockets; ++i) {
+    sockets_.push_back(std::make_unique<Socket>(("region" + std::to_string(i)).c_str()));
+  }
+}
 
 unsigned DeviceShell::attach(Bus& bus, unsigned region) {
-  const std::string name = "region" + std::to_string(sockets_.size());
-  sockets_.push_back(std::make_unique<Socket>(name.c_str()));
-  sockets_.back()->register_b_transport(this, &DeviceShell::b_transport, static_cast<int>(region));
-  return bus.attach(*sockets_.back(), this->name());
+  SIM_CHECK(used_sockets_ < max_sockets);
+  Socket& socket = *sockets_[used_sockets_++];
+  socket.register_b_transport(this, &DeviceShell::b_transport, static_cast<int>(region));
+  return bus.attach(socket, name());
 }
 
 void DeviceShell::claim(Bus& bus, unsigned region, u64 base, u64 size) { bus.map(attach(bus, region), base, size); }

@@ -40,7 +40,9 @@ class DeviceShell : public sc_core::sc_module, public DeviceHost {
   unsigned attach(Bus& bus, unsigned region);
 
  private:
-  using Socket = tlm_utils::simple_target_socket_tagged<DeviceShell>;
+  using Socket = tlm_utils::simple_target_socket_tagged_optional<DeviceShell>;
+  /// As many as a device has regions at most; SystemC wants them made in the module's constructor.
+  static constexpr unsigned max_sockets = 6;
   void b_transport(int region, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
 
   Board& board_;
@@ -48,6 +50,7 @@ class DeviceShell : public sc_core::sc_module, public DeviceHost {
   Device* device_ = nullptr;
   AlarmClock alarm_;
   std::vector<std::unique_ptr<Socket>> sockets_;
+  unsigned used_sockets_ = 0;
   std::vector<std::vector<std::function<void(bool)>>> pins_;
 };
 
