@@ -5,7 +5,7 @@ set -euo pipefail
 
 declare -A group=(
   [build]="g++ cmake ninja-build libsystemc-dev libboost-dev libboost-program-options-dev libfmt-dev libspdlog-dev
-           libyaml-cpp-dev nlohmann-json3-dev libcapstone-dev"
+           libyaml-cpp-dev nlohmann-json3-dev libcapstone-dev acpica-tools"
   [run]="cpio python3"
   [test]="git libgtest-dev libgmock-dev clang-format cpio python3 qemu-system-x86 debootstrap e2fsprogs"
 )

@@ -33,6 +33,9 @@ class Layers(unittest.TestCase):
         self.assertEqual(self.offences("devices/pit.cpp", "#include <tlm_utils/simple_target_socket.h>\n"), [1])
         self.assertEqual(self.offences("devices/tlm/bus.cpp", "#include <systemc>\n"), [])
 
+    def test_generated_table_passes(self):
+        self.assertEqual(self.offences("devices/acpi_tables.cpp", '#include "dsdt.hex"\n'), [])
+
     def test_commented_include_is_no_include(self):
         self.assertEqual(self.offences("mmu/walker.cpp", '// #include "core/cpu.h"\n'), [])
 
