@@ -73,102 +73,102 @@ using Xor = Logic<std::bit_xor<>>;
 // --- destination ModRM.rm ---
 
 template <class Operation, class T, class Rm>
-const Record* rm_reg(Cpu& cpu, const Record* r) {
-  const T source = cpu.reg<T>(r->reg);
+bool rm_reg(Cpu& cpu, const Record& r) {
+  const T source = cpu.reg<T>(r.reg);
   LazyFlags& flags = cpu.state.flags;
-  if (!Rm::template modify<T>(cpu, *r, [&](T old) { return Operation::template apply<T>(flags, old, source); })) [[unlikely]]
-    return leave_block(cpu, r);
-  return next(cpu, r);
+  if (!Rm::template modify<T>(cpu, r, [&](T old) { return Operation::template apply<T>(flags, old, source); })) [[unlikely]]
+    return false;
+  return true;
 }
 
 template <class Operation, class T, class Rm>
-const Record* rm_imm(Cpu& cpu, const Record* r) {
-  const T source = static_cast<T>(r->imm);
+bool rm_imm(Cpu& cpu, const Record& r) {
+  const T source = static_cast<T>(r.imm);
   LazyFlags& flags = cpu.state.flags;
-  if (!Rm::template modify<T>(cpu, *r, [&](T old) { return Operation::template apply<T>(flags, old, source); })) [[unlikely]]
-    return leave_block(cpu, r);
-  return next(cpu, r);
+  if (!Rm::template modify<T>(cpu, r, [&](T old) { return Operation::template apply<T>(flags, old, source); })) [[unlikely]]
+    return false;
+  return true;
 }
 
 // --- destination ModRM.reg ---
 
 template <class Operation, class T, class Rm>
-const Record* reg_rm(Cpu& cpu, const Record* r) {
+bool reg_rm(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, *r, source)) [[unlikely]] return leave_block(cpu, r);
-  cpu.set_reg<T>(r->reg, Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r->reg), source));
-  return next(cpu, r);
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  cpu.set_reg<T>(r.reg, Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r.reg), source));
+  return true;
 }
 
 template <class Operation, class T>
-const Record* acc_imm(Cpu& cpu, const Record* r) {
-  cpu.set_reg<T>(RAX, Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(RAX), static_cast<T>(r->imm)));
-  return next(cpu, r);
+bool acc_imm(Cpu& cpu, const Record& r) {
+  cpu.set_reg<T>(RAX, Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(RAX), static_cast<T>(r.imm)));
+  return true;
 }
 
 // --- comparisons: the same without a destination ---
 
 template <class Operation, class T, class Rm>
-const Record* compare_rm_reg(Cpu& cpu, const Record* r) {
+bool compare_rm_reg(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, *r, value)) [[unlikely]] return leave_block(cpu, r);
-  Operation::template apply<T>(cpu.state.flags, value, cpu.reg<T>(r->reg));
-  return next(cpu, r);
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  Operation::template apply<T>(cpu.state.flags, value, cpu.reg<T>(r.reg));
+  return true;
 }
 
 template <class Operation, class T, class Rm>
-const Record* compare_reg_rm(Cpu& cpu, const Record* r) {
+bool compare_reg_rm(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, *r, value)) [[unlikely]] return leave_block(cpu, r);
-  Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r->reg), value);
-  return next(cpu, r);
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r.reg), value);
+  return true;
 }
 
 template <class Operation, class T, class Rm>
-const Record* compare_rm_imm(Cpu& cpu, const Record* r) {
+bool compare_rm_imm(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, *r, value)) [[unlikely]] return leave_block(cpu, r);
-  Operation::template apply<T>(cpu.state.flags, value, static_cast<T>(r->imm));
-  return next(cpu, r);
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  Operation::template apply<T>(cpu.state.flags, value, static_cast<T>(r.imm));
+  return true;
 }
 
 template <class Operation, class T>
-const Record* compare_acc_imm(Cpu& cpu, const Record* r) {
-  Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(RAX), static_cast<T>(r->imm));
-  return next(cpu, r);
+bool compare_acc_imm(Cpu& cpu, const Record& r) {
+  Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(RAX), static_cast<T>(r.imm));
+  return true;
 }
 
 template <class Operation>
 Handler bind_rm_reg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return rm_reg<Operation, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<rm_reg<Operation, T, Rm>>; });
 }
 template <class Operation>
 Handler bind_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return reg_rm<Operation, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<reg_rm<Operation, T, Rm>>; });
 }
 template <class Operation>
 Handler bind_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return rm_imm<Operation, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<rm_imm<Operation, T, Rm>>; });
 }
 template <class Operation>
 Handler bind_acc_imm(const Decoded& d) {
-  return by_size(d, []<class T>() -> Handler { return acc_imm<Operation, T>; });
+  return by_size(d, []<class T>() -> Handler { return run_plain<acc_imm<Operation, T>>; });
 }
 template <class Operation>
 Handler bind_compare_rm_reg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return compare_rm_reg<Operation, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<compare_rm_reg<Operation, T, Rm>>; });
 }
 template <class Operation>
 Handler bind_compare_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return compare_reg_rm<Operation, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<compare_reg_rm<Operation, T, Rm>>; });
 }
 template <class Operation>
 Handler bind_compare_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return compare_rm_imm<Operation, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<compare_rm_imm<Operation, T, Rm>>; });
 }
 template <class Operation>
 Handler bind_compare_acc_imm(const Decoded& d) {
-  return by_size(d, []<class T>() -> Handler { return compare_acc_imm<Operation, T>; });
+  return by_size(d, []<class T>() -> Handler { return run_plain<compare_acc_imm<Operation, T>>; });
 }
 
 // --- unary ---
@@ -199,78 +199,78 @@ struct Not {
 };
 
 template <class Operation, class T, class Rm>
-const Record* unary_rm(Cpu& cpu, const Record* r) {
+bool unary_rm(Cpu& cpu, const Record& r) {
   LazyFlags& flags = cpu.state.flags;
-  if (!Rm::template modify<T>(cpu, *r, [&](T old) { return Operation::template apply<T>(flags, old); })) [[unlikely]]
-    return leave_block(cpu, r);
-  return next(cpu, r);
+  if (!Rm::template modify<T>(cpu, r, [&](T old) { return Operation::template apply<T>(flags, old); })) [[unlikely]]
+    return false;
+  return true;
 }
 
 template <class Operation, class T>
-const Record* unary_opcode_reg(Cpu& cpu, const Record* r) {
-  cpu.set_reg<T>(r->reg, Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r->reg)));
-  return next(cpu, r);
+bool unary_opcode_reg(Cpu& cpu, const Record& r) {
+  cpu.set_reg<T>(r.reg, Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r.reg)));
+  return true;
 }
 
 template <class Operation>
 Handler bind_unary(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return unary_rm<Operation, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<unary_rm<Operation, T, Rm>>; });
 }
 template <class Operation>
 Handler bind_unary_opcode_reg(const Decoded& d) {
-  return by_size(d, []<class T>() -> Handler { return unary_opcode_reg<Operation, T>; });
+  return by_size(d, []<class T>() -> Handler { return run_plain<unary_opcode_reg<Operation, T>>; });
 }
 
 // --- XADD, CMPXCHG ---
 
 template <class T, class Rm>
-const Record* xadd(Cpu& cpu, const Record* r) {
+bool xadd(Cpu& cpu, const Record& r) {
   T old_value{};
-  const T source = cpu.reg<T>(r->reg);
+  const T source = cpu.reg<T>(r.reg);
   LazyFlags& flags = cpu.state.flags;
-  const bool done = Rm::template modify<T>(cpu, *r, [&](T old) {
+  const bool done = Rm::template modify<T>(cpu, r, [&](T old) {
     old_value = old;
     return Add::apply<T>(flags, old, source);
   });
-  if (!done) [[unlikely]] return leave_block(cpu, r);
+  if (!done) [[unlikely]] return false;
   // XADD reg, same reg ends with the sum: the destination is written last.
-  if (r->has_memory() || r->reg != r->rm) cpu.set_reg<T>(r->reg, old_value);
-  return next(cpu, r);
+  if (r.has_memory() || r.reg != r.rm) cpu.set_reg<T>(r.reg, old_value);
+  return true;
 }
 
 template <class T, class Rm>
-const Record* cmpxchg(Cpu& cpu, const Record* r) {
+bool cmpxchg(Cpu& cpu, const Record& r) {
   const T expected = cpu.reg<T>(RAX);
-  const T replacement = cpu.reg<T>(r->reg);
+  const T replacement = cpu.reg<T>(r.reg);
   LazyFlags& flags = cpu.state.flags;
   T found{};
-  const bool done = Rm::template modify<T>(cpu, *r, [&](T old) {
+  const bool done = Rm::template modify<T>(cpu, r, [&](T old) {
     found = old;
     Sub::apply<T>(flags, expected, old);
     return old == expected ? replacement : old;
   });
-  if (!done) [[unlikely]] return leave_block(cpu, r);
+  if (!done) [[unlikely]] return false;
   if (found != expected) cpu.set_reg<T>(RAX, found);
-  return next(cpu, r);
+  return true;
 }
 
 /// Memory gets a write cycle in any case; a register that is not equal is not touched, its upper half included.
 template <class T>
-const Record* cmpxchg_register(Cpu& cpu, const Record* r) {
+bool cmpxchg_register(Cpu& cpu, const Record& r) {
   const T expected = cpu.reg<T>(RAX);
-  const T found = cpu.reg<T>(r->rm);
+  const T found = cpu.reg<T>(r.rm);
   Sub::apply<T>(cpu.state.flags, expected, found);
-  if (found == expected) cpu.set_reg<T>(r->rm, cpu.reg<T>(r->reg));
+  if (found == expected) cpu.set_reg<T>(r.rm, cpu.reg<T>(r.reg));
   else cpu.set_reg<T>(RAX, found);
-  return next(cpu, r);
+  return true;
 }
 
 Handler bind_xadd(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return xadd<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<xadd<T, Rm>>; });
 }
 Handler bind_cmpxchg(const Decoded& d) {
-  if (!d.memory) return by_size(d, []<class T>() -> Handler { return cmpxchg_register<T>; });
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return cmpxchg<T, Rm>; });
+  if (!d.memory) return by_size(d, []<class T>() -> Handler { return run_plain<cmpxchg_register<T>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<cmpxchg<T, Rm>>; });
 }
 
 /// CMPXCHG8B and CMPXCHG16B; the latter must be aligned.

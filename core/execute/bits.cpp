@@ -34,22 +34,22 @@ void set_carry(Cpu& cpu, bool carry) { cpu.state.flags.change_status(rflags::CF,
 
 /// With the bit number as an immediate, or with a register destination: it counts within the operand.
 template <class Operation, bool immediate, class T, class Rm>
-const Record* bit_in_operand(Cpu& cpu, const Record* r) {
-  const u64 number = (immediate ? r->imm : u64{cpu.reg<T>(r->reg)}) % bits_of<T>;
+bool bit_in_operand(Cpu& cpu, const Record& r) {
+  const u64 number = (immediate ? r.imm : u64{cpu.reg<T>(r.reg)}) % bits_of<T>;
   const T mask = static_cast<T>(T{1} << number);
   T value{};
   bool done = false;
   if constexpr (Operation::writes) {
-    done = Rm::template modify<T>(cpu, *r, [&](T old) {
+    done = Rm::template modify<T>(cpu, r, [&](T old) {
       value = old;
       return Operation::template apply<T>(old, mask);
     });
   } else {
-    done = Rm::template load<T>(cpu, *r, value);
+    done = Rm::template load<T>(cpu, r, value);
   }
-  if (!done) [[unlikely]] return leave_block(cpu, r);
+  if (!done) [[unlikely]] return false;
   set_carry(cpu, (value & mask) != 0);
-  return next(cpu, r);
+  return true;
 }
 
 /// With the bit number in a register and memory: a signed index into a bit string.
@@ -79,53 +79,53 @@ template <class Operation>
 Handler bind_bit_register(const Decoded& d) {
   return by_size(d, [&]<class T>() -> Handler {
     if (d.memory) return run_plain<&BitString<Operation, T>::run>;
-    return bit_in_operand<Operation, false, T, RegisterRm>;
+    return run_plain<bit_in_operand<Operation, false, T, RegisterRm>>;
   });
 }
 template <class Operation>
 Handler bind_bit_immediate(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return bit_in_operand<Operation, true, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<bit_in_operand<Operation, true, T, Rm>>; });
 }
 
 /// A zero source sets ZF and leaves the destination, as processors do though the manual calls it undefined.
 template <bool reverse, class T, class Rm>
-const Record* bit_scan(Cpu& cpu, const Record* r) {
+bool bit_scan(Cpu& cpu, const Record& r) {
   T v;
-  if (!Rm::template load<T>(cpu, *r, v)) [[unlikely]] return leave_block(cpu, r);
+  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]] return false;
   cpu.state.flags.change_status(rflags::ZF, v == 0 ? rflags::ZF : 0);
-  if (v != 0) cpu.set_reg<T>(r->reg, static_cast<T>(reverse ? std::bit_width(v) - 1 : std::countr_zero(v)));
-  return next(cpu, r);
+  if (v != 0) cpu.set_reg<T>(r.reg, static_cast<T>(reverse ? std::bit_width(v) - 1 : std::countr_zero(v)));
+  return true;
 }
 
 template <bool leading, class T, class Rm>
-const Record* zero_count(Cpu& cpu, const Record* r) {
+bool zero_count(Cpu& cpu, const Record& r) {
   T v;
-  if (!Rm::template load<T>(cpu, *r, v)) [[unlikely]] return leave_block(cpu, r);
+  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]] return false;
   const T n = static_cast<T>(leading ? std::countl_zero(v) : std::countr_zero(v));
-  cpu.set_reg<T>(r->reg, n);
+  cpu.set_reg<T>(r.reg, n);
   cpu.state.flags.change_status(rflags::ZF | rflags::CF, (n == 0 ? rflags::ZF : 0) | (v == 0 ? rflags::CF : 0));
-  return next(cpu, r);
+  return true;
 }
 
 template <class T, class Rm>
-const Record* popcnt(Cpu& cpu, const Record* r) {
+bool popcnt(Cpu& cpu, const Record& r) {
   T v;
-  if (!Rm::template load<T>(cpu, *r, v)) [[unlikely]] return leave_block(cpu, r);
-  cpu.set_reg<T>(r->reg, static_cast<T>(std::popcount(v)));
+  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]] return false;
+  cpu.set_reg<T>(r.reg, static_cast<T>(std::popcount(v)));
   cpu.state.flags.set_status(v == 0 ? rflags::ZF : 0);
-  return next(cpu, r);
+  return true;
 }
 
 template <bool reverse>
 Handler bind_bit_scan(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return bit_scan<reverse, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<bit_scan<reverse, T, Rm>>; });
 }
 template <bool leading>
 Handler bind_zero_count(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return zero_count<leading, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<zero_count<leading, T, Rm>>; });
 }
 Handler bind_popcnt(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return popcnt<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<popcnt<T, Rm>>; });
 }
 
 constexpr u32 lock = attr::lockable;

@@ -99,40 +99,55 @@ const Record* call_direct(Cpu& cpu, const Record* r) {
   return call_to<T>(cpu, r, static_cast<T>(next_rip(cpu, *r) + r->imm));
 }
 
+/// Leaves the target in CpuState::rip: a local whose address was taken must be dead before a tail call, or the compiler
+/// makes it a call.
+template <class T, class Rm>
+bool load_target(Cpu& cpu, const Record& r) {
+  T target;
+  if (!Rm::template load<T>(cpu, r, target)) [[unlikely]] return false;
+  cpu.state.rip = target;
+  return true;
+}
+
 template <class T, class Rm>
 const Record* call_rm(Cpu& cpu, const Record* r) {
-  T target;
-  if (!Rm::template load<T>(cpu, *r, target)) [[unlikely]] return leave_block(cpu, r);
-  return call_to<T>(cpu, r, target);
+  if (!load_target<T, Rm>(cpu, *r)) [[unlikely]] return leave_block(cpu, r);
+  return call_to<T>(cpu, r, cpu.state.rip);
 }
 
 template <class T, class Rm>
 const Record* jmp_rm(Cpu& cpu, const Record* r) {
-  T target;
-  if (!Rm::template load<T>(cpu, *r, target)) [[unlikely]] return leave_block(cpu, r);
-  return jump_checked(cpu, r, target);
+  if (!load_target<T, Rm>(cpu, *r)) [[unlikely]] return leave_block(cpu, r);
+  return jump_checked(cpu, r, cpu.state.rip);
 }
 
-const Record* ret64(Cpu& cpu, const Record* r) {
-  const u64 rsp = cpu.state.gpr[RSP];
-  u64 target;
-  if (const u8* host = cpu.mmu.fast().read(rsp, 8)) [[likely]] {
-    std::memcpy(&target, host, 8);
-  } else if (!cpu.load(Seg::SS, rsp, target)) {
-    return leave_block(cpu, r);
-  }
-  if (!is_canonical(target, 48) && !check_target(cpu, target)) [[unlikely]] return leave_block(cpu, r);
-  cpu.state.gpr[RSP] = rsp + 8 + r->imm;
-  return jump(cpu, target);
-}
-
+/// Pops the return address, and `r.imm` bytes above it.
 template <class T>
-const Record* ret(Cpu& cpu, const Record* r) {
+bool pop_target(Cpu& cpu, const Record& r) {
   const u64 rsp = stack_offset(cpu, cpu.state.gpr[RSP]);
   T target;
-  if (!cpu.load(Seg::SS, rsp, target) || !check_target(cpu, target)) [[unlikely]] return leave_block(cpu, r);
-  set_stack_pointer(cpu, rsp + sizeof(T) + r->imm);
-  return jump(cpu, target);
+  if (!cpu.load(Seg::SS, rsp, target) || !check_target(cpu, target)) [[unlikely]] return false;
+  set_stack_pointer(cpu, rsp + sizeof(T) + r.imm);
+  cpu.state.rip = target;
+  return true;
+}
+
+bool pop_target64(Cpu& cpu, const Record& r) {
+  const u64 rsp = cpu.state.gpr[RSP];
+  const u8* host = cpu.mmu.fast().read(rsp, 8);
+  if (host == nullptr) [[unlikely]] return pop_target<u64>(cpu, r);
+  u64 target;
+  std::memcpy(&target, host, 8);
+  if (!is_canonical(target, 48) && !check_target(cpu, target)) [[unlikely]] return false;
+  cpu.state.gpr[RSP] = rsp + 8 + r.imm;
+  cpu.state.rip = target;
+  return true;
+}
+
+template <Semantics pop>
+const Record* ret(Cpu& cpu, const Record* r) {
+  if (!pop(cpu, *r)) [[unlikely]] return leave_block(cpu, r);
+  return jump(cpu, cpu.state.rip);
 }
 
 Handler bind_call(const Decoded& d) {
@@ -146,8 +161,8 @@ Handler bind_jmp_rm(const Decoded& d) {
   return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return jmp_rm<T, Rm>; });
 }
 Handler bind_ret(const Decoded& d) {
-  if (d.operand_bytes == 8) return ret64;
-  return d.operand_bytes == 4 ? ret<u32> : ret<u16>;
+  if (d.operand_bytes == 8) return ret<pop_target64>;
+  return d.operand_bytes == 4 ? ret<pop_target<u32>> : ret<pop_target<u16>>;
 }
 
 // --- LOOP, JCXZ: the counter has the address size ---

@@ -9,42 +9,42 @@ namespace bunshin {
 namespace {
 
 template <class T, class Rm>
-const Record* mov_rm_reg(Cpu& cpu, const Record* r) {
-  if (!Rm::template store<T>(cpu, *r, cpu.reg<T>(r->reg))) [[unlikely]] return leave_block(cpu, r);
-  return next(cpu, r);
+bool mov_rm_reg(Cpu& cpu, const Record& r) {
+  if (!Rm::template store<T>(cpu, r, cpu.reg<T>(r.reg))) [[unlikely]] return false;
+  return true;
 }
 
 template <class T, class Rm>
-const Record* mov_reg_rm(Cpu& cpu, const Record* r) {
+bool mov_reg_rm(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, *r, value)) [[unlikely]] return leave_block(cpu, r);
-  cpu.set_reg<T>(r->reg, value);
-  return next(cpu, r);
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  cpu.set_reg<T>(r.reg, value);
+  return true;
 }
 
 template <class T, class Rm>
-const Record* mov_rm_imm(Cpu& cpu, const Record* r) {
-  if (!Rm::template store<T>(cpu, *r, static_cast<T>(r->imm))) [[unlikely]] return leave_block(cpu, r);
-  return next(cpu, r);
+bool mov_rm_imm(Cpu& cpu, const Record& r) {
+  if (!Rm::template store<T>(cpu, r, static_cast<T>(r.imm))) [[unlikely]] return false;
+  return true;
 }
 
 template <class T>
-const Record* mov_reg_imm(Cpu& cpu, const Record* r) {
-  cpu.set_reg<T>(r->reg, static_cast<T>(r->imm));
-  return next(cpu, r);
+bool mov_reg_imm(Cpu& cpu, const Record& r) {
+  cpu.set_reg<T>(r.reg, static_cast<T>(r.imm));
+  return true;
 }
 
 Handler bind_mov_rm_reg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return mov_rm_reg<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mov_rm_reg<T, Rm>>; });
 }
 Handler bind_mov_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return mov_reg_rm<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mov_reg_rm<T, Rm>>; });
 }
 Handler bind_mov_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return mov_rm_imm<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mov_rm_imm<T, Rm>>; });
 }
 Handler bind_mov_reg_imm(const Decoded& d) {
-  return by_size(d, []<class T>() -> Handler { return mov_reg_imm<T>; });
+  return by_size(d, []<class T>() -> Handler { return run_plain<mov_reg_imm<T>>; });
 }
 
 /// MOV between the accumulator and an absolute offset (moffs), which Record::imm holds.
@@ -64,52 +64,52 @@ struct StoreOffset {
 
 /// Widening moves: `From` is what is read, the record's operand size what is written.
 template <class From, bool sign, class T, class Rm>
-const Record* extend(Cpu& cpu, const Record* r) {
+bool extend(Cpu& cpu, const Record& r) {
   From value;
-  if (!Rm::template load<From>(cpu, *r, value)) [[unlikely]] return leave_block(cpu, r);
-  if constexpr (sign) cpu.set_reg<T>(r->reg, static_cast<T>(static_cast<std::make_signed_t<From>>(value)));
-  else cpu.set_reg<T>(r->reg, static_cast<T>(value));
-  return next(cpu, r);
+  if (!Rm::template load<From>(cpu, r, value)) [[unlikely]] return false;
+  if constexpr (sign) cpu.set_reg<T>(r.reg, static_cast<T>(static_cast<std::make_signed_t<From>>(value)));
+  else cpu.set_reg<T>(r.reg, static_cast<T>(value));
+  return true;
 }
 
 template <class From, bool sign>
 Handler bind_extend(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return extend<From, sign, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<extend<From, sign, T, Rm>>; });
 }
 
 template <class T>
-const Record* lea(Cpu& cpu, const Record* r) {
-  cpu.set_reg<T>(r->reg, static_cast<T>(cpu.effective_address(*r)));
-  return next(cpu, r);
+bool lea(Cpu& cpu, const Record& r) {
+  cpu.set_reg<T>(r.reg, static_cast<T>(cpu.effective_address(r)));
+  return true;
 }
 
 /// With 64-bit addresses nothing is truncated: the common case without the switch on the address size.
 template <class T>
-const Record* lea64(Cpu& cpu, const Record* r) {
-  cpu.set_reg<T>(r->reg, static_cast<T>(FlatMemory<u64>::linear(cpu, *r)));
-  return next(cpu, r);
+bool lea64(Cpu& cpu, const Record& r) {
+  cpu.set_reg<T>(r.reg, static_cast<T>(FlatMemory<u64>::linear(cpu, r)));
+  return true;
 }
 
 Handler bind_lea(const Decoded& d) {
   const bool wide = d.record.address_bytes() == 8;
-  return by_size(d, [wide]<class T>() -> Handler { return wide ? lea64<T> : lea<T>; });
+  return by_size(d, [wide]<class T>() -> Handler { return wide ? run_plain<lea64<T>> : run_plain<lea<T>>; });
 }
 
 template <class T, class Rm>
-const Record* xchg(Cpu& cpu, const Record* r) {
-  const T mine = cpu.reg<T>(r->reg);
+bool xchg(Cpu& cpu, const Record& r) {
+  const T mine = cpu.reg<T>(r.reg);
   T theirs{};
-  const bool done = Rm::template modify<T>(cpu, *r, [&](T old) {
+  const bool done = Rm::template modify<T>(cpu, r, [&](T old) {
     theirs = old;
     return mine;
   });
-  if (!done) [[unlikely]] return leave_block(cpu, r);
-  cpu.set_reg<T>(r->reg, theirs);
-  return next(cpu, r);
+  if (!done) [[unlikely]] return false;
+  cpu.set_reg<T>(r.reg, theirs);
+  return true;
 }
 
 Handler bind_xchg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return xchg<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<xchg<T, Rm>>; });
 }
 
 template <class T>
@@ -122,34 +122,34 @@ struct XchgAccumulator {
   }
 };
 
-const Record* nop(Cpu& cpu, const Record* r) { return next(cpu, r); }
+bool nop(Cpu&, const Record&) { return true; }
 
 /// 90 is NOP and F3 90 PAUSE, but with REX.B both exchange R8 and the accumulator.
-Handler bind_xchg_accumulator(const Decoded& d) { return d.record.reg == 0 ? nop : sized<XchgAccumulator>(d); }
+Handler bind_xchg_accumulator(const Decoded& d) { return d.record.reg == 0 ? run_plain<nop> : sized<XchgAccumulator>(d); }
 
 // --- conditional ---
 
 /// A 32-bit CMOV clears the upper half even if the condition is false.
 template <unsigned code, class T, class Rm>
-const Record* cmov(Cpu& cpu, const Record* r) {
+bool cmov(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, *r, value)) [[unlikely]] return leave_block(cpu, r);
-  cpu.set_reg<T>(r->reg, condition<code>(cpu.state.flags) ? value : cpu.reg<T>(r->reg));
-  return next(cpu, r);
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  cpu.set_reg<T>(r.reg, condition<code>(cpu.state.flags) ? value : cpu.reg<T>(r.reg));
+  return true;
 }
 template <unsigned code>
 Handler bind_cmov(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return cmov<code, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<cmov<code, T, Rm>>; });
 }
 
 template <unsigned code, class Rm>
-const Record* setcc(Cpu& cpu, const Record* r) {
-  if (!Rm::template store<u8>(cpu, *r, condition<code>(cpu.state.flags) ? 1 : 0)) [[unlikely]] return leave_block(cpu, r);
-  return next(cpu, r);
+bool setcc(Cpu& cpu, const Record& r) {
+  if (!Rm::template store<u8>(cpu, r, condition<code>(cpu.state.flags) ? 1 : 0)) [[unlikely]] return false;
+  return true;
 }
 template <unsigned code>
 Handler bind_setcc(const Decoded& d) {
-  return by_rm(d, []<class Rm>() -> Handler { return setcc<code, Rm>; });
+  return by_rm(d, []<class Rm>() -> Handler { return run_plain<setcc<code, Rm>>; });
 }
 
 // --- byte order, tables, sign ---

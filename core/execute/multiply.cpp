@@ -50,14 +50,14 @@ void set_product_flags(Cpu& cpu, T low, bool overflow) {
 }
 
 template <class T, class Rm>
-const Record* mul(Cpu& cpu, const Record* r) {
+bool mul(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, *r, source)) [[unlikely]] return leave_block(cpu, r);
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
   const auto product = static_cast<Wide<T>>(Wide<T>{cpu.reg<T>(RAX)} * source);
   const T high = static_cast<T>(product >> bits_of<T>);
   set_halves<T>(cpu, static_cast<T>(product), high);
   set_product_flags<T>(cpu, static_cast<T>(product), high != 0);
-  return next(cpu, r);
+  return true;
 }
 
 template <class T>
@@ -69,89 +69,87 @@ template <class T>
 bool fits(SignedWide<T> v) { return v == static_cast<Signed<T>>(v); }
 
 template <class T, class Rm>
-const Record* imul_accumulator(Cpu& cpu, const Record* r) {
+bool imul_accumulator(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, *r, source)) [[unlikely]] return leave_block(cpu, r);
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
   const SignedWide<T> product = signed_product<T>(cpu.reg<T>(RAX), source);
   set_halves<T>(cpu, static_cast<T>(product), static_cast<T>(product >> bits_of<T>));
   set_product_flags<T>(cpu, static_cast<T>(product), !fits<T>(product));
-  return next(cpu, r);
+  return true;
 }
 
 template <class T, class Rm>
-const Record* imul_reg_rm(Cpu& cpu, const Record* r) {
+bool imul_reg_rm(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, *r, source)) [[unlikely]] return leave_block(cpu, r);
-  const SignedWide<T> product = signed_product<T>(cpu.reg<T>(r->reg), source);
-  cpu.set_reg<T>(r->reg, static_cast<T>(product));
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  const SignedWide<T> product = signed_product<T>(cpu.reg<T>(r.reg), source);
+  cpu.set_reg<T>(r.reg, static_cast<T>(product));
   set_product_flags<T>(cpu, static_cast<T>(product), !fits<T>(product));
-  return next(cpu, r);
+  return true;
 }
 
 template <class T, class Rm>
-const Record* imul_reg_rm_imm(Cpu& cpu, const Record* r) {
+bool imul_reg_rm_imm(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, *r, source)) [[unlikely]] return leave_block(cpu, r);
-  const SignedWide<T> product = signed_product<T>(source, static_cast<T>(r->imm));
-  cpu.set_reg<T>(r->reg, static_cast<T>(product));
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  const SignedWide<T> product = signed_product<T>(source, static_cast<T>(r.imm));
+  cpu.set_reg<T>(r.reg, static_cast<T>(product));
   set_product_flags<T>(cpu, static_cast<T>(product), !fits<T>(product));
-  return next(cpu, r);
+  return true;
 }
 
 /// Flags after a division are undefined; they stay as they are.
 template <class T, class Rm>
-const Record* div(Cpu& cpu, const Record* r) {
+bool div(Cpu& cpu, const Record& r) {
   T divisor;
-  if (!Rm::template load<T>(cpu, *r, divisor)) [[unlikely]] return leave_block(cpu, r);
+  if (!Rm::template load<T>(cpu, r, divisor)) [[unlikely]] return false;
   const Wide<T> dividend = wide_accumulator<T>(cpu);
   if (divisor == 0 || (dividend >> bits_of<T>) >= divisor) [[unlikely]] {
-    cpu.raise(Vector::DE);
-    return leave_block(cpu, r);
+    return cpu.raise(Vector::DE);
   }
   if constexpr (sizeof(T) == 8) {
     if ((dividend >> 64) == 0) {
       const auto low = static_cast<u64>(dividend);
       set_halves<u64>(cpu, low / divisor, low % divisor);
-      return next(cpu, r);
+      return true;
     }
   }
   set_halves<T>(cpu, static_cast<T>(dividend / divisor), static_cast<T>(dividend % divisor));
-  return next(cpu, r);
+  return true;
 }
 
 template <class T, class Rm>
-const Record* idiv(Cpu& cpu, const Record* r) {
+bool idiv(Cpu& cpu, const Record& r) {
   T raw;
-  if (!Rm::template load<T>(cpu, *r, raw)) [[unlikely]] return leave_block(cpu, r);
+  if (!Rm::template load<T>(cpu, r, raw)) [[unlikely]] return false;
   const auto dividend = static_cast<SignedWide<T>>(wide_accumulator<T>(cpu));
   const SignedWide<T> divisor = static_cast<Signed<T>>(raw);
   // The most negative dividend by minus one overflows the host's division too.
   const bool host_overflow = divisor == -1 && dividend == static_cast<SignedWide<T>>(Wide<T>{1} << (2 * bits_of<T> - 1));
   if (divisor == 0 || host_overflow || !fits<T>(static_cast<SignedWide<T>>(dividend / divisor))) [[unlikely]] {
-    cpu.raise(Vector::DE);
-    return leave_block(cpu, r);
+    return cpu.raise(Vector::DE);
   }
   set_halves<T>(cpu, static_cast<T>(dividend / divisor), static_cast<T>(dividend % divisor));
-  return next(cpu, r);
+  return true;
 }
 
 Handler bind_mul(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return mul<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mul<T, Rm>>; });
 }
 Handler bind_imul(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return imul_accumulator<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<imul_accumulator<T, Rm>>; });
 }
 Handler bind_imul_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return imul_reg_rm<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<imul_reg_rm<T, Rm>>; });
 }
 Handler bind_imul_reg_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return imul_reg_rm_imm<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<imul_reg_rm_imm<T, Rm>>; });
 }
 Handler bind_div(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return div<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<div<T, Rm>>; });
 }
 Handler bind_idiv(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return idiv<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<idiv<T, Rm>>; });
 }
 
 // --- decimal adjustment ---

@@ -118,19 +118,19 @@ struct ByOne {
 };
 
 template <class Operation, class Count, class T, class Rm>
-const Record* shift(Cpu& cpu, const Record* r) {
-  const unsigned n = masked<T>(Count::count(cpu, *r));
+bool shift(Cpu& cpu, const Record& r) {
+  const unsigned n = masked<T>(Count::count(cpu, r));
   LazyFlags& flags = cpu.state.flags;
-  const bool done = Rm::template modify<T>(cpu, *r, [&](T v) {
+  const bool done = Rm::template modify<T>(cpu, r, [&](T v) {
     return n == 0 ? v : Operation::template apply<T>(flags, v, n);
   });
-  if (!done) [[unlikely]] return leave_block(cpu, r);
-  return next(cpu, r);
+  if (!done) [[unlikely]] return false;
+  return true;
 }
 
 template <class Operation, class Count>
 Handler bind_shift(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return shift<Operation, Count, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<shift<Operation, Count, T, Rm>>; });
 }
 
 /// SHLD and SHRD on 16-bit operands with counts above 16 rotate the concatenation again, as Intel processors do.
@@ -160,20 +160,20 @@ struct Shrd {
 };
 
 template <class Operation, class Count, class T, class Rm>
-const Record* double_shift(Cpu& cpu, const Record* r) {
-  const unsigned n = masked<T>(Count::count(cpu, *r));
-  const T filler = cpu.reg<T>(r->reg);
+bool double_shift(Cpu& cpu, const Record& r) {
+  const unsigned n = masked<T>(Count::count(cpu, r));
+  const T filler = cpu.reg<T>(r.reg);
   LazyFlags& flags = cpu.state.flags;
-  const bool done = Rm::template modify<T>(cpu, *r, [&](T v) {
+  const bool done = Rm::template modify<T>(cpu, r, [&](T v) {
     return n == 0 ? v : Operation::template apply<T>(flags, v, filler, n);
   });
-  if (!done) [[unlikely]] return leave_block(cpu, r);
-  return next(cpu, r);
+  if (!done) [[unlikely]] return false;
+  return true;
 }
 
 template <class Operation, class Count>
 Handler bind_double_shift(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return double_shift<Operation, Count, T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<double_shift<Operation, Count, T, Rm>>; });
 }
 
 const Row rows[] = {

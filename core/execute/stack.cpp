@@ -11,29 +11,27 @@ namespace bunshin {
 namespace {
 
 /// 64-bit mode with the default operand size: the form that compiled code is full of.
-const Record* push_reg64(Cpu& cpu, const Record* r) {
+bool push_reg64(Cpu& cpu, const Record& r) {
   const u64 rsp = cpu.state.gpr[RSP] - 8;
-  const u64 value = cpu.reg<u64>(r->reg);
-  if (u8* host = cpu.mmu.fast().write(rsp, 8)) [[likely]] {
-    std::memcpy(host, &value, 8);
-    cpu.state.gpr[RSP] = rsp;
-    return next(cpu, r);
-  }
-  if (!push(cpu, value)) return leave_block(cpu, r);
-  return next(cpu, r);
+  const u64 value = cpu.reg<u64>(r.reg);
+  u8* host = cpu.mmu.fast().write(rsp, 8);
+  if (host == nullptr) [[unlikely]] return push(cpu, value);
+  std::memcpy(host, &value, 8);
+  cpu.state.gpr[RSP] = rsp;
+  return true;
 }
 
-const Record* pop_reg64(Cpu& cpu, const Record* r) {
+bool pop_reg64(Cpu& cpu, const Record& r) {
   const u64 rsp = cpu.state.gpr[RSP];
   u64 value;
   if (const u8* host = cpu.mmu.fast().read(rsp, 8)) [[likely]] {
     std::memcpy(&value, host, 8);
     cpu.state.gpr[RSP] = rsp + 8;
   } else if (!pop(cpu, value)) {
-    return leave_block(cpu, r);
+    return false;
   }
-  cpu.set_reg<u64>(r->reg, value);  // after RSP has moved: POP RSP keeps the popped value
-  return next(cpu, r);
+  cpu.set_reg<u64>(r.reg, value);  // after RSP has moved: POP RSP keeps the popped value
+  return true;
 }
 
 template <class T>
@@ -74,8 +72,8 @@ struct PopRm {
   }
 };
 
-Handler bind_push_reg(const Decoded& d) { return d.operand_bytes == 8 ? push_reg64 : sized<PushReg>(d); }
-Handler bind_pop_reg(const Decoded& d) { return d.operand_bytes == 8 ? pop_reg64 : sized<PopReg>(d); }
+Handler bind_push_reg(const Decoded& d) { return d.operand_bytes == 8 ? run_plain<push_reg64> : sized<PushReg>(d); }
+Handler bind_pop_reg(const Decoded& d) { return d.operand_bytes == 8 ? run_plain<pop_reg64> : sized<PopReg>(d); }
 
 /// All eight registers at once: the whole frame is probed first, so a fault leaves nothing half-pushed.
 template <class T>
