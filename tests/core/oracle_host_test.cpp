@@ -67,10 +67,14 @@ class Differential : public ::testing::Test {
     const Outcome guest = guest_.run(c.registers, c.rip);
     ++compared_;
     if (host.trap) ++trapped_;
+    if (vendors_differ(c.decoded, host, guest)) {
+      synchronize_memory();
+      return;
+    }
     const std::string differences = describe_differences(c, host, guest);
     if (differences.empty()) return;
     if (++failures_[std::string(c.decoded.row->encoding) + " " + std::string(c.decoded.row->mnemonic)] <= 2) {
-      ADD_FAILURE() << c.decoded.row->mnemonic << " (" << c.decoded.row->encoding << "): " << hex(c.bytes) << differences;
+      ADD_FAILURE() << c.decoded.row->mnemonic << " (" << c.decoded.row->encoding << "): " << hex(c.bytes) << "host " << describe(host.trap) << differences;
     }
   }
 
@@ -115,7 +119,7 @@ class Differential : public ::testing::Test {
       text += "\n  flags were " + number(c.registers.flags) + ", host " + number(host.registers.flags & flags) + ", model " +
               number(guest.registers.flags & flags);
     }
-    text += compare_fx(c.registers.fx, host.registers.fx, guest.registers.fx);
+    text += compare_fx(c, host, guest);
     text += synchronize_memory();
     return text;
   }
@@ -143,19 +147,29 @@ class Differential : public ::testing::Test {
     return c.registers.gpr[RCX];
   }
 
-  static std::string compare_fx(const FxImage& before, const FxImage& host, const FxImage& guest) {
+  static std::string compare_fx(const Case& c, const Outcome& host_outcome, const Outcome& guest_outcome) {
+    const FxImage& before = c.registers.fx;
+    const FxImage& host = host_outcome.registers.fx;
+    const FxImage& guest = guest_outcome.registers.fx;
     std::string text;
+    const u32 changed_mxcsr = host.get<u32>(FxImage::mxcsr) ^ guest.get<u32>(FxImage::mxcsr);
+    if ((changed_mxcsr & compared_mxcsr(c.decoded, host_outcome.trap)) != 0) {
+      text += "\n  mxcsr was " + number(before.get<u32>(FxImage::mxcsr)) + ", host " + number(host.get<u32>(FxImage::mxcsr)) +
+              ", model " + number(guest.get<u32>(FxImage::mxcsr));
+    }
     const auto field = [&](const char* name, unsigned offset, unsigned size) {
       if (std::memcmp(host.bytes.data() + offset, guest.bytes.data() + offset, size) == 0) return;
       const auto show = [&](const FxImage& image) { return hex(std::span(image.bytes).subspan(offset, size)); };
       text += std::string("\n  ") + name + " was " + show(before) + ", host " + show(host) + ", model " + show(guest);
     };
-    field("fcw", FxImage::control, 2);
-    field("fsw", FxImage::status, 2);
-    field("tags", FxImage::tags, 1);
-    field("mxcsr", FxImage::mxcsr, 4);
-    for (unsigned i = 0; i < 8; ++i) field(("st" + std::to_string(i)).c_str(), FxImage::st0 + i * 16, 10);
     for (unsigned i = 0; i < 16; ++i) field(("xmm" + std::to_string(i)).c_str(), FxImage::xmm0 + i * 16, 16);
+    if (!compares_x87(c.decoded, host_outcome.trap)) return text;
+    field("fcw", FxImage::control, 2);
+    if (((host.get<u16>(FxImage::status) ^ guest.get<u16>(FxImage::status)) & compared_fsw(c.decoded)) != 0) {
+      field("fsw", FxImage::status, 2);
+    }
+    field("tags", FxImage::tags, 1);
+    for (unsigned i = 0; i < 8; ++i) field(("st" + std::to_string(i)).c_str(), FxImage::st0 + i * 16, 10);
     return text;
   }
 

@@ -142,6 +142,41 @@ bool undefined_result(const Decoded& decoded, u64 count) {
   return (count & (decoded.operand_bytes == 8 ? 63 : 31)) > decoded.operand_bytes * 8;
 }
 
+u32 compared_mxcsr(const Decoded& decoded, const std::optional<Trap>& trap) {
+  constexpr u32 flags = 0x3f, precision = 0x20;
+  if (!trap || trap->vector != 19) return ~u32{0};
+  // Several rounding steps in one instruction: which of them trap first is not architectural.
+  if (is_one_of(decoded.row->mnemonic, {"dpps", "dppd"})) return ~flags;
+  // AMD's processors do not report inexactness beside an unmasked overflow or underflow.
+  return ~precision;
+}
+
+bool compares_x87(const Decoded& decoded, const std::optional<Trap>& trap) {
+  const bool mmx = (decoded.row->attributes & attr::mmx) != 0;
+  // AMD's processors enter MMX state before they fault.
+  if (trap && mmx) return false;
+  // Intel's enter it for a memory operand too (SDM vol. 2, CVTPI2PS), AMD's do not.
+  return !(decoded.memory && is_one_of(decoded.row->mnemonic, {"cvtpi2ps", "cvtpi2pd"}));
+}
+
+u16 compared_fsw(const Decoded& decoded) {
+  constexpr u16 c1 = 0x200;
+  // Cleared by Intel's processors (SDM vol. 2, FCOMI), left by AMD's.
+  const bool sets_flags = is_one_of(decoded.row->mnemonic, {"fcomi", "fcomip", "fucomi", "fucomip"});
+  return sets_flags ? static_cast<u16>(~c1) : u16{0xffff};
+}
+
+bool vendors_differ(const Decoded& decoded, const Outcome& host, const Outcome& guest) {
+  const std::string_view name = decoded.row->mnemonic;
+  const bool model_protects = guest.trap && guest.trap->vector == 13;
+  // AMD's processors want no alignment from SHA operands.
+  if (name.starts_with("sha") && model_protects && (!host.trap || host.trap->vector == 14)) return true;
+  // Misaligned-exception mask, an AMD feature that the model has not.
+  if (name == "ldmxcsr" && model_protects && !host.trap && (host.registers.fx.get<u32>(FxImage::mxcsr) & 0x20000) != 0) return true;
+  // Which bytes are looked at besides those that are stored is the implementation's (SDM vol. 2, MASKMOVDQU).
+  return name.starts_with("maskmov") && host.trap && host.trap->vector == 14 && (!guest.trap || guest.trap->vector == 14);
+}
+
 namespace {
 
 bool ask_host(Feature feature) {
