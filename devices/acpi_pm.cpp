@@ -3,9 +3,9 @@
 namespace bunshin {
 namespace {
 
-constexpr Clock pm_clock{3'579'545};      // ACPI 4.8.2.1
-constexpr unsigned timer_msb = 23;        // 24-bit timer: TMR_STS follows bit 23
-constexpr u16 timer_status = 1 << 0;      // 4.8.3.1.1
+constexpr Clock pm_clock{3'579'545};  // ACPI 4.8.2.1
+constexpr unsigned timer_msb = 23;    // 24-bit timer: TMR_STS follows bit 23
+constexpr u16 timer_status = 1 << 0;  // 4.8.3.1.1
 constexpr u16 power_button_status = 1 << 8;
 constexpr u16 status_bits = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 15;
 constexpr u16 enable_bits = 1 << 0 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10;

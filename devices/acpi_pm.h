@@ -16,7 +16,7 @@ class AcpiPm final : public Device {
   static constexpr unsigned pin_power_off = 1;
   static constexpr u16 pm_base = 0x600;
   static constexpr u16 pm_length = 0x80;
-  static constexpr u8 acpi_enable = 2;   ///< to the SMI command port
+  static constexpr u8 acpi_enable = 2;  ///< to the SMI command port
   static constexpr u8 acpi_disable = 3;
   static constexpr u8 soft_off_type = 0;  ///< SLP_TYP of S5
   static constexpr u16 sci_irq = 9;

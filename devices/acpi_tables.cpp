@@ -12,7 +12,7 @@
 namespace bunshin {
 namespace {
 
-#include "dsdt.hex"  // dsdt_aml_code: devices/dsdt.asl as iasl compiled it
+#include "devices/dsdt.hex"  // dsdt_aml_code: devices/dsdt.asl as iasl compiled it
 
 constexpr u32 local_apic_address = 0xfee0'0000, io_apic_address = 0xfec0'0000, hpet_address = 0xfed0'0000;
 constexpr unsigned header_bytes = 36, header_checksum = 9;
@@ -54,7 +54,15 @@ class Writer {
 /// ACPI 5.2.6: every table's header; finish() fills in length and checksum.
 Writer table(std::string_view signature, u8 revision) {
   Writer w;
-  w.text(4, signature).u(4, 0).u(1, revision).u(1, 0).text(6, "BUNSHN").text(8, "BUNSHIN").u(4, 1).text(4, "BNSH").u(4, 1);
+  w.text(4, signature)
+      .u(4, 0)
+      .u(1, revision)
+      .u(1, 0)
+      .text(6, "BUNSHN")
+      .text(8, "BUNSHIN")
+      .u(4, 1)
+      .text(4, "BNSH")
+      .u(4, 1);
   return w;
 }
 
@@ -80,11 +88,11 @@ Writer make_fadt(u64 facs, u64 dsdt) {
   w.u(1, AcpiPm::acpi_enable).u(1, AcpiPm::acpi_disable).u(1, 0).u(1, 0);
   w.u(4, pm1_event).u(4, 0).u(4, pm1_control).u(4, 0).u(4, 0).u(4, pm_timer).u(4, gpe0).u(4, 0);
   w.u(1, 4).u(1, 2).u(1, 0).u(1, 4).u(1, 16).u(1, 0).u(1, 0).u(1, 0);
-  w.u(2, 0xfff).u(2, 0xfff).u(2, 0).u(2, 0);         // C2 and C3 unsupported, no flush
-  w.u(1, 0).u(1, 0).u(1, 0).u(1, 0).u(1, 0x32);      // no duty cycle, no RTC alarm day and month; century
-  w.u(2, 1 << 0 | 1 << 1).u(1, 0).u(4, flags);       // legacy devices, 8042
+  w.u(2, 0xfff).u(2, 0xfff).u(2, 0).u(2, 0);     // C2 and C3 unsupported, no flush
+  w.u(1, 0).u(1, 0).u(1, 0).u(1, 0).u(1, 0x32);  // no duty cycle, no RTC alarm day and month; century
+  w.u(2, 1 << 0 | 1 << 1).u(1, 0).u(4, flags);   // legacy devices, 8042
   io_address(w, 0xcf9, 1);
-  w.u(1, 0x06).u(2, 0).u(1, 0);                      // reset value
+  w.u(1, 0x06).u(2, 0).u(1, 0);  // reset value
   w.u(8, facs).u(8, dsdt);
   io_address(w, pm1_event, 4);
   io_address(w, 0, 0);
@@ -174,7 +182,13 @@ unsigned mp_entries(Writer& w, const FirmwareConfig& config) {
   const u8 io_apic = config.io_apic_id;
   unsigned count = 0;
   for (unsigned core = 0; core < config.cores; ++core, ++count) {
-    w.u(1, 0).u(1, core).u(1, 0x14).u(1, core == 0 ? 3 : 1).u(4, config.cpu_signature).u(4, config.cpu_features).u(8, 0);
+    w.u(1, 0)
+        .u(1, core)
+        .u(1, 0x14)
+        .u(1, core == 0 ? 3 : 1)
+        .u(4, config.cpu_signature)
+        .u(4, config.cpu_features)
+        .u(8, 0);
   }
   w.u(1, 1).u(1, pci_bus).text(6, "PCI");
   w.u(1, 1).u(1, isa_bus).text(6, "ISA");
@@ -214,7 +228,8 @@ void place_mp_table(Segment& segment, const FirmwareConfig& config) {
 }  // namespace
 
 FirmwareTables build_firmware_tables(const FirmwareConfig& config) {
-  if (config.cores < 1 || config.cores > 16) throw std::runtime_error("firmware tables: 1 to 16 cores can be described");
+  if (config.cores < 1 || config.cores > 16)
+    throw std::runtime_error("firmware tables: 1 to 16 cores can be described");
   FirmwareTables result;
   Segment segment(result.bytes);
   const u64 facs = segment.place(make_facs().bytes());

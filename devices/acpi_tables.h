@@ -1,7 +1,7 @@
 #pragma once
 
-// What firmware leaves in memory for operating systems: ACPI tables (ACPI 6.4, ch. 5.2) and, for kernels without ACPI, the
-// MultiProcessor table (Intel MP specification 1.4, ch. 4).
+// What firmware leaves in memory for operating systems: ACPI tables (ACPI 6.4, ch. 5.2) and, for kernels without ACPI,
+// the MultiProcessor table (Intel MP specification 1.4, ch. 4).
 
 #include <vector>
 
@@ -10,11 +10,11 @@
 namespace bunshin {
 
 struct FirmwareConfig {
-  unsigned cores = 1;      ///< local APIC ids 0..cores-1, the first is the bootstrap processor
+  unsigned cores = 1;  ///< local APIC ids 0..cores-1, the first is the bootstrap processor
   bool hpet = true;
-  u64 ecam_base = 0;       ///< 256 buses from here
+  u64 ecam_base = 0;  ///< 256 buses from here
   u8 io_apic_id = 0;
-  u32 cpu_signature = 0;   ///< CPUID.1:EAX and EDX, for the MP table
+  u32 cpu_signature = 0;  ///< CPUID.1:EAX and EDX, for the MP table
   u32 cpu_features = 0;
   bool mp_table = true;
 };

@@ -18,7 +18,9 @@ Integer big_endian(std::span<const u8> bytes) {
   return value;
 }
 
-constexpr u8 big_endian_byte(u32 value, unsigned size, u32 index) { return static_cast<u8>(value >> (8 * (size - 1 - index))); }
+constexpr u8 big_endian_byte(u32 value, unsigned size, u32 index) {
+  return static_cast<u8>(value >> (8 * (size - 1 - index)));
+}
 
 }  // namespace
 
@@ -72,7 +74,8 @@ u32 FwCfg::length() const {
   if (selected_ == FileDirectory) return 4 + u32{files_} * entry_bytes;
   const Item* item = find(selected_);
   if (item == nullptr) return 0;
-  return item->value_size != 0 ? item->value_size : static_cast<u32>(std::min<std::size_t>(item->bytes.size(), ~u32{0}));
+  return item->value_size != 0 ? item->value_size
+                               : static_cast<u32>(std::min<std::size_t>(item->bytes.size(), ~u32{0}));
 }
 
 u8 FwCfg::directory_byte(u32 offset) const {

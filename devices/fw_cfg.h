@@ -15,10 +15,27 @@ namespace bunshin {
 class FwCfg final : public Device {
  public:
   enum Key : u16 {
-    Signature = 0x00, Id = 0x01, RamSize = 0x03, NbCpus = 0x05, KernelAddress = 0x07, KernelSize = 0x08,
-    KernelCmdline = 0x09, InitrdAddress = 0x0a, InitrdSize = 0x0b, MaxCpus = 0x0f, KernelEntry = 0x10, KernelData = 0x11,
-    InitrdData = 0x12, CmdlineAddress = 0x13, CmdlineSize = 0x14, CmdlineData = 0x15, SetupAddress = 0x16,
-    SetupSize = 0x17, SetupData = 0x18, FileDirectory = 0x19, FirstFile = 0x20,
+    Signature = 0x00,
+    Id = 0x01,
+    RamSize = 0x03,
+    NbCpus = 0x05,
+    KernelAddress = 0x07,
+    KernelSize = 0x08,
+    KernelCmdline = 0x09,
+    InitrdAddress = 0x0a,
+    InitrdSize = 0x0b,
+    MaxCpus = 0x0f,
+    KernelEntry = 0x10,
+    KernelData = 0x11,
+    InitrdData = 0x12,
+    CmdlineAddress = 0x13,
+    CmdlineSize = 0x14,
+    CmdlineData = 0x15,
+    SetupAddress = 0x16,
+    SetupSize = 0x17,
+    SetupData = 0x18,
+    FileDirectory = 0x19,
+    FirstFile = 0x20,
   };
   static constexpr unsigned max_items = 64;
 

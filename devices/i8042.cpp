@@ -127,9 +127,7 @@ void I8042::keyboard(u8 byte) {
   switch (byte) {
     case 0xed:
     case 0xf0:
-    case 0xf3:
-      keyboard_awaiting_ = byte;
-      return answer(keyboard_ack);
+    case 0xf3: keyboard_awaiting_ = byte; return answer(keyboard_ack);
     case 0xee: return answer(0xee);
     case 0xf2:
       answer(keyboard_ack);

@@ -1,7 +1,7 @@
 #pragma once
 
-// Intel 8042 keyboard controller with the PS/2 command set, and a keyboard that answers but on which nobody types. There
-// is no auxiliary (mouse) port: its commands are answered as a controller without one does.
+// Intel 8042 keyboard controller with the PS/2 command set, and a keyboard that answers but on which nobody types.
+// There is no auxiliary (mouse) port: its commands are answered as a controller without one does.
 
 #include <array>
 
@@ -39,10 +39,10 @@ class I8042 final : public Device {
   std::array<u8, queue_capacity> queue_{};
   unsigned first_ = 0;
   unsigned count_ = 0;
-  u8 last_ = 0;                 ///< the output buffer keeps its byte after it was read
+  u8 last_ = 0;  ///< the output buffer keeps its byte after it was read
   u8 output_port_ = 0;
-  u8 awaiting_ = 0;             ///< controller command whose data byte comes next
-  u8 keyboard_awaiting_ = 0;    ///< keyboard command whose parameter comes next
+  u8 awaiting_ = 0;           ///< controller command whose data byte comes next
+  u8 keyboard_awaiting_ = 0;  ///< keyboard command whose parameter comes next
   u8 scan_set_ = 2;
   bool last_was_command_ = false;
   bool interrupt_ = false;

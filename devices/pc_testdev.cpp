@@ -10,15 +10,13 @@ constexpr u32 size_mask(unsigned size) { return size >= 4 ? ~u32{0} : (u32{1} <<
 u64 PcTestDevice::read(unsigned region, u64 offset, unsigned size) {
   switch (region) {
     case 0:
-    case 2:
-      return (value_ >> (8 * (offset & 3))) & size_mask(size);
+    case 2: return (value_ >> (8 * (offset & 3))) & size_mask(size);
     case 4: {
       u64 value = 0;
       for (unsigned i = 0; i < size; ++i) value |= u64{iomem_[(offset + i) % iomem_bytes]} << (8 * i);
       return value;
     }
-    default:
-      return 0;
+    default: return 0;
   }
 }
 
@@ -40,8 +38,7 @@ void PcTestDevice::write(unsigned region, u64 offset, unsigned size, u64 value) 
     case 4:
       for (unsigned i = 0; i < size; ++i) iomem_[(offset + i) % iomem_bytes] = static_cast<u8>(value >> (8 * i));
       break;
-    default:
-      break;
+    default: break;
   }
 }
 

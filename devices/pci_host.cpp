@@ -76,7 +76,8 @@ void PciHost::write(unsigned region, u64 offset, unsigned size, u64 value) {
   }
   if (offset < 4) {
     if (offset == 0 && size == 4) address_ = static_cast<u32>(value) & 0x80ff'fffc;
-    if (offset == 1 && size == 1 && reset_control_ != nullptr) reset_control_->write(reset_control_region_, 0, 1, value);
+    if (offset == 1 && size == 1 && reset_control_ != nullptr)
+      reset_control_->write(reset_control_region_, 0, 1, value);
     return;
   }
   if ((address_ & address_enable) == 0 || !in_doubleword(offset, size)) return;
@@ -180,7 +181,8 @@ void assign_pci_resources(PciHost& host, const PciWindows& windows) {
   for (unsigned devfn = 0; devfn < 256; ++devfn) {
     PciConfigTarget* function = host.find(static_cast<u16>(devfn));
     if (function == nullptr || (function->config_read(0x0e, 1) & 0x7f) != 0) continue;
-    for (unsigned bar = 0; bar < PciFunction::bar_count;) bar += assign_bar(*function, bar, memory, windows.memory_end, io);
+    for (unsigned bar = 0; bar < PciFunction::bar_count;)
+      bar += assign_bar(*function, bar, memory, windows.memory_end, io);
     const u32 pin = function->config_read(0x3d, 1);
     if (pin >= 1 && pin <= 4) {
       function->config_write(0x3c, 1, LpcBridge::firmware_irq(LpcBridge::pirq_of(devfn >> 3, pin - 1)));

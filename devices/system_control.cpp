@@ -5,8 +5,8 @@ namespace {
 
 constexpr u8 port_a_fast_reset = 0x01;
 constexpr u8 port_a_a20 = 0x02;
-constexpr u8 reset_cpu = 0x04;    // ICH9 13.7.5: a 0→1 transition resets
-constexpr u8 reset_mask = 0x0e;   // SYS_RST, RST_CPU, FULL_RST
+constexpr u8 reset_cpu = 0x04;   // ICH9 13.7.5: a 0→1 transition resets
+constexpr u8 reset_mask = 0x0e;  // SYS_RST, RST_CPU, FULL_RST
 
 }  // namespace
 

@@ -5,7 +5,8 @@ namespace {
 
 // PC16550D data sheet, table 8.0 "Summary of registers".
 constexpr u8 ier_received = 0x01, ier_thre = 0x02, ier_line = 0x04, ier_modem = 0x08;
-constexpr u8 iir_none = 0x01, iir_line = 0x06, iir_received = 0x04, iir_timeout = 0x0c, iir_thre = 0x02, iir_modem = 0x00;
+constexpr u8 iir_none = 0x01, iir_line = 0x06, iir_received = 0x04, iir_timeout = 0x0c, iir_thre = 0x02,
+             iir_modem = 0x00;
 constexpr u8 iir_fifos = 0xc0;
 constexpr u8 lcr_dlab = 0x80;
 constexpr u8 mcr_out2 = 0x08;
@@ -173,8 +174,8 @@ void Uart16550::write(unsigned, u64 offset, unsigned size, u64 value) {
 }
 
 void Uart16550::hash(StateHash& hash) const {
-  hash.add(u64{divisor_} << 48 | u64{ier_} << 40 | u64{fcr_} << 32 | u64{lcr_} << 24 | u64{mcr_} << 16 | u64{scr_} << 8 |
-           msr_delta_);
+  hash.add(u64{divisor_} << 48 | u64{ier_} << 40 | u64{fcr_} << 32 | u64{lcr_} << 24 | u64{mcr_} << 16 |
+           u64{scr_} << 8 | msr_delta_);
   hash.add(u64{overrun_} | u64{thre_pending_} << 1 | u64{interrupt_} << 2);
   for (unsigned i = 0; i < receiver_.count; ++i) hash.add(receiver_.bytes[(receiver_.first + i) % fifo_depth]);
   hash.add(receiver_.count);

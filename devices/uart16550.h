@@ -9,8 +9,8 @@
 
 namespace bunshin {
 
-/// Region 0: eight ports (RBR/THR/DLL, IER/DLM, IIR/FCR, LCR, MCR, LSR, MSR, SCR). Output pin 0: INTR, gated by OUT2 as a
-/// PC wires it. A byte written to THR is sent at once: the line rate costs no simulated time.
+/// Region 0: eight ports (RBR/THR/DLL, IER/DLM, IIR/FCR, LCR, MCR, LSR, MSR, SCR). Output pin 0: INTR, gated by OUT2 as
+/// a PC wires it. A byte written to THR is sent at once: the line rate costs no simulated time.
 class Uart16550 final : public Device {
  public:
   static constexpr unsigned fifo_depth = 16;

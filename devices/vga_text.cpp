@@ -51,7 +51,8 @@ void VgaText::text(std::span<char, columns * rows> screen) const {
 u64 VgaText::read(unsigned region, u64 offset, unsigned size) {
   u64 value = 0;
   for (unsigned i = 0; i < size; ++i) {
-    const u8 byte = region == 0 ? memory_[(offset + i) % memory_bytes] : read_port(static_cast<unsigned>(0x3b0 + offset + i));
+    const u8 byte =
+        region == 0 ? memory_[(offset + i) % memory_bytes] : read_port(static_cast<unsigned>(0x3b0 + offset + i));
     value |= u64{byte} << (8 * i);
   }
   return value;
@@ -141,8 +142,9 @@ void VgaText::hash(StateHash& hash) const {
   hash.add(sequencer_);
   hash.add(graphics_);
   hash.add(palette_);
-  hash.add(u64{crtc_index_} << 56 | u64{attribute_index_} << 48 | u64{sequencer_index_} << 40 | u64{graphics_index_} << 32 |
-           u64{misc_output_} << 24 | u64{pixel_mask_} << 16 | u64{input_status_} << 8 | u64{attribute_data_next_});
+  hash.add(u64{crtc_index_} << 56 | u64{attribute_index_} << 48 | u64{sequencer_index_} << 40 |
+           u64{graphics_index_} << 32 | u64{misc_output_} << 24 | u64{pixel_mask_} << 16 | u64{input_status_} << 8 |
+           u64{attribute_data_next_});
   hash.add(u64{palette_read_} << 16 | palette_write_);
 }
 

@@ -58,7 +58,8 @@ void VirtioBlk::device_reset() {
 
 void VirtioBlk::start_next() {
   if (!running()) return;
-  busy_ = true;  // before the ring is touched: a ring that lies in our own notification register must not come back here
+  busy_ =
+      true;  // before the ring is touched: a ring that lies in our own notification register must not come back here
   busy_ = take(0, request_) == VirtQueue::Take::Chain;
   if (!busy_) return;
   const u64 bytes = std::min<u64>(request_.readable_bytes() + request_.writable_bytes(), transfer_limit);
@@ -107,9 +108,7 @@ u8 VirtioBlk::execute(const Header& header, u32& written) {
   switch (header.type) {
     case type_in: return transfer_in(header, in, written);
     case type_out: return transfer_out(header, out);
-    case type_flush:
-      ++counters_.flushes;
-      return backend_.flush() ? status_ok : status_io_error;
+    case type_flush: ++counters_.flushes; return backend_.flush() ? status_ok : status_io_error;
     case type_get_id: {
       ++counters_.others;
       std::array<u8, id_bytes> id{};

@@ -103,7 +103,8 @@ u32 VirtioPci::common_read(u64 offset) const {
     case 0x00: return device_feature_select_;
     case 0x04: return device_feature_select_ < 2 ? static_cast<u32>(features_ >> (32 * device_feature_select_)) : 0;
     case 0x08: return driver_feature_select_;
-    case 0x0c: return driver_feature_select_ < 2 ? static_cast<u32>(driver_features_ >> (32 * driver_feature_select_)) : 0;
+    case 0x0c:
+      return driver_feature_select_ < 2 ? static_cast<u32>(driver_features_ >> (32 * driver_feature_select_)) : 0;
     case 0x10: return config_vector_ | queues_ << 16;
     case 0x14: return status_ | u32{queue_select_} << 16;  // config_generation stays 0: the configuration never changes
     case 0x18: return exists ? queue.size | u32{queue.msix_vector} << 16 : u32{0xffff} << 16;

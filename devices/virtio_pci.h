@@ -19,7 +19,8 @@ class VirtioPci : public PciFunction, private VirtioMemory {
                        msix_pending_at = 0x3000;
   static constexpr u32 notify_multiplier = 4;
   enum Status : u8 { Acknowledge = 1, Driver = 2, DriverOk = 4, FeaturesOk = 8, NeedsReset = 0x40, Failed = 0x80 };
-  static constexpr u64 feature_indirect = u64{1} << 28, feature_event_index = u64{1} << 29, feature_version_1 = u64{1} << 32;
+  static constexpr u64 feature_indirect = u64{1} << 28, feature_event_index = u64{1} << 29,
+                       feature_version_1 = u64{1} << 32;
 
   u32 config_read(u16 offset, unsigned size) override;
   void config_write(u16 offset, unsigned size, u32 value) override;

@@ -46,9 +46,8 @@ bool for_each_piece(std::span<const DescriptorChain::Segment> segments, u64 offs
 }  // namespace
 
 bool DescriptorChain::read(VirtioMemory& memory, u64 offset, std::span<u8> data) const {
-  return for_each_piece(std::span(segments).first(readable), offset, data.size(), [&](u64 address, u64 done, u64 n) {
-    return memory.fetch(address, data.subspan(done, n));
-  });
+  return for_each_piece(std::span(segments).first(readable), offset, data.size(),
+                        [&](u64 address, u64 done, u64 n) { return memory.fetch(address, data.subspan(done, n)); });
 }
 
 bool DescriptorChain::write(VirtioMemory& memory, u64 offset, std::span<const u8> data) const {
@@ -87,8 +86,8 @@ bool VirtQueue::collect(VirtioMemory& memory, u64 table, u32 table_size, u32 ind
     if ((descriptor.flags & flag_indirect) != 0) {
       // 2.7.5.3.1: not nested, not chained, a whole number of descriptors.
       const u32 entries = descriptor.length / descriptor_bytes;
-      if (indirect || (descriptor.flags & flag_next) != 0 || descriptor.length % descriptor_bytes != 0 || entries == 0 ||
-          entries > 0xffff) {
+      if (indirect || (descriptor.flags & flag_next) != 0 || descriptor.length % descriptor_bytes != 0 ||
+          entries == 0 || entries > 0xffff) {
         return false;
       }
       return collect(memory, descriptor.address, entries, 0, true, chain);

@@ -1,7 +1,7 @@
 #pragma once
 
-// A split virtqueue, device side (Virtual I/O Device 1.2, section 2.7). Everything in it was written by the driver and is
-// checked as such: no ring can make a walk longer than its size.
+// A split virtqueue, device side (Virtual I/O Device 1.2, section 2.7). Everything in it was written by the driver and
+// is checked as such: no ring can make a walk longer than its size.
 
 #include <array>
 #include <span>

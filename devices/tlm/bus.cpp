@@ -29,8 +29,8 @@ const Bus::Range* Bus::overlapping(u64 base, u64 size) const {
 }
 
 void Bus::insert(const Range& range) {
-  const auto at = std::upper_bound(map_.begin(), map_.end(), range,
-                                   [](const Range& a, const Range& b) { return a.base < b.base; });
+  const auto at =
+      std::upper_bound(map_.begin(), map_.end(), range, [](const Range& a, const Range& b) { return a.base < b.base; });
   map_.insert(at, range);
   last_ = 0;
 }
@@ -38,13 +38,14 @@ void Bus::insert(const Range& range) {
 void Bus::map(unsigned target, u64 base, u64 size) {
   SIM_CHECK(target < owners_.size());
   if (size == 0 || base + (size - 1) < base) {
-    throw std::runtime_error(fmt::format("{}: range {:#x} of {:#x} bytes for '{}' is empty or wraps; correct its address",
-                                         name(), base, size, owners_[target]));
+    throw std::runtime_error(
+        fmt::format("{}: range {:#x} of {:#x} bytes for '{}' is empty or wraps; correct its address", name(), base,
+                    size, owners_[target]));
   }
   if (const Range* other = overlapping(base, size)) {
-    throw std::runtime_error(fmt::format("{}: '{}' at {:#x}-{:#x} overlaps '{}' at {:#x}-{:#x}; move one of them", name(),
-                                         owners_[target], base, base + (size - 1), owners_[other->target], other->base,
-                                         other->base + (other->size - 1)));
+    throw std::runtime_error(fmt::format("{}: '{}' at {:#x}-{:#x} overlaps '{}' at {:#x}-{:#x}; move one of them",
+                                         name(), owners_[target], base, base + (size - 1), owners_[other->target],
+                                         other->base, other->base + (other->size - 1)));
   }
   insert({base, size, target});
 }
@@ -66,8 +67,8 @@ const Bus::Range* Bus::find(u64 address, u64 size) const {
     const Range& hit = map_[last_];
     if (address - hit.base < hit.size && hit.size - (address - hit.base) >= size) return &hit;
   }
-  const auto after = std::upper_bound(map_.begin(), map_.end(), address,
-                                      [](u64 a, const Range& range) { return a < range.base; });
+  const auto after =
+      std::upper_bound(map_.begin(), map_.end(), address, [](u64 a, const Range& range) { return a < range.base; });
   if (after == map_.begin()) return nullptr;
   const Range& range = *(after - 1);
   if (address - range.base >= range.size || range.size - (address - range.base) < size) return nullptr;

@@ -2,11 +2,11 @@
 
 // The bus: a TLM-2.0 router with an honest address map. One instance carries the memory space, another the I/O space.
 
+#include <tlm_utils/multi_passthrough_initiator_socket.h>
+#include <tlm_utils/multi_passthrough_target_socket.h>
 #include <string>
 #include <systemc>
 #include <tlm>
-#include <tlm_utils/multi_passthrough_initiator_socket.h>
-#include <tlm_utils/multi_passthrough_target_socket.h>
 #include <vector>
 
 #include "base/types.h"
@@ -24,9 +24,9 @@ class Bus : public sc_core::sc_module {
   /// Binds a target under the name that the map prints. Returns its index for map(). Before elaboration ends.
   unsigned attach(tlm::tlm_base_target_socket_b<32>& target, std::string owner);
 
-  /// Routes [base, base + size) to an attached target, with addresses counted from `base`; at any time (a PCI BAR moves).
-  /// A target may have several ranges. Throws std::runtime_error naming both owners if ranges overlap, or the range is
-  /// empty or wraps.
+  /// Routes [base, base + size) to an attached target, with addresses counted from `base`; at any time (a PCI BAR
+  /// moves). A target may have several ranges. Throws std::runtime_error naming both owners if ranges overlap, or the
+  /// range is empty or wraps.
   void map(unsigned target, u64 base, u64 size);
   /// As map(), but an overlap is a guest's doing: false, and nothing changes.
   bool try_map(unsigned target, u64 base, u64 size);
@@ -53,7 +53,8 @@ class Bus : public sc_core::sc_module {
   const Range* find(u64 address, u64 size) const;
   void insert(const Range& range);
 
-  tlm_utils::multi_passthrough_initiator_socket<Bus, 32, tlm::tlm_base_protocol_types, 0, sc_core::SC_ZERO_OR_MORE_BOUND>
+  tlm_utils::multi_passthrough_initiator_socket<Bus, 32, tlm::tlm_base_protocol_types, 0,
+                                                sc_core::SC_ZERO_OR_MORE_BOUND>
       targets_;
   std::vector<std::string> owners_;
   std::vector<Range> map_;  ///< sorted by base

@@ -38,7 +38,8 @@ class ApicHost final : public sc_core::sc_module, public DeviceHost {
   ApicHost(const sc_core::sc_module_name& name, const BoardClock& clock)
       : sc_module(name),
         clock_(clock),
-        alarm_("alarm", [](void* self) { static_cast<ApicHost*>(self)->apic->alarm(); }, this) {}
+        alarm_(
+            "alarm", [](void* self) { static_cast<ApicHost*>(self)->apic->alarm(); }, this) {}
 
   SimTime now() const override { return std::max(clock_.now(), local_); }
   void set_alarm(SimTime at) override { alarm_.set(at); }
@@ -58,11 +59,21 @@ class ApicHost final : public sc_core::sc_module, public DeviceHost {
 /// The processor's pins, which are connected after its local APIC exists.
 class PinRelay final : public ProcessorPins {
  public:
-  void interrupt_request_changed() override { if (pins != nullptr) pins->interrupt_request_changed(); }
-  void nmi() override { if (pins != nullptr) pins->nmi(); }
-  void smi() override { if (pins != nullptr) pins->smi(); }
-  void init() override { if (pins != nullptr) pins->init(); }
-  void startup(u8 vector) override { if (pins != nullptr) pins->startup(vector); }
+  void interrupt_request_changed() override {
+    if (pins != nullptr) pins->interrupt_request_changed();
+  }
+  void nmi() override {
+    if (pins != nullptr) pins->nmi();
+  }
+  void smi() override {
+    if (pins != nullptr) pins->smi();
+  }
+  void init() override {
+    if (pins != nullptr) pins->init();
+  }
+  void startup(u8 vector) override {
+    if (pins != nullptr) pins->startup(vector);
+  }
 
   ProcessorPins* pins = nullptr;
 };
@@ -117,7 +128,8 @@ struct HostedPci {
 };
 
 struct Disk {
-  Disk(unsigned index, const std::string& file, const DiskParameters& p, Board& board, SimTime latency, Bus& memory, Bus& io)
+  Disk(unsigned index, const std::string& file, const DiskParameters& p, Board& board, SimTime latency, Bus& memory,
+       Bus& io)
       : serial(fmt::format("bunshin-disk{}", index)),
         image(file, p.snapshot),
         blk(fmt::format("disk{}", index).c_str(), board, latency, memory, io, image,
@@ -325,19 +337,26 @@ void Pc::Parts::wire() {
   pic.shell.connect(Pic::pin_intr, [this](bool level) {
     for (const auto& core : cores) core->apic.set_input(0, level);
   });
-  const auto reset = [this](bool level) { if (level) events.reset(); };
+  const auto reset = [this](bool level) {
+    if (level) events.reset();
+  };
   keyboard.shell.connect(I8042::pin_reset, reset);
   system_control.shell.connect(SystemControl::pin_reset, reset);
-  pm.shell.connect(AcpiPm::pin_power_off, [this](bool level) { if (level) events.power_off(); });
+  pm.shell.connect(AcpiPm::pin_power_off, [this](bool level) {
+    if (level) events.power_off();
+  });
   if (debug_exit) {
-    debug_exit->shell.connect(0, [this](bool level) { if (level) events.debug_exit(debug_exit->chip.value()); });
+    debug_exit->shell.connect(0, [this](bool level) {
+      if (level) events.debug_exit(debug_exit->chip.value());
+    });
   }
   pci.chip.attach(0, host_bridge.chip);
   pci.chip.attach(lpc_slot << 3, lpc.chip);
   for (unsigned i = 0; i < disks.size(); ++i) {
     const unsigned slot = first_disk_slot + i;
     pci.chip.attach(static_cast<u16>(slot << 3), disks[i]->blk.chip);
-    disks[i]->blk.shell.connect(PciFunction::pin_intx, [this, slot](bool level) { lpc.chip.set_input(slot * 4, level); });
+    disks[i]->blk.shell.connect(PciFunction::pin_intx,
+                                [this, slot](bool level) { lpc.chip.set_input(slot * 4, level); });
   }
 }
 
@@ -413,15 +432,16 @@ void Pc::Parts::for_each_device(Visit visit) const {
   for (const auto& disk : disks) visit(disk->blk.shell);
 }
 
-Pc::Pc(const sc_core::sc_module_name& name, const PcParameters& parameters, const PcSetup& setup, PhysicalMemory& memory,
-       PlatformEvents& events)
+Pc::Pc(const sc_core::sc_module_name& name, const PcParameters& parameters, const PcSetup& setup,
+       PhysicalMemory& memory, PlatformEvents& events)
     : sc_module(name) {
   SIM_CHECK(sc_core::sc_get_time_resolution() == sc_core::sc_time(1, sc_core::SC_PS));
   if (setup.cores < 1 || setup.cores > max_cores) {
     throw std::runtime_error(fmt::format("machine.cores is {}: this board takes 1 to {}", setup.cores, max_cores));
   }
   if (memory.low_size() > pci_hole) {
-    throw std::runtime_error(fmt::format("RAM reaches into the PCI hole at {:#x}; lower the low limit of memory", pci_hole));
+    throw std::runtime_error(
+        fmt::format("RAM reaches into the PCI hole at {:#x}; lower the low limit of memory", pci_hole));
   }
   if (setup.disks.size() > max_disks) {
     throw std::runtime_error(fmt::format("{} disks: this board takes at most {}", setup.disks.size(), max_disks));

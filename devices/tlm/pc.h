@@ -50,13 +50,13 @@ struct PcParameters {
 
 /// What the board must know of the rest of the machine.
 struct PcSetup {
-  unsigned cores = 1;                  ///< 1 to 16
-  u64 epoch = 1'704'067'200;           ///< what the RTC shows at time 0, seconds since 1970
-  Clock apic_timer{1'000'000'000};     ///< what local APIC timers divide: the core crystal or bus clock
+  unsigned cores = 1;               ///< 1 to 16
+  u64 epoch = 1'704'067'200;        ///< what the RTC shows at time 0, seconds since 1970
+  Clock apic_timer{1'000'000'000};  ///< what local APIC timers divide: the core crystal or bus clock
   LocalApicFeatures apic;
-  u32 cpu_signature = 0;               ///< CPUID.1 EAX and EDX, for the MP table
+  u32 cpu_signature = 0;  ///< CPUID.1 EAX and EDX, for the MP table
   u32 cpu_features = 0;
-  std::vector<std::string> disks;      ///< raw image files, in the order in which the guest sees them
+  std::vector<std::string> disks;  ///< raw image files, in the order in which the guest sees them
 };
 
 /// What the board asks of whoever runs it. Called while a device access or alarm is being served.
@@ -90,14 +90,14 @@ class Pc : public sc_core::sc_module {
   void connect_debug_console(SerialPort& console);
   void register_stats(StatRegistry& stats);
 
-  /// The state after power-on with firmware done: devices reset, PCI resources and interrupts assigned, tables in memory,
-  /// the bootstrap processor's APIC in virtual wire mode. Again at a platform reset.
+  /// The state after power-on with firmware done: devices reset, PCI resources and interrupts assigned, tables in
+  /// memory, the bootstrap processor's APIC in virtual wire mode. Again at a platform reset.
   void power_on();
 
   /// --- Processors ---
   LocalApic& apic(unsigned core);
-  /// The accessing core's time for accesses that do not pass the bus: its local APIC then sees this time, or the kernel's if
-  /// that is later.
+  /// The accessing core's time for accesses that do not pass the bus: its local APIC then sees this time, or the
+  /// kernel's if that is later.
   void set_local_time(unsigned core, SimTime now);
   /// One port a core.
   BusPort& port(unsigned core);

@@ -15,12 +15,13 @@ namespace bunshin {
 RawImage::RawImage(const std::string& file, bool snapshot) : snapshot_(snapshot) {
   file_ = open(file.c_str(), (snapshot ? O_RDONLY : O_RDWR) | O_CLOEXEC);
   if (file_ < 0) throw std::runtime_error(file + ": cannot open the disk image: " + std::strerror(errno));
-  struct stat kind{};
+  struct stat kind {};
   const bool storage = fstat(file_, &kind) == 0 && (S_ISREG(kind.st_mode) || S_ISBLK(kind.st_mode));
   const off_t end = storage ? lseek(file_, 0, SEEK_END) : 0;
   if (end < static_cast<off_t>(VirtioBlk::sector_bytes)) {
     close(file_);
-    throw std::runtime_error(file + ": not a disk image: it must be a regular file or block device of at least one 512-byte sector");
+    throw std::runtime_error(
+        file + ": not a disk image: it must be a regular file or block device of at least one 512-byte sector");
   }
   size_ = static_cast<u64>(end) / VirtioBlk::sector_bytes * VirtioBlk::sector_bytes;
 }

@@ -9,12 +9,12 @@
 
 namespace bunshin {
 
-/// A raw disk image in a file. With `snapshot`, what the guest writes stays in memory and the file is opened read-only, so
-/// that every run begins with the same disk.
+/// A raw disk image in a file. With `snapshot`, what the guest writes stays in memory and the file is opened read-only,
+/// so that every run begins with the same disk.
 class RawImage final : public BlockBackend {
  public:
-  /// Throws std::runtime_error naming the file if it cannot be opened, is not a regular file or block device, or holds less
-  /// than a sector. A last partial sector is not part of the disk.
+  /// Throws std::runtime_error naming the file if it cannot be opened, is not a regular file or block device, or holds
+  /// less than a sector. A last partial sector is not part of the disk.
   RawImage(const std::string& file, bool snapshot);
   ~RawImage();
   RawImage(const RawImage&) = delete;

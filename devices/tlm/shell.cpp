@@ -21,7 +21,8 @@ DeviceShell::DeviceShell(const sc_core::sc_module_name& name, Board& board, SimT
     : sc_module(name),
       board_(board),
       latency_(to_sc_time(latency)),
-      alarm_("alarm", [](void* self) { static_cast<DeviceShell*>(self)->device_->alarm(); }, this) {
+      alarm_(
+          "alarm", [](void* self) { static_cast<DeviceShell*>(self)->device_->alarm(); }, this) {
   for (unsigned i = 0; i < max_sockets; ++i) {
     sockets_.push_back(std::make_unique<Socket>(("region" + std::to_string(i)).c_str()));
   }

@@ -15,11 +15,11 @@ namespace bunshin {
 namespace {
 
 void* reserve(u64 bytes, const char* what) {
-  void* mapping =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) {
-    throw std::runtime_error("cannot reserve " + std::to_string(bytes >> 20) + " MiB of host address space for " + what +
-                             ": " + std::strerror(errno) + "; lower machine.memory or raise the limit (ulimit -v)");
+    throw std::runtime_error("cannot reserve " + std::to_string(bytes >> 20) + " MiB of host address space for " +
+                             what + ": " + std::strerror(errno) +
+                             "; lower machine.memory or raise the limit (ulimit -v)");
   }
   return mapping;
 }
@@ -41,7 +41,8 @@ u64 code_bytes(u64 ram_bytes) { return (ram_bytes >> page_shift) * sizeof(u64); 
 PhysicalMemory::PhysicalMemory(u64 size, u64 low_limit) : size_(size), low_size_(std::min(size, low_limit)) {
   if (size == 0 || size % page_size != 0 || low_limit % page_size != 0 || low_limit > high_base || low_limit == 0) {
     throw std::runtime_error("memory of " + std::to_string(size) + " bytes with a PCI hole from " +
-                             std::to_string(low_limit) + ": both must be multiples of 4096, the hole begin at or below 4 GiB");
+                             std::to_string(low_limit) +
+                             ": both must be multiples of 4096, the hole begin at or below 4 GiB");
   }
   if (size > (u64{1} << 46)) throw std::runtime_error("memory larger than 64 TiB cannot be mapped by the host");
   ram_ = static_cast<u8*>(reserve(size_, "guest memory"));
@@ -149,8 +150,9 @@ void PhysicalMemory::for_each_touched_page(Visit visit) const {
   for (u64 page = 0; page < pages; page += entries.size()) {
     const u64 count = std::min<u64>(entries.size(), pages - page);
     const u64 bytes = count * sizeof(u64);
-    const bool known = file >= 0 && pread(file, entries.data(), bytes, static_cast<off_t>((first + page) * sizeof(u64))) ==
-                                        static_cast<ssize_t>(bytes);
+    const bool known =
+        file >= 0 && pread(file, entries.data(), bytes, static_cast<off_t>((first + page) * sizeof(u64))) ==
+                         static_cast<ssize_t>(bytes);
     for (u64 i = 0; i < count; ++i) {
       if (!known || (entries[i] & backed) != 0) visit((page + i) << page_shift);
     }

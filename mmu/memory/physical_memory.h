@@ -21,8 +21,8 @@ class CodeWatcher {
   ~CodeWatcher() = default;
 };
 
-/// RAM lies at [0, low) but for the video window at 0xA0000, and, if larger than `low_limit`, continues at 4 GiB, as on a
-/// PC. Backing is one lazily populated host mapping, so a machine costs what it touched.
+/// RAM lies at [0, low) but for the video window at 0xA0000, and, if larger than `low_limit`, continues at 4 GiB, as on
+/// a PC. Backing is one lazily populated host mapping, so a machine costs what it touched.
 class PhysicalMemory {
  public:
   /// `size` in bytes, a multiple of 4 KiB. `low_limit` is where the PCI hole begins (at most 4 GiB).
@@ -40,8 +40,8 @@ class PhysicalMemory {
   u64 low_size() const { return low_size_; }
   u64 high_size() const { return size_ - low_size_; }
 
-  /// Adds read-only memory (firmware) over [base, base + contents.size()), in front of whatever is there. `base` must be
-  /// page aligned; the last page is filled up with zeros. Throws std::runtime_error if it is not, or overlaps a ROM.
+  /// Adds read-only memory (firmware) over [base, base + contents.size()), in front of whatever is there. `base` must
+  /// be page aligned; the last page is filled up with zeros. Throws std::runtime_error if it is not, or overlaps a ROM.
   void add_rom(HostPhysical base, std::span<const u8> contents);
 
   /// Host address of the page's first byte, or nullptr where a device (or nothing) lives. Writable only if `writable`.
@@ -58,8 +58,8 @@ class PhysicalMemory {
     return offset == no_ram ? Page{} : Page{ram_ + offset, true};
   }
 
-  /// Copies to or from RAM/ROM (writes to ROM vanish). False, nothing copied, if any byte is not RAM or ROM. Writes tell
-  /// the code watcher. For loaders, DMA, walkers and debuggers: not the processor's data path.
+  /// Copies to or from RAM/ROM (writes to ROM vanish). False, nothing copied, if any byte is not RAM or ROM. Writes
+  /// tell the code watcher. For loaders, DMA, walkers and debuggers: not the processor's data path.
   bool read(HostPhysical address, std::span<u8> data) const;
   bool write(HostPhysical address, std::span<const u8> data);
 

@@ -41,7 +41,8 @@ struct Pci : testing::Test {
     host.write(0, 4 + (offset & 3), size, value);
   }
   u16 capability(u8 id) {
-    for (u32 at = config(0x34, 1), steps = 0; at != 0 && steps < 48; at = config(static_cast<u16>(at + 1), 1), ++steps) {
+    for (u32 at = config(0x34, 1), steps = 0; at != 0 && steps < 48;
+         at = config(static_cast<u16>(at + 1), 1), ++steps) {
       if (config(static_cast<u16>(at), 1) == id) return static_cast<u16>(at);
     }
     return 0;

@@ -31,7 +31,8 @@ class MemoryDisk final : public BlockBackend {
   std::vector<u8> bytes_;
 };
 
-constexpr u64 table = 0x1000, driver_ring = 0x2000, device_ring = 0x3000, header = 0x4000, data = 0x5000, status = 0x4800;
+constexpr u64 table = 0x1000, driver_ring = 0x2000, device_ring = 0x3000, header = 0x4000, data = 0x5000,
+              status = 0x4800;
 constexpr u16 flag_next = 1, flag_write = 2, flag_indirect = 4;
 constexpr u64 indirect_feature = 1 << 28, event_feature = 1 << 29;
 
@@ -290,7 +291,8 @@ TEST_F(VirtioBlkTest, ResetForgetsARequestInFlight) {
 
 TEST_F(VirtioBlkTest, ConfigurationWindowReachesTheBar) {
   u32 at = blk.config_read(0x34, 1);
-  while (at != 0 && !(blk.config_read(static_cast<u16>(at), 1) == 9 && blk.config_read(static_cast<u16>(at + 3), 1) == 5)) {
+  while (at != 0 &&
+         !(blk.config_read(static_cast<u16>(at), 1) == 9 && blk.config_read(static_cast<u16>(at + 3), 1) == 5)) {
     at = blk.config_read(static_cast<u16>(at + 1), 1);
   }
   ASSERT_NE(at, 0u);
