@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and passes the tests. ctest's own summary is printed last.
-#   ./test.sh           unit tests, guests (compared with QEMU), Linux boots; unit tests again under the sanitizers
+#   ./test.sh           unit tests, guests (compared with QEMU), Linux boots; unit tests and hostile input
+#                       under the sanitizers first
 #   ./test.sh --quick   unit tests and guests of the release build only
-#   ./test.sh --long    everything, the long tests (disk image, memtest86+) included
+#   ./test.sh --long    everything, the long test (a Debian system on a disk) included
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -34,7 +35,7 @@ status=0
 if [[ $sanitize ]]; then
   build asan
   export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
-  ctest --test-dir build/asan --output-on-failure -j "$jobs" -L unit || status=1
+  ctest --test-dir build/asan --output-on-failure -j "$jobs" -L 'unit|hostile' || status=1
 fi
 build release
 ctest --test-dir build/release --output-on-failure -j "$jobs" -L "$labels" || status=1

@@ -62,6 +62,9 @@ class Generic(Linux):
     def test_two_processors(self):
         self.works(boot("generic", 2), 2)
 
+    def test_four_processors_without_address_randomization(self):
+        self.works(boot("generic", 4, "console=ttyS0 panic=-1 nokaslr"), 4)
+
 
 class Panic(unittest.TestCase):
     def test_a_panic_is_the_guests_failure(self):

@@ -5,13 +5,16 @@ import unittest
 import bunshin_process
 from bunshin_process import prepare, run
 
+# As it stands on the screen. With an error it never does, and the limit ends the run.
+A_CLEAN_PASS = "Pass:  1        Errors: 0"
+
 
 class Memtest(unittest.TestCase):
     def test_a_pass_without_errors(self):
         (image,) = prepare("prepare_memtest.sh")
         end = run("linux.yaml",
                   {"guest.kernel": image, "guest.cmdline": "console=ttyS0", "machine.cores": 2, "machine.memory": "64MiB"},
-                  ("--until-screen", "Pass: 1", "--max-cycles", 400_000_000_000), timeout=3500)
+                  ("--until-screen", A_CLEAN_PASS, "--max-cycles", 200_000_000_000), timeout=3500)
         self.assertEqual(end.status, 0, end)
 
 
