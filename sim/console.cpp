@@ -97,7 +97,17 @@ HostConsole::~HostConsole() {
   if (log_ != nullptr) std::fclose(log_);
 }
 
+void HostConsole::set_status_line(const std::string& line) {
+  const bool shares_terminal = show_ && isatty(STDOUT_FILENO) != 0;
+  if (line.empty() ? !status_shown_ : shares_terminal && !at_line_start_) return;
+  std::fputs(("\x1b[2K" + line + "\r").c_str(), stderr);
+  std::fflush(stderr);
+  status_shown_ = !line.empty();
+}
+
 void HostConsole::transmit(u8 byte) {
+  if (status_shown_) set_status_line("");
+  at_line_start_ = byte == '\n' || (byte == '\r' && at_line_start_);
   if (log_ != nullptr) std::fputc(byte, log_);
   if (show_) std::fputc(byte, stdout);
   if (byte == '\n') std::fflush(stdout);

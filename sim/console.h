@@ -25,6 +25,9 @@ class HostConsole final : public SerialPort {
 
   void transmit(u8 byte) override;
   void flush();
+  /// Shows a line on standard error where the cursor is, unless the guest has begun a line there; the guest's next byte
+  /// takes it away. Empty: takes it away now.
+  void set_status_line(const std::string& line);
   /// From now on seen() tells whether the guest has printed `text`.
   void watch_for(const std::string& text) { watched_ = text; }
   bool seen() const { return seen_; }
@@ -49,6 +52,8 @@ class HostConsole final : public SerialPort {
 
   std::FILE* log_ = nullptr;
   bool show_;
+  bool at_line_start_ = true;
+  bool status_shown_ = false;
   std::string watched_;
   std::string recent_;
   bool seen_ = false;

@@ -21,7 +21,7 @@ Progress::Progress(bool enabled, bool screen)
 
 bool Progress::due() { return enabled_ && HostClock::now() >= next_; }
 
-void Progress::show(double simulated_seconds, u64 instructions, const std::string& screen_text) {
+void Progress::show(HostConsole& console, double simulated_seconds, u64 instructions, const std::string& screen_text) {
   const HostClock::time_point now = HostClock::now();
   const double seconds = std::chrono::duration<double>(now - last_).count();
   const double mips = seconds > 0 ? static_cast<double>(instructions - last_instructions_) / seconds / 1e6 : 0;
@@ -29,30 +29,13 @@ void Progress::show(double simulated_seconds, u64 instructions, const std::strin
                                        simulated_seconds, static_cast<double>(instructions) / 1e6, mips);
   if (screen_) {
     std::fputs(fmt::format("\x1b[H{}\x1b[K\n{}", line, screen_text).c_str(), stderr);
+    std::fflush(stderr);
   } else {
-    // Below the console's text, which goes on where it was.
-    std::fputs(fmt::format("\x1b"
-                           "7\n\x1b[2K{}\x1b"
-                           "8",
-                           line)
-                   .c_str(),
-               stderr);
+    console.set_status_line(line);
   }
-  std::fflush(stderr);
-  shown_ = true;
   last_ = now;
   last_instructions_ = instructions;
   next_ = now + interval;
-}
-
-void Progress::clear() {
-  if (shown_ && !screen_)
-    std::fputs(
-        "\x1b"
-        "7\n\x1b[2K\x1b"
-        "8",
-        stderr);
-  shown_ = false;
 }
 
 }  // namespace bunshin

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <string>
 
-#include "base/types.h"
+#include "sim/console.h"
 
 namespace bunshin {
 
@@ -17,15 +17,12 @@ class Progress {
 
   /// Enough host time has passed for another line. Cheap.
   bool due();
-  void show(double simulated_seconds, u64 instructions, const std::string& screen_text);
-  /// Takes the line away.
-  void clear();
+  void show(HostConsole& console, double simulated_seconds, u64 instructions, const std::string& screen_text);
 
  private:
   using HostClock = std::chrono::steady_clock;
   bool enabled_;
   bool screen_;
-  bool shown_ = false;
   HostClock::time_point next_;
   HostClock::time_point last_;
   u64 last_instructions_ = 0;

@@ -66,7 +66,7 @@ class Run final : public RunSupervisor {
     const HostClock::time_point start = HostClock::now();
     const RunEnd end = machine_.run(*this);
     const double seconds = std::chrono::duration<double>(HostClock::now() - start).count();
-    progress_.clear();
+    console_.set_status_line("");
     console_.flush();
     if (debugger_) debugger_->exited(static_cast<int>(end.status));
     report(end, seconds);
@@ -88,7 +88,8 @@ class Run final : public RunSupervisor {
     }
     if (progress_.due()) {
       console_.flush();
-      progress_.show(machine_.seconds(), machine_.instructions(), options_.screen ? machine_.screen_text() : "");
+      progress_.show(console_, machine_.seconds(), machine_.instructions(),
+                     options_.screen ? machine_.screen_text() : "");
     }
     return std::nullopt;
   }
