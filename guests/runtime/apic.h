@@ -9,8 +9,17 @@ namespace guest {
 constexpr unsigned spurious_vector = 0xff, pic_vector = 0x20;
 
 enum class ApicRegister : u32 {
-  Id = 0x20, Version = 0x30, EndOfInterrupt = 0xb0, Spurious = 0xf0, CommandLow = 0x300, CommandHigh = 0x310,
-  Timer = 0x320, Lint0 = 0x350, InitialCount = 0x380, CurrentCount = 0x390, DivideConfiguration = 0x3e0,
+  Id = 0x20,
+  Version = 0x30,
+  EndOfInterrupt = 0xb0,
+  Spurious = 0xf0,
+  CommandLow = 0x300,
+  CommandHigh = 0x310,
+  Timer = 0x320,
+  Lint0 = 0x350,
+  InitialCount = 0x380,
+  CurrentCount = 0x390,
+  DivideConfiguration = 0x3e0,
 };
 
 u32 read_apic(ApicRegister index);

@@ -33,8 +33,13 @@ Exception last;
 void fill_table() {
   for (unsigned vector = 0; vector < vectors; ++vector) {
     const u64 entry = reinterpret_cast<u64>(interrupt_entries) + entry_bytes * vector;
-    idt[vector] = {static_cast<u16>(entry), code_selector, 0, 0x8e, static_cast<u16>(entry >> 16),
-                   static_cast<u32>(entry >> 32), 0};
+    idt[vector] = {static_cast<u16>(entry),
+                   code_selector,
+                   0,
+                   0x8e,
+                   static_cast<u16>(entry >> 16),
+                   static_cast<u32>(entry >> 32),
+                   0};
   }
 }
 

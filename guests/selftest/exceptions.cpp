@@ -9,21 +9,31 @@ namespace guest {
 namespace {
 
 enum Vector : u64 {
-  DivideError = 0, Debug = 1, Breakpoint = 3, InvalidOpcode = 6, NoDevice = 7, NotPresent = 11, StackFault = 12,
-  GeneralProtection = 13, PageFault = 14,
+  DivideError = 0,
+  Debug = 1,
+  Breakpoint = 3,
+  InvalidOpcode = 6,
+  NoDevice = 7,
+  NotPresent = 11,
+  StackFault = 12,
+  GeneralProtection = 13,
+  PageFault = 14,
 };
 
 constexpr u64 nowhere = u64{1} << 39, not_canonical = u64{1} << 47;
 
 bool divide_by_zero() {
-  return expect_exception(attempt([](u64) { asm volatile("xor %%edx, %%edx; div %0" : : "r"(0u) : "eax", "edx"); }),
+  return expect_exception(attempt([](u64) {
+                            asm volatile("xor %%edx, %%edx; div %0" : : "r"(0u) : "eax", "edx");
+                          }),
                           DivideError);
 }
 
 bool divide_overflow() {
   return expect_exception(attempt([](u64) {
-    asm volatile("idivl %0" : : "r"(1u), "a"(0u), "d"(0x4000'0000u));
-  }), DivideError);
+                            asm volatile("idivl %0" : : "r"(1u), "a"(0u), "d"(0x4000'0000u));
+                          }),
+                          DivideError);
 }
 
 bool invalid_opcode() {
@@ -44,9 +54,8 @@ bool breakpoint() {
 
 bool single_step() {
   extern char stepped[] asm("stepped");
-  const Exception e = attempt([](u64) {
-    asm volatile("pushfq; orq $0x100, (%rsp); popfq; nop\n.globl stepped\nstepped: nop");
-  });
+  const Exception e =
+      attempt([](u64) { asm volatile("pushfq; orq $0x100, (%rsp); popfq; nop\n.globl stepped\nstepped: nop"); });
   return expect_exception(e, Debug) && e.rip == reinterpret_cast<u64>(stepped);
 }
 
@@ -59,22 +68,31 @@ bool no_device() {
 }
 
 bool selector_out_of_table() {
-  return expect_exception(attempt([](u64) { asm volatile("mov %0, %%ds" : : "r"(0x1000)); }), GeneralProtection, 0x1000);
+  return expect_exception(attempt([](u64) {
+                            asm volatile("mov %0, %%ds" : : "r"(0x1000));
+                          }),
+                          GeneralProtection, 0x1000);
 }
 
 bool code_into_stack_segment() {
-  return expect_exception(attempt([](u64) { asm volatile("mov %0, %%ss" : : "r"(u32{code_selector})); }),
+  return expect_exception(attempt([](u64) {
+                            asm volatile("mov %0, %%ss" : : "r"(u32{code_selector}));
+                          }),
                           GeneralProtection, code_selector);
 }
 
 bool absent_data() {
-  return expect_exception(attempt([](u64) { asm volatile("mov %0, %%ds" : : "r"(u32{absent_selector})); }), NotPresent,
-                          absent_selector);
+  return expect_exception(attempt([](u64) {
+                            asm volatile("mov %0, %%ds" : : "r"(u32{absent_selector}));
+                          }),
+                          NotPresent, absent_selector);
 }
 
 bool absent_stack() {
-  return expect_exception(attempt([](u64) { asm volatile("mov %0, %%ss" : : "r"(u32{absent_selector})); }), StackFault,
-                          absent_selector);
+  return expect_exception(attempt([](u64) {
+                            asm volatile("mov %0, %%ss" : : "r"(u32{absent_selector}));
+                          }),
+                          StackFault, absent_selector);
 }
 
 bool not_canonical_address() {

@@ -9,7 +9,13 @@ namespace guest {
 constexpr u64 window = u64{256} << 30;
 
 enum PageBits : u64 {
-  Present = 1, Writable = 2, User = 4, Accessed = 0x20, Dirty = 0x40, NoExecute = u64{1} << 63, Reserved = u64{1} << 51,
+  Present = 1,
+  Writable = 2,
+  User = 4,
+  Accessed = 0x20,
+  Dirty = 0x40,
+  NoExecute = u64{1} << 63,
+  Reserved = u64{1} << 51,
 };
 
 /// Maps page `index` of the window onto frame `frame` (0 or 1, memory of our own) with these bits.

@@ -80,10 +80,8 @@ bool holds_interrupts_back() {
 }
 
 constexpr Check checks[] = {
-    {"8254 through the 8259A", pit_interrupts},
-    {"APIC timer, once", apic_one_shot},
-    {"APIC timer, periodic", apic_periodic},
-    {"interrupt to itself", interrupts_itself},
+    {"8254 through the 8259A", pit_interrupts}, {"APIC timer, once", apic_one_shot},
+    {"APIC timer, periodic", apic_periodic},    {"interrupt to itself", interrupts_itself},
     {"interrupts off", holds_interrupts_back},
 };
 

@@ -32,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   std::vector<u8> bytes(data + 1, data + size);
   // Random bytes seldom begin as an ELF file does: every other input is helped over that.
   const u8 magic[] = {0x7f, 'E', 'L', 'F', static_cast<u8>(1 + (data[0] >> 6) % 2), 1, 1};
-  if ((data[0] & 0x80) != 0 && bytes.size() >= sizeof(magic)) std::copy(std::begin(magic), std::end(magic), bytes.begin());
+  if ((data[0] & 0x80) != 0 && bytes.size() >= sizeof(magic))
+    std::copy(std::begin(magic), std::end(magic), bytes.begin());
   load(protocols[data[0] % 6], bytes);
   return 0;
 }
