@@ -15,7 +15,9 @@ unavailable() {
   exit 3
 }
 
-command -v apt-get apt-cache dpkg-deb >/dev/null || unavailable "there is no apt on this system"
+for tool in apt-get apt-cache dpkg-deb; do
+  command -v "$tool" >/dev/null || unavailable "this system has no $tool"
+done
 if ! apt-cache show "$package" >/dev/null 2>&1; then
   update=(apt-get)
   ((EUID == 0)) || update=(sudo -n apt-get)
@@ -24,7 +26,7 @@ fi
 real=$package
 if [[ $package == linux-image-* ]]; then
   real=$(apt-cache depends "$package" 2>/dev/null |
-    sed -n 's/^ *Depends: *\(linux-image-[0-9][^ ]*\)$/\1/p' | head -1)
+    sed -n 's/^ *Depends: *\(linux-image-[0-9][^ ]*\)$/\1/p' | head -1) || real=
 fi
 [[ -n $real ]] || unavailable "the package lists do not know it (no network, or not Debian)"
 
@@ -37,5 +39,8 @@ if ! compgen -G "$downloads/${real}_*.deb" >/dev/null; then
     unavailable "apt-get download $real failed (no network?)"
 fi
 deb=$(compgen -G "$downloads/${real}_*.deb" | sort -V | tail -1)
-dpkg-deb -x "$deb" "$directory"
+if ! dpkg-deb -x "$deb" "$directory"; then
+  rm -f "$deb"
+  unavailable "${deb##*/} was damaged; try again"
+fi
 echo "$real" | tee "$directory/.package"

@@ -18,7 +18,7 @@ for name in "$@"; do
   wanted+=(${group[$name]})
 done
 
-if ! command -v dpkg-query apt-get >/dev/null; then
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "install_dependencies: this is not Debian; install by other means what corresponds to: ${wanted[*]}" >&2
   exit 1
 fi
