@@ -1,5 +1,7 @@
 #include "core/processor.h"
 
+#include "core/system/msr.h"
+
 namespace bunshin {
 
 Processor::Processor(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, bool bootstrap,
@@ -52,7 +54,7 @@ void Processor::reset() {
   const u64 rng = cpu_.state.rng_state;
   cpu_.state = CpuState();
   cpu_.state.rng_state = rng;
-  cpu_.state.msr.tsc_aux = 0;
+  if (cpu_.profile.has(Feature::Monitor)) cpu_.state.msr.misc_enable |= misc_enable::monitor;
   init_state(cpu_.state, cpu_.profile, cr0::CD | cr0::NW);
   cpu_.state.activity = bootstrap_ ? Activity::Active : Activity::WaitForSipi;
   state_changed();
@@ -118,7 +120,7 @@ void Processor::register_stats(StatRegistry& registry, const std::string& prefix
   registry.add(prefix + ".interrupts", c.interrupts, "interrupts", "external interrupts and NMIs delivered");
   registry.add(prefix + ".faults", c.faults, "faults", "faults delivered");
   registry.add(prefix + ".device_accesses", c.device_accesses, "accesses", "instructions that accessed a device");
-  cpu_.mmu.register_stats(registry, prefix);
+  cpu_.mmu.register_stats(registry, prefix + ".");
 }
 
 namespace {

@@ -23,7 +23,8 @@ bool overlaps(const Block& b, u64 address, u64 size) {
 
 }  // namespace
 
-BlockCache::BlockCache(PhysicalMemory& memory) : memory_(memory), buckets_(bucket_count), pages_(page_lists), crossing_(page_lists) {
+BlockCache::BlockCache(PhysicalMemory& memory)
+    : memory_(memory), buckets_(bucket_count), pages_(page_lists), crossing_(page_lists) {
   memory_.set_code_watcher(this);
 }
 

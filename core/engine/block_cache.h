@@ -24,11 +24,11 @@ class Cpu;
 /// An invalidated block stays in memory until the cache is cleared, with an entry count that no budget can pay: links and
 /// jump caches that still point at it end up in the engine, which looks for the code anew.
 struct Block {
-  u64 physical = 0;       ///< of the first byte
-  u64 second_page = 0;    ///< page of the last instruction's tail if that crosses a page (then the only one), else 0
-  u32 mode = 0;           ///< Cpu::mode_key
+  u64 physical = 0;     ///< of the first byte
+  u64 second_page = 0;  ///< page of the last instruction's tail if that crosses a page (then the only one), else 0
+  u32 mode = 0;         ///< Cpu::mode_key
   u16 bytes = 0;
-  bool alone = false;     ///< its one instruction needs the exact time
+  bool alone = false;  ///< its one instruction needs the exact time
   Block* next_in_bucket = nullptr;
   Block* next_in_page = nullptr;
   Block* next_crossing = nullptr;

@@ -32,7 +32,8 @@ inline const Record* end_block(Cpu& /*cpu*/, const Record* /*record*/) { return 
 /// stale: then no budget does).
 inline bool enter(Cpu& cpu, const Record* entry, u64 rip) {
   const i64 left = cpu.budget - static_cast<i64>(entry->imm);
-  if (left < 0) [[unlikely]] return false;
+  if (left < 0) [[unlikely]]
+    return false;
   cpu.budget = left;
   cpu.entry = entry;
   cpu.state.gpr[CpuState::rip_slot] = rip;

@@ -95,9 +95,12 @@ Stop Engine::run(u64 deadline) {
       if (entry != nullptr) {
         if (link != nullptr && clears == blocks_.clears) const_cast<Record*>(link)->imm = reinterpret_cast<u64>(entry);
         ++counters_.dispatches;
-        if (Block::of(entry).alone || !within_code_limit(entry)) run_truncated(entry, 1, Block::of(entry).alone);
-        else if (enter(cpu_, entry, cpu_.state.rip)) run_entered(entry);
-        else run_truncated(entry, static_cast<u64>(cpu_.budget), false);
+        if (Block::of(entry).alone || !within_code_limit(entry))
+          run_truncated(entry, 1, Block::of(entry).alone);
+        else if (enter(cpu_, entry, cpu_.state.rip))
+          run_entered(entry);
+        else
+          run_truncated(entry, static_cast<u64>(cpu_.budget), false);
       }
       after_block();
     }
@@ -196,7 +199,8 @@ void Engine::take_events() {
     deliver_pending_debug(cpu_);
     return;
   }
-  if (!interrupt_due()) [[likely]] return;
+  if (!interrupt_due()) [[likely]]
+    return;
   if (s.interrupt_shadow || s.activity == Activity::Shutdown || s.activity == Activity::WaitForSipi) return;
   s.activity = Activity::Active;
   cpu_.open_link = nullptr;
@@ -224,7 +228,10 @@ bool Engine::step() {
     const Record* entry = find_block();
     if (entry != nullptr) run_truncated(entry, 1, true);
   }
-  const bool completed = cpu_.leave == Leave::None;
+  // An iteration of a repeated instruction is a step like any other, but its breakpoint was that of the first one.
+  const bool repeats = cpu_.leave == Leave::Repeat;
+  if (repeats && (s.dr[7] & dr7::enables) != 0) s.flags.system |= rflags::RF;
+  const bool completed = cpu_.leave == Leave::None || repeats;
   after_block();
   if (shadow) {
     s.interrupt_shadow = false;
@@ -242,23 +249,30 @@ bool Engine::within_code_limit(const Record* entry) const {
 const Record* Engine::find_block() {
   const u64 rip = cpu_.state.rip;
   const u64 key = cpu_.jump_key();
-  if (const Record* known = cpu_.jumps.find(rip, key); known != nullptr && known->imm != Block::stale_count) return known;
+  if (const Record* known = cpu_.jumps.find(rip, key); known != nullptr && known->imm != Block::stale_count)
+    return known;
 
   const Segment& cs = cpu_.state.segment(Seg::CS);
   const bool code64 = cpu_.mode.bits == 64;
-  if (code64 ? !is_canonical(rip, cpu_.profile.linear_bits()) : rip > cs.limit) {
+  if (code64 ? !is_canonical(rip, (cpu_.state.cr4 & cr4::LA57) != 0 ? 57 : 48) : rip > cs.limit) {
     cpu_.raise(Vector::GP, 0);
     return nullptr;
   }
   const u64 linear = code64 ? rip : static_cast<u32>(cs.base + rip);
   HostPhysical physical;
-  if (const auto fault = cpu_.mmu.translate(Linear(linear), {AccessKind::Execute, cpu_.state.cpl == 3, false}, physical)) {
+  if (const auto fault =
+          cpu_.mmu.translate(Linear(linear), {AccessKind::Execute, cpu_.state.cpl == 3, false}, physical)) {
     cpu_.raise(*fault);
     return nullptr;
   }
   const Record* entry = cached_block(linear, physical);
   if (entry == nullptr) entry = decode_block(linear, physical);
   return entry;
+}
+
+void Engine::remember(const Record* entry) {
+  // In other modes a RIP means different code for every CS base, and limits are checked as each block is entered.
+  if (cpu_.mode.flat) cpu_.jumps.insert(cpu_.state.rip, cpu_.jump_key(), entry);
 }
 
 const Record* Engine::cached_block(u64 linear, HostPhysical physical) {
@@ -273,7 +287,7 @@ const Record* Engine::cached_block(u64 linear, HostPhysical physical) {
     }
     if (second.value != block->second_page) return nullptr;
   }
-  cpu_.jumps.insert(cpu_.state.rip, cpu_.jump_key(), block->entry());
+  remember(block->entry());
   return block->entry();
 }
 
@@ -323,7 +337,7 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
   scratch_.push_back(terminator(same_page ? run_continue : run_continue_far, offset, static_cast<unsigned>(count)));
 
   const Block* stored = blocks_.insert(block, scratch_, count);
-  cpu_.jumps.insert(cpu_.state.rip, cpu_.jump_key(), stored->entry());
+  remember(stored->entry());
   return stored->entry();
 }
 
@@ -342,7 +356,8 @@ bool Engine::decode_crossing(u64 linear, HostPhysical physical, Block& block) {
     bytes[i] = i < in_first ? first_host[i] : second_host != nullptr ? second_host[i - in_first] : u8{0xff};
   }
   Decoded decoded;
-  if (decode(table_, cpu_.profile, cpu_.mode, bytes, 0, page_size, decoded) != DecodeStatus::Ok) return cpu_.raise(Vector::GP, 0);
+  if (decode(table_, cpu_.profile, cpu_.mode, bytes, 0, page_size, decoded) != DecodeStatus::Ok)
+    return cpu_.raise(Vector::GP, 0);
   scratch_.push_back(decoded.record);
   block.bytes = decoded.record.length;
   block.alone = decoded.row != nullptr && (decoded.row->attributes & attr::alone) != 0;

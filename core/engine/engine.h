@@ -61,6 +61,8 @@ class Engine {
   const Record* decode_block(u64 linear, HostPhysical physical);
   /// Decodes the one instruction that begins in this page and ends in the next.
   bool decode_crossing(u64 linear, HostPhysical physical, Block& block);
+  /// Lets jumps find the block at CpuState::rip without the engine.
+  void remember(const Record* entry);
   bool within_code_limit(const Record* entry) const;
   /// Runs at most `count` instructions of the block from a truncated copy that nothing is chained to.
   void run_truncated(const Record* entry, u64 count, bool alone);
@@ -79,9 +81,9 @@ class Engine {
   bool stop_requested_ = false;
   u64 cycles_ = 0;
   EngineCounters counters_;
-  std::vector<Record> scratch_;      ///< records of the block being decoded
-  std::vector<Record> truncated_;    ///< the copy run_truncated() runs
-  u64 idle_cycles_ = 0;              ///< cycles of this run() in which no instruction completed
+  std::vector<Record> scratch_;    ///< records of the block being decoded
+  std::vector<Record> truncated_;  ///< the copy run_truncated() runs
+  u64 idle_cycles_ = 0;            ///< cycles of this run() in which no instruction completed
 };
 
 }  // namespace bunshin

@@ -76,7 +76,8 @@ template <class Operation, class T, class Rm>
 bool rm_reg(Cpu& cpu, const Record& r) {
   const T source = cpu.reg<T>(r.reg);
   LazyFlags& flags = cpu.state.flags;
-  if (!Rm::template modify<T>(cpu, r, [&](T old) { return Operation::template apply<T>(flags, old, source); })) [[unlikely]]
+  if (!Rm::template modify<T>(cpu, r, [&](T old) { return Operation::template apply<T>(flags, old, source); }))
+      [[unlikely]]
     return false;
   return true;
 }
@@ -85,7 +86,8 @@ template <class Operation, class T, class Rm>
 bool rm_imm(Cpu& cpu, const Record& r) {
   const T source = static_cast<T>(r.imm);
   LazyFlags& flags = cpu.state.flags;
-  if (!Rm::template modify<T>(cpu, r, [&](T old) { return Operation::template apply<T>(flags, old, source); })) [[unlikely]]
+  if (!Rm::template modify<T>(cpu, r, [&](T old) { return Operation::template apply<T>(flags, old, source); }))
+      [[unlikely]]
     return false;
   return true;
 }
@@ -95,7 +97,8 @@ bool rm_imm(Cpu& cpu, const Record& r) {
 template <class Operation, class T, class Rm>
 bool reg_rm(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]]
+    return false;
   cpu.set_reg<T>(r.reg, Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r.reg), source));
   return true;
 }
@@ -111,7 +114,8 @@ bool acc_imm(Cpu& cpu, const Record& r) {
 template <class Operation, class T, class Rm>
 bool compare_rm_reg(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
+    return false;
   Operation::template apply<T>(cpu.state.flags, value, cpu.reg<T>(r.reg));
   return true;
 }
@@ -119,7 +123,8 @@ bool compare_rm_reg(Cpu& cpu, const Record& r) {
 template <class Operation, class T, class Rm>
 bool compare_reg_rm(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
+    return false;
   Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r.reg), value);
   return true;
 }
@@ -127,7 +132,8 @@ bool compare_reg_rm(Cpu& cpu, const Record& r) {
 template <class Operation, class T, class Rm>
 bool compare_rm_imm(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
+    return false;
   Operation::template apply<T>(cpu.state.flags, value, static_cast<T>(r.imm));
   return true;
 }
@@ -140,15 +146,21 @@ bool compare_acc_imm(Cpu& cpu, const Record& r) {
 
 template <class Operation>
 Handler bind_rm_reg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<rm_reg<Operation, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, rm_reg<Operation, T, Rm>, rm_reg<Operation, T, SegmentedMemory>>();
+  });
 }
 template <class Operation>
 Handler bind_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<reg_rm<Operation, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, reg_rm<Operation, T, Rm>, reg_rm<Operation, T, SegmentedMemory>>();
+  });
 }
 template <class Operation>
 Handler bind_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<rm_imm<Operation, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, rm_imm<Operation, T, Rm>, rm_imm<Operation, T, SegmentedMemory>>();
+  });
 }
 template <class Operation>
 Handler bind_acc_imm(const Decoded& d) {
@@ -156,15 +168,21 @@ Handler bind_acc_imm(const Decoded& d) {
 }
 template <class Operation>
 Handler bind_compare_rm_reg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<compare_rm_reg<Operation, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, compare_rm_reg<Operation, T, Rm>, compare_rm_reg<Operation, T, SegmentedMemory>>();
+  });
 }
 template <class Operation>
 Handler bind_compare_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<compare_reg_rm<Operation, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, compare_reg_rm<Operation, T, Rm>, compare_reg_rm<Operation, T, SegmentedMemory>>();
+  });
 }
 template <class Operation>
 Handler bind_compare_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<compare_rm_imm<Operation, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, compare_rm_imm<Operation, T, Rm>, compare_rm_imm<Operation, T, SegmentedMemory>>();
+  });
 }
 template <class Operation>
 Handler bind_compare_acc_imm(const Decoded& d) {
@@ -191,11 +209,15 @@ struct Dec {
 };
 struct Neg {
   template <class T>
-  static T apply(LazyFlags& flags, T a) { return Sub::apply<T>(flags, T{0}, a); }
+  static T apply(LazyFlags& flags, T a) {
+    return Sub::apply<T>(flags, T{0}, a);
+  }
 };
 struct Not {
   template <class T>
-  static T apply(LazyFlags&, T a) { return static_cast<T>(~a); }
+  static T apply(LazyFlags&, T a) {
+    return static_cast<T>(~a);
+  }
 };
 
 template <class Operation, class T, class Rm>
@@ -214,7 +236,9 @@ bool unary_opcode_reg(Cpu& cpu, const Record& r) {
 
 template <class Operation>
 Handler bind_unary(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<unary_rm<Operation, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, unary_rm<Operation, T, Rm>, unary_rm<Operation, T, SegmentedMemory>>();
+  });
 }
 template <class Operation>
 Handler bind_unary_opcode_reg(const Decoded& d) {
@@ -232,7 +256,8 @@ bool xadd(Cpu& cpu, const Record& r) {
     old_value = old;
     return Add::apply<T>(flags, old, source);
   });
-  if (!done) [[unlikely]] return false;
+  if (!done) [[unlikely]]
+    return false;
   // XADD reg, same reg ends with the sum: the destination is written last.
   if (r.has_memory() || r.reg != r.rm) cpu.set_reg<T>(r.reg, old_value);
   return true;
@@ -249,7 +274,8 @@ bool cmpxchg(Cpu& cpu, const Record& r) {
     Sub::apply<T>(flags, expected, old);
     return old == expected ? replacement : old;
   });
-  if (!done) [[unlikely]] return false;
+  if (!done) [[unlikely]]
+    return false;
   if (found != expected) cpu.set_reg<T>(RAX, found);
   return true;
 }
@@ -260,17 +286,22 @@ bool cmpxchg_register(Cpu& cpu, const Record& r) {
   const T expected = cpu.reg<T>(RAX);
   const T found = cpu.reg<T>(r.rm);
   Sub::apply<T>(cpu.state.flags, expected, found);
-  if (found == expected) cpu.set_reg<T>(r.rm, cpu.reg<T>(r.reg));
-  else cpu.set_reg<T>(RAX, found);
+  if (found == expected)
+    cpu.set_reg<T>(r.rm, cpu.reg<T>(r.reg));
+  else
+    cpu.set_reg<T>(RAX, found);
   return true;
 }
 
 Handler bind_xadd(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<xadd<T, Rm>>; });
+  return by_size_and_rm(
+      d, []<class T, class Rm>() -> Handler { return with_fallback<Rm, xadd<T, Rm>, xadd<T, SegmentedMemory>>(); });
 }
 Handler bind_cmpxchg(const Decoded& d) {
   if (!d.memory) return by_size(d, []<class T>() -> Handler { return run_plain<cmpxchg_register<T>>; });
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<cmpxchg<T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, cmpxchg<T, Rm>, cmpxchg<T, SegmentedMemory>>();
+  });
 }
 
 /// CMPXCHG8B and CMPXCHG16B; the latter must be aligned.

@@ -12,22 +12,30 @@ inline constexpr unsigned bits_of = sizeof(T) * 8;
 struct Test {
   static constexpr bool writes = false;
   template <class T>
-  static T apply(T v, T) { return v; }
+  static T apply(T v, T) {
+    return v;
+  }
 };
 struct Set {
   static constexpr bool writes = true;
   template <class T>
-  static T apply(T v, T mask) { return static_cast<T>(v | mask); }
+  static T apply(T v, T mask) {
+    return static_cast<T>(v | mask);
+  }
 };
 struct Reset {
   static constexpr bool writes = true;
   template <class T>
-  static T apply(T v, T mask) { return static_cast<T>(v & ~mask); }
+  static T apply(T v, T mask) {
+    return static_cast<T>(v & ~mask);
+  }
 };
 struct Complement {
   static constexpr bool writes = true;
   template <class T>
-  static T apply(T v, T mask) { return static_cast<T>(v ^ mask); }
+  static T apply(T v, T mask) {
+    return static_cast<T>(v ^ mask);
+  }
 };
 
 void set_carry(Cpu& cpu, bool carry) { cpu.state.flags.change_status(rflags::CF, carry ? rflags::CF : 0); }
@@ -47,7 +55,8 @@ bool bit_in_operand(Cpu& cpu, const Record& r) {
   } else {
     done = Rm::template load<T>(cpu, r, value);
   }
-  if (!done) [[unlikely]] return false;
+  if (!done) [[unlikely]]
+    return false;
   set_carry(cpu, (value & mask) != 0);
   return true;
 }
@@ -84,14 +93,18 @@ Handler bind_bit_register(const Decoded& d) {
 }
 template <class Operation>
 Handler bind_bit_immediate(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<bit_in_operand<Operation, true, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, bit_in_operand<Operation, true, T, Rm>,
+                         bit_in_operand<Operation, true, T, SegmentedMemory>>();
+  });
 }
 
 /// A zero source sets ZF and leaves the destination, as processors do though the manual calls it undefined.
 template <bool reverse, class T, class Rm>
 bool bit_scan(Cpu& cpu, const Record& r) {
   T v;
-  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]]
+    return false;
   cpu.state.flags.change_status(rflags::ZF, v == 0 ? rflags::ZF : 0);
   if (v != 0) cpu.set_reg<T>(r.reg, static_cast<T>(reverse ? std::bit_width(v) - 1 : std::countr_zero(v)));
   return true;
@@ -100,7 +113,8 @@ bool bit_scan(Cpu& cpu, const Record& r) {
 template <bool leading, class T, class Rm>
 bool zero_count(Cpu& cpu, const Record& r) {
   T v;
-  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]]
+    return false;
   const T n = static_cast<T>(leading ? std::countl_zero(v) : std::countr_zero(v));
   cpu.set_reg<T>(r.reg, n);
   cpu.state.flags.change_status(rflags::ZF | rflags::CF, (n == 0 ? rflags::ZF : 0) | (v == 0 ? rflags::CF : 0));
@@ -110,7 +124,8 @@ bool zero_count(Cpu& cpu, const Record& r) {
 template <class T, class Rm>
 bool popcnt(Cpu& cpu, const Record& r) {
   T v;
-  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, v)) [[unlikely]]
+    return false;
   cpu.set_reg<T>(r.reg, static_cast<T>(std::popcount(v)));
   cpu.state.flags.set_status(v == 0 ? rflags::ZF : 0);
   return true;
@@ -118,14 +133,19 @@ bool popcnt(Cpu& cpu, const Record& r) {
 
 template <bool reverse>
 Handler bind_bit_scan(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<bit_scan<reverse, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, bit_scan<reverse, T, Rm>, bit_scan<reverse, T, SegmentedMemory>>();
+  });
 }
 template <bool leading>
 Handler bind_zero_count(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<zero_count<leading, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, zero_count<leading, T, Rm>, zero_count<leading, T, SegmentedMemory>>();
+  });
 }
 Handler bind_popcnt(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<popcnt<T, Rm>>; });
+  return by_size_and_rm(
+      d, []<class T, class Rm>() -> Handler { return with_fallback<Rm, popcnt<T, Rm>, popcnt<T, SegmentedMemory>>(); });
 }
 
 constexpr u32 lock = attr::lockable;

@@ -16,7 +16,7 @@ u64 truncated_rip(u64 rip, unsigned operand_bytes) {
 /// Whether control may go there: canonical, or within the code segment. #GP(0).
 bool check_target(Cpu& cpu, u64 rip) {
   if (cpu.mode.bits == 64) {
-    if (is_canonical(rip, 48) || is_canonical(rip, cpu.profile.linear_bits())) return true;
+    if (is_canonical(rip, (cpu.state.cr4 & cr4::LA57) != 0 ? 57 : 48)) return true;
   } else if (rip <= cpu.state.segment(Seg::CS).limit) {
     return true;
   }
@@ -36,9 +36,29 @@ const Record* jmp_linked(Cpu& cpu, const Record* r) {
   return follow_link(cpu, r + 1, direct_target<Rip>(cpu, *r));
 }
 
+/// Where the jump cache does not know the target: it is checked, and the engine finds the block.
+[[gnu::noinline]] const Record* jump_unknown(Cpu& cpu, const Record* r, u64 target) {
+  if (!check_target(cpu, target)) return leave_block(cpu, r);
+  cpu.state.rip = target;
+  return nullptr;
+}
+
+/// A target that the jump cache knows was checked before its block was decoded.
+const Record* known_block(const Cpu& cpu, u64 target) { return cpu.jumps.find(target, cpu.jump_key()); }
+
+const Record* enter_known(Cpu& cpu, const Record* block, u64 target) {
+  if (!enter(cpu, block, target)) [[unlikely]] {
+    cpu.state.rip = target;
+    return nullptr;
+  }
+  return first_of(cpu, block);
+}
+
 const Record* jump_checked(Cpu& cpu, const Record* r, u64 target) {
-  if (!check_target(cpu, target)) [[unlikely]] return leave_block(cpu, r);
-  return jump(cpu, target);
+  const Record* block = known_block(cpu, target);
+  if (block == nullptr) [[unlikely]]
+    return jump_unknown(cpu, r, target);
+  return enter_known(cpu, block, target);
 }
 
 const Record* jmp_direct(Cpu& cpu, const Record* r) {
@@ -75,49 +95,62 @@ Handler bind_jcc(const Decoded& d) {
 
 // --- CALL and RET ---
 
-const Record* call_direct64(Cpu& cpu, const Record* r) {
-  const u64 target = direct_target<u64>(cpu, *r);
-  const u64 return_rip = next_rip(cpu, *r);
-  const u64 rsp = cpu.state.gpr[RSP] - 8;
-  if (u8* host = cpu.mmu.fast().write(rsp, 8); host != nullptr && is_canonical(target, 48)) [[likely]] {
-    std::memcpy(host, &return_rip, 8);
-    cpu.state.gpr[RSP] = rsp;
-    return jump(cpu, target);
-  }
-  if (!check_target(cpu, target) || !push(cpu, return_rip)) return leave_block(cpu, r);
+template <class T>
+[[gnu::noinline]] const Record* call_to(Cpu& cpu, const Record* r, u64 target) {
+  if (!check_target(cpu, target) || !push(cpu, static_cast<T>(next_rip(cpu, *r)))) [[unlikely]]
+    return leave_block(cpu, r);
   return jump(cpu, target);
 }
 
-template <class T>
-const Record* call_to(Cpu& cpu, const Record* r, u64 target) {
-  if (!check_target(cpu, target) || !push(cpu, static_cast<T>(next_rip(cpu, *r)))) [[unlikely]] return leave_block(cpu, r);
-  return jump(cpu, target);
+/// 64-bit mode: the target's block is known and the stack is in the fast cache, or call_to() does it step by step.
+const Record* call_to64(Cpu& cpu, const Record* r, u64 target) {
+  const u64 return_rip = next_rip(cpu, *r);
+  const u64 rsp = cpu.state.gpr[RSP] - 8;
+  const Record* block = known_block(cpu, target);
+  u8* host = cpu.mmu.fast().write(rsp, 8);
+  if (block == nullptr || host == nullptr) [[unlikely]]
+    return call_to<u64>(cpu, r, target);
+  std::memcpy(host, &return_rip, 8);
+  cpu.state.gpr[RSP] = rsp;
+  return enter_known(cpu, block, target);
 }
+
+const Record* call_direct64(Cpu& cpu, const Record* r) { return call_to64(cpu, r, direct_target<u64>(cpu, *r)); }
 
 template <class T>
 const Record* call_direct(Cpu& cpu, const Record* r) {
   return call_to<T>(cpu, r, static_cast<T>(next_rip(cpu, *r) + r->imm));
 }
 
+/// Indirect targets in memory are loaded the general way: the table of pointers is rarely the bottleneck.
+template <class Rm>
+using Stepwise = std::conditional_t<std::is_same_v<Rm, RegisterRm>, RegisterRm, SegmentedMemory>;
+
 /// Leaves the target in CpuState::rip: a local whose address was taken must be dead before a tail call, or the compiler
 /// makes it a call.
 template <class T, class Rm>
 bool load_target(Cpu& cpu, const Record& r) {
   T target;
-  if (!Rm::template load<T>(cpu, r, target)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, target)) [[unlikely]]
+    return false;
   cpu.state.rip = target;
   return true;
 }
 
 template <class T, class Rm>
 const Record* call_rm(Cpu& cpu, const Record* r) {
-  if (!load_target<T, Rm>(cpu, *r)) [[unlikely]] return leave_block(cpu, r);
-  return call_to<T>(cpu, r, cpu.state.rip);
+  if (!load_target<T, Rm>(cpu, *r)) [[unlikely]]
+    return leave_block(cpu, r);
+  if constexpr (sizeof(T) == 8)
+    return call_to64(cpu, r, cpu.state.rip);
+  else
+    return call_to<T>(cpu, r, cpu.state.rip);
 }
 
 template <class T, class Rm>
 const Record* jmp_rm(Cpu& cpu, const Record* r) {
-  if (!load_target<T, Rm>(cpu, *r)) [[unlikely]] return leave_block(cpu, r);
+  if (!load_target<T, Rm>(cpu, *r)) [[unlikely]]
+    return leave_block(cpu, r);
   return jump_checked(cpu, r, cpu.state.rip);
 }
 
@@ -126,28 +159,32 @@ template <class T>
 bool pop_target(Cpu& cpu, const Record& r) {
   const u64 rsp = stack_offset(cpu, cpu.state.gpr[RSP]);
   T target;
-  if (!cpu.load(Seg::SS, rsp, target) || !check_target(cpu, target)) [[unlikely]] return false;
+  if (!cpu.load(Seg::SS, rsp, target) || !check_target(cpu, target)) [[unlikely]]
+    return false;
   set_stack_pointer(cpu, rsp + sizeof(T) + r.imm);
   cpu.state.rip = target;
   return true;
 }
 
-bool pop_target64(Cpu& cpu, const Record& r) {
-  const u64 rsp = cpu.state.gpr[RSP];
-  const u8* host = cpu.mmu.fast().read(rsp, 8);
-  if (host == nullptr) [[unlikely]] return pop_target<u64>(cpu, r);
-  u64 target;
-  std::memcpy(&target, host, 8);
-  if (!is_canonical(target, 48) && !check_target(cpu, target)) [[unlikely]] return false;
-  cpu.state.gpr[RSP] = rsp + 8 + r.imm;
-  cpu.state.rip = target;
-  return true;
+template <class T>
+[[gnu::noinline]] const Record* ret(Cpu& cpu, const Record* r) {
+  if (!pop_target<T>(cpu, *r)) [[unlikely]]
+    return leave_block(cpu, r);
+  return jump(cpu, cpu.state.rip);
 }
 
-template <Semantics pop>
-const Record* ret(Cpu& cpu, const Record* r) {
-  if (!pop(cpu, *r)) [[unlikely]] return leave_block(cpu, r);
-  return jump(cpu, cpu.state.rip);
+const Record* ret64(Cpu& cpu, const Record* r) {
+  const u64 rsp = cpu.state.gpr[RSP];
+  const u8* host = cpu.mmu.fast().read(rsp, 8);
+  if (host == nullptr) [[unlikely]]
+    return ret<u64>(cpu, r);
+  u64 target;
+  std::memcpy(&target, host, 8);
+  const Record* block = known_block(cpu, target);
+  if (block == nullptr) [[unlikely]]
+    return ret<u64>(cpu, r);
+  cpu.state.gpr[RSP] = rsp + 8 + r->imm;
+  return enter_known(cpu, block, target);
 }
 
 Handler bind_call(const Decoded& d) {
@@ -155,14 +192,14 @@ Handler bind_call(const Decoded& d) {
   return d.operand_bytes == 4 ? call_direct<u32> : call_direct<u16>;
 }
 Handler bind_call_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return call_rm<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return call_rm<T, Stepwise<Rm>>; });
 }
 Handler bind_jmp_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return jmp_rm<T, Rm>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return jmp_rm<T, Stepwise<Rm>>; });
 }
 Handler bind_ret(const Decoded& d) {
-  if (d.operand_bytes == 8) return ret<pop_target64>;
-  return d.operand_bytes == 4 ? ret<pop_target<u32>> : ret<pop_target<u16>>;
+  if (d.operand_bytes == 8) return ret64;
+  return d.operand_bytes == 4 ? ret<u32> : ret<u16>;
 }
 
 // --- LOOP, JCXZ: the counter has the address size ---
@@ -182,8 +219,8 @@ const Record* loop(Cpu& cpu, const Record* r) {
   const u64 left = counter(cpu, *r) - 1;
   const u64 target = truncated_rip(next_rip(cpu, *r) + r->imm, r->operand_bytes());
   const u64 size_mask = ~u64{0} >> (64 - r->address_bytes() * 8);
-  const bool taken = (left & size_mask) != 0 && (kind == LoopKind::Always ||
-                                                 cpu.state.flags.zf() == (kind == LoopKind::WhileEqual));
+  const bool taken =
+      (left & size_mask) != 0 && (kind == LoopKind::Always || cpu.state.flags.zf() == (kind == LoopKind::WhileEqual));
   if (taken && !check_target(cpu, target)) return leave_block(cpu, r);
   switch (r->address_bytes()) {
     case 2: cpu.set_reg<u16>(RCX * 8, static_cast<u16>(left)); break;
@@ -193,7 +230,9 @@ const Record* loop(Cpu& cpu, const Record* r) {
   return taken ? jump(cpu, target) : fall_through(cpu, r);
 }
 
-const Record* jcxz(Cpu& cpu, const Record* r) { return counter(cpu, *r) == 0 ? jmp_direct(cpu, r) : fall_through(cpu, r); }
+const Record* jcxz(Cpu& cpu, const Record* r) {
+  return counter(cpu, *r) == 0 ? jmp_direct(cpu, r) : fall_through(cpu, r);
+}
 
 template <const Record* (*handler)(Cpu&, const Record*)>
 Handler fixed(const Decoded&) {

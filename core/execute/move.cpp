@@ -10,21 +10,24 @@ namespace {
 
 template <class T, class Rm>
 bool mov_rm_reg(Cpu& cpu, const Record& r) {
-  if (!Rm::template store<T>(cpu, r, cpu.reg<T>(r.reg))) [[unlikely]] return false;
+  if (!Rm::template store<T>(cpu, r, cpu.reg<T>(r.reg))) [[unlikely]]
+    return false;
   return true;
 }
 
 template <class T, class Rm>
 bool mov_reg_rm(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
+    return false;
   cpu.set_reg<T>(r.reg, value);
   return true;
 }
 
 template <class T, class Rm>
 bool mov_rm_imm(Cpu& cpu, const Record& r) {
-  if (!Rm::template store<T>(cpu, r, static_cast<T>(r.imm))) [[unlikely]] return false;
+  if (!Rm::template store<T>(cpu, r, static_cast<T>(r.imm))) [[unlikely]]
+    return false;
   return true;
 }
 
@@ -35,13 +38,19 @@ bool mov_reg_imm(Cpu& cpu, const Record& r) {
 }
 
 Handler bind_mov_rm_reg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mov_rm_reg<T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, mov_rm_reg<T, Rm>, mov_rm_reg<T, SegmentedMemory>>();
+  });
 }
 Handler bind_mov_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mov_reg_rm<T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, mov_reg_rm<T, Rm>, mov_reg_rm<T, SegmentedMemory>>();
+  });
 }
 Handler bind_mov_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mov_rm_imm<T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, mov_rm_imm<T, Rm>, mov_rm_imm<T, SegmentedMemory>>();
+  });
 }
 Handler bind_mov_reg_imm(const Decoded& d) {
   return by_size(d, []<class T>() -> Handler { return run_plain<mov_reg_imm<T>>; });
@@ -66,15 +75,20 @@ struct StoreOffset {
 template <class From, bool sign, class T, class Rm>
 bool extend(Cpu& cpu, const Record& r) {
   From value;
-  if (!Rm::template load<From>(cpu, r, value)) [[unlikely]] return false;
-  if constexpr (sign) cpu.set_reg<T>(r.reg, static_cast<T>(static_cast<std::make_signed_t<From>>(value)));
-  else cpu.set_reg<T>(r.reg, static_cast<T>(value));
+  if (!Rm::template load<From>(cpu, r, value)) [[unlikely]]
+    return false;
+  if constexpr (sign)
+    cpu.set_reg<T>(r.reg, static_cast<T>(static_cast<std::make_signed_t<From>>(value)));
+  else
+    cpu.set_reg<T>(r.reg, static_cast<T>(value));
   return true;
 }
 
 template <class From, bool sign>
 Handler bind_extend(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<extend<From, sign, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, extend<From, sign, T, Rm>, extend<From, sign, T, SegmentedMemory>>();
+  });
 }
 
 template <class T>
@@ -103,13 +117,15 @@ bool xchg(Cpu& cpu, const Record& r) {
     theirs = old;
     return mine;
   });
-  if (!done) [[unlikely]] return false;
+  if (!done) [[unlikely]]
+    return false;
   cpu.set_reg<T>(r.reg, theirs);
   return true;
 }
 
 Handler bind_xchg(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<xchg<T, Rm>>; });
+  return by_size_and_rm(
+      d, []<class T, class Rm>() -> Handler { return with_fallback<Rm, xchg<T, Rm>, xchg<T, SegmentedMemory>>(); });
 }
 
 template <class T>
@@ -125,7 +141,9 @@ struct XchgAccumulator {
 bool nop(Cpu&, const Record&) { return true; }
 
 /// 90 is NOP and F3 90 PAUSE, but with REX.B both exchange R8 and the accumulator.
-Handler bind_xchg_accumulator(const Decoded& d) { return d.record.reg == 0 ? run_plain<nop> : sized<XchgAccumulator>(d); }
+Handler bind_xchg_accumulator(const Decoded& d) {
+  return d.record.reg == 0 ? run_plain<nop> : sized<XchgAccumulator>(d);
+}
 
 // --- conditional ---
 
@@ -133,32 +151,40 @@ Handler bind_xchg_accumulator(const Decoded& d) { return d.record.reg == 0 ? run
 template <unsigned code, class T, class Rm>
 bool cmov(Cpu& cpu, const Record& r) {
   T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
+    return false;
   cpu.set_reg<T>(r.reg, condition<code>(cpu.state.flags) ? value : cpu.reg<T>(r.reg));
   return true;
 }
 template <unsigned code>
 Handler bind_cmov(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<cmov<code, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, cmov<code, T, Rm>, cmov<code, T, SegmentedMemory>>();
+  });
 }
 
 template <unsigned code, class Rm>
 bool setcc(Cpu& cpu, const Record& r) {
-  if (!Rm::template store<u8>(cpu, r, condition<code>(cpu.state.flags) ? 1 : 0)) [[unlikely]] return false;
+  if (!Rm::template store<u8>(cpu, r, condition<code>(cpu.state.flags) ? 1 : 0)) [[unlikely]]
+    return false;
   return true;
 }
 template <unsigned code>
 Handler bind_setcc(const Decoded& d) {
-  return by_rm(d, []<class Rm>() -> Handler { return run_plain<setcc<code, Rm>>; });
+  return by_rm(
+      d, []<class Rm>() -> Handler { return with_fallback<Rm, setcc<code, Rm>, setcc<code, SegmentedMemory>>(); });
 }
 
 // --- byte order, tables, sign ---
 
 template <class T>
 T byte_swapped(T v) {
-  if constexpr (sizeof(T) == 2) return __builtin_bswap16(v);
-  else if constexpr (sizeof(T) == 4) return __builtin_bswap32(v);
-  else return __builtin_bswap64(v);
+  if constexpr (sizeof(T) == 2)
+    return __builtin_bswap16(v);
+  else if constexpr (sizeof(T) == 4)
+    return __builtin_bswap32(v);
+  else
+    return __builtin_bswap64(v);
 }
 
 /// BSWAP of a 16-bit register is undefined; processors clear it.

@@ -10,13 +10,25 @@ namespace {
 template <class T>
 struct WideOf;
 template <>
-struct WideOf<u8> { using type = u16; using signed_type = i16; };
+struct WideOf<u8> {
+  using type = u16;
+  using signed_type = i16;
+};
 template <>
-struct WideOf<u16> { using type = u32; using signed_type = i32; };
+struct WideOf<u16> {
+  using type = u32;
+  using signed_type = i32;
+};
 template <>
-struct WideOf<u32> { using type = u64; using signed_type = i64; };
+struct WideOf<u32> {
+  using type = u64;
+  using signed_type = i64;
+};
 template <>
-struct WideOf<u64> { using type = u128; using signed_type = i128; };
+struct WideOf<u64> {
+  using type = u128;
+  using signed_type = i128;
+};
 template <class T>
 using Wide = typename WideOf<T>::type;
 template <class T>
@@ -29,8 +41,10 @@ inline constexpr unsigned bits_of = sizeof(T) * 8;
 /// AX, DX:AX, EDX:EAX or RDX:RAX.
 template <class T>
 Wide<T> wide_accumulator(const Cpu& cpu) {
-  if constexpr (sizeof(T) == 1) return cpu.reg<u16>(RAX);
-  else return static_cast<Wide<T>>(Wide<T>{cpu.reg<T>(RDX * 8)} << bits_of<T> | cpu.reg<T>(RAX));
+  if constexpr (sizeof(T) == 1)
+    return cpu.reg<u16>(RAX);
+  else
+    return static_cast<Wide<T>>(Wide<T>{cpu.reg<T>(RDX * 8)} << bits_of<T> | cpu.reg<T>(RAX));
 }
 
 template <class T>
@@ -52,7 +66,8 @@ void set_product_flags(Cpu& cpu, T low, bool overflow) {
 template <class T, class Rm>
 bool mul(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]]
+    return false;
   const auto product = static_cast<Wide<T>>(Wide<T>{cpu.reg<T>(RAX)} * source);
   const T high = static_cast<T>(product >> bits_of<T>);
   set_halves<T>(cpu, static_cast<T>(product), high);
@@ -66,12 +81,15 @@ SignedWide<T> signed_product(T a, T b) {
 }
 
 template <class T>
-bool fits(SignedWide<T> v) { return v == static_cast<Signed<T>>(v); }
+bool fits(SignedWide<T> v) {
+  return v == static_cast<Signed<T>>(v);
+}
 
 template <class T, class Rm>
 bool imul_accumulator(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]]
+    return false;
   const SignedWide<T> product = signed_product<T>(cpu.reg<T>(RAX), source);
   set_halves<T>(cpu, static_cast<T>(product), static_cast<T>(product >> bits_of<T>));
   set_product_flags<T>(cpu, static_cast<T>(product), !fits<T>(product));
@@ -81,7 +99,8 @@ bool imul_accumulator(Cpu& cpu, const Record& r) {
 template <class T, class Rm>
 bool imul_reg_rm(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]]
+    return false;
   const SignedWide<T> product = signed_product<T>(cpu.reg<T>(r.reg), source);
   cpu.set_reg<T>(r.reg, static_cast<T>(product));
   set_product_flags<T>(cpu, static_cast<T>(product), !fits<T>(product));
@@ -91,7 +110,8 @@ bool imul_reg_rm(Cpu& cpu, const Record& r) {
 template <class T, class Rm>
 bool imul_reg_rm_imm(Cpu& cpu, const Record& r) {
   T source;
-  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, source)) [[unlikely]]
+    return false;
   const SignedWide<T> product = signed_product<T>(source, static_cast<T>(r.imm));
   cpu.set_reg<T>(r.reg, static_cast<T>(product));
   set_product_flags<T>(cpu, static_cast<T>(product), !fits<T>(product));
@@ -102,7 +122,8 @@ bool imul_reg_rm_imm(Cpu& cpu, const Record& r) {
 template <class T, class Rm>
 bool div(Cpu& cpu, const Record& r) {
   T divisor;
-  if (!Rm::template load<T>(cpu, r, divisor)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, divisor)) [[unlikely]]
+    return false;
   const Wide<T> dividend = wide_accumulator<T>(cpu);
   if (divisor == 0 || (dividend >> bits_of<T>) >= divisor) [[unlikely]] {
     return cpu.raise(Vector::DE);
@@ -121,11 +142,13 @@ bool div(Cpu& cpu, const Record& r) {
 template <class T, class Rm>
 bool idiv(Cpu& cpu, const Record& r) {
   T raw;
-  if (!Rm::template load<T>(cpu, r, raw)) [[unlikely]] return false;
+  if (!Rm::template load<T>(cpu, r, raw)) [[unlikely]]
+    return false;
   const auto dividend = static_cast<SignedWide<T>>(wide_accumulator<T>(cpu));
   const SignedWide<T> divisor = static_cast<Signed<T>>(raw);
   // The most negative dividend by minus one overflows the host's division too.
-  const bool host_overflow = divisor == -1 && dividend == static_cast<SignedWide<T>>(Wide<T>{1} << (2 * bits_of<T> - 1));
+  const bool host_overflow =
+      divisor == -1 && dividend == static_cast<SignedWide<T>>(Wide<T>{1} << (2 * bits_of<T> - 1));
   if (divisor == 0 || host_overflow || !fits<T>(static_cast<SignedWide<T>>(dividend / divisor))) [[unlikely]] {
     return cpu.raise(Vector::DE);
   }
@@ -134,22 +157,31 @@ bool idiv(Cpu& cpu, const Record& r) {
 }
 
 Handler bind_mul(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<mul<T, Rm>>; });
+  return by_size_and_rm(
+      d, []<class T, class Rm>() -> Handler { return with_fallback<Rm, mul<T, Rm>, mul<T, SegmentedMemory>>(); });
 }
 Handler bind_imul(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<imul_accumulator<T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, imul_accumulator<T, Rm>, imul_accumulator<T, SegmentedMemory>>();
+  });
 }
 Handler bind_imul_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<imul_reg_rm<T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, imul_reg_rm<T, Rm>, imul_reg_rm<T, SegmentedMemory>>();
+  });
 }
 Handler bind_imul_reg_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<imul_reg_rm_imm<T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, imul_reg_rm_imm<T, Rm>, imul_reg_rm_imm<T, SegmentedMemory>>();
+  });
 }
 Handler bind_div(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<div<T, Rm>>; });
+  return by_size_and_rm(
+      d, []<class T, class Rm>() -> Handler { return with_fallback<Rm, div<T, Rm>, div<T, SegmentedMemory>>(); });
 }
 Handler bind_idiv(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<idiv<T, Rm>>; });
+  return by_size_and_rm(
+      d, []<class T, class Rm>() -> Handler { return with_fallback<Rm, idiv<T, Rm>, idiv<T, SegmentedMemory>>(); });
 }
 
 // --- decimal adjustment ---

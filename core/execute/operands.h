@@ -34,21 +34,27 @@ struct RegisterRm {
 /// ModRM.rm as memory through any segment, in any mode.
 struct SegmentedMemory {
   template <class T>
-  static bool load(Cpu& cpu, const Record& r, T& value) { return cpu.load(r, value); }
+  static bool load(Cpu& cpu, const Record& r, T& value) {
+    return cpu.load(r, value);
+  }
   template <class T>
-  static bool store(Cpu& cpu, const Record& r, T value) { return cpu.store(r, value); }
+  static bool store(Cpu& cpu, const Record& r, T value) {
+    return cpu.store(r, value);
+  }
   template <class T, class F>
   static bool modify(Cpu& cpu, const Record& r, F f) {
     const u64 offset = cpu.effective_address(r);
     T value;
     // A read-modify-write is checked as a write (SDM vol. 3, 4.7: its #PF has W set).
-    if (!cpu.probe_write(cpu.segment_of(r), offset, sizeof(T)) || !cpu.load(cpu.segment_of(r), offset, value)) return false;
+    if (!cpu.probe_write(cpu.segment_of(r), offset, sizeof(T)) || !cpu.load(cpu.segment_of(r), offset, value))
+      return false;
     return cpu.store(cpu.segment_of(r), offset, static_cast<T>(f(value)));
   }
 };
 
 /// ModRM.rm as memory whose linear address is its effective address (CodeMode::flat), with `Offset` wide addresses: one
-/// compare on the way to the host's memory; everything else goes through SegmentedMemory.
+/// compare on the way to the host's memory. Where that misses, false is returned without any effect and the handler
+/// starts over with SegmentedMemory (with_fallback).
 template <class Offset>
 struct FlatMemory {
   static u64 linear(const Cpu& cpu, const Record& r) {
@@ -59,21 +65,24 @@ struct FlatMemory {
   template <class T>
   static bool load(Cpu& cpu, const Record& r, T& value) {
     const u8* host = cpu.mmu.fast().read(linear(cpu, r), sizeof(T));
-    if (host == nullptr) [[unlikely]] return SegmentedMemory::load(cpu, r, value);
+    if (host == nullptr) [[unlikely]]
+      return false;
     std::memcpy(&value, host, sizeof(T));
     return true;
   }
   template <class T>
   static bool store(Cpu& cpu, const Record& r, T value) {
     u8* host = cpu.mmu.fast().write(linear(cpu, r), sizeof(T));
-    if (host == nullptr) [[unlikely]] return SegmentedMemory::store(cpu, r, value);
+    if (host == nullptr) [[unlikely]]
+      return false;
     std::memcpy(host, &value, sizeof(T));
     return true;
   }
   template <class T, class F>
   static bool modify(Cpu& cpu, const Record& r, F f) {
     u8* host = cpu.mmu.fast().write(linear(cpu, r), sizeof(T));
-    if (host == nullptr) [[unlikely]] return SegmentedMemory::modify<T>(cpu, r, f);
+    if (host == nullptr) [[unlikely]]
+      return false;
     T value;
     std::memcpy(&value, host, sizeof(T));
     value = f(value);
@@ -81,6 +90,21 @@ struct FlatMemory {
     return true;
   }
 };
+
+template <class Rm>
+inline constexpr bool is_flat_memory = false;
+template <class Offset>
+inline constexpr bool is_flat_memory<FlatMemory<Offset>> = true;
+
+/// The handler for a body over `Rm`, given the same body over SegmentedMemory. The body's memory access must be the first
+/// thing that can be observed.
+template <class Rm, Semantics body, Semantics segmented>
+Handler with_fallback() {
+  if constexpr (is_flat_memory<Rm>)
+    return run_fast<body, segmented>;
+  else
+    return run_plain<body>;
+}
 
 /// Calls `choose.operator()<Rm>()` with the form of the decoded ModRM operand.
 template <class Choose>
@@ -104,9 +128,8 @@ Handler by_size(const Decoded& d, Choose choose) {
 
 template <class Choose>
 Handler by_size_and_rm(const Decoded& d, Choose choose) {
-  return by_size(d, [&]<class T>() {
-    return by_rm(d, [&]<class Rm>() { return choose.template operator()<T, Rm>(); });
-  });
+  return by_size(d,
+                 [&]<class T>() { return by_rm(d, [&]<class Rm>() { return choose.template operator()<T, Rm>(); }); });
 }
 
 /// For semantics that only need the size: binds `Semantic<T>::run` as a plain handler.

@@ -12,7 +12,9 @@ template <class T>
 inline constexpr unsigned bits_of = sizeof(T) * 8;
 
 template <class T>
-constexpr bool msb(T v) { return ((v >> (bits_of<T> - 1)) & 1) != 0; }
+constexpr bool msb(T v) {
+  return ((v >> (bits_of<T> - 1)) & 1) != 0;
+}
 
 template <class T>
 u64 szp(T r) {
@@ -23,7 +25,9 @@ u64 szp(T r) {
 constexpr u64 carry_and_overflow(bool c, bool o) { return (c ? rflags::CF : 0) | (o ? rflags::OF : 0); }
 
 template <class T>
-constexpr unsigned masked(u64 count) { return static_cast<unsigned>(count) & (sizeof(T) == 8 ? 63 : 31); }
+constexpr unsigned masked(u64 count) {
+  return static_cast<unsigned>(count) & (sizeof(T) == 8 ? 63 : 31);
+}
 
 struct Shl {
   template <class T>
@@ -121,16 +125,18 @@ template <class Operation, class Count, class T, class Rm>
 bool shift(Cpu& cpu, const Record& r) {
   const unsigned n = masked<T>(Count::count(cpu, r));
   LazyFlags& flags = cpu.state.flags;
-  const bool done = Rm::template modify<T>(cpu, r, [&](T v) {
-    return n == 0 ? v : Operation::template apply<T>(flags, v, n);
-  });
-  if (!done) [[unlikely]] return false;
+  const bool done =
+      Rm::template modify<T>(cpu, r, [&](T v) { return n == 0 ? v : Operation::template apply<T>(flags, v, n); });
+  if (!done) [[unlikely]]
+    return false;
   return true;
 }
 
 template <class Operation, class Count>
 Handler bind_shift(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<shift<Operation, Count, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, shift<Operation, Count, T, Rm>, shift<Operation, Count, T, SegmentedMemory>>();
+  });
 }
 
 /// SHLD and SHRD on 16-bit operands with counts above 16 rotate the concatenation again, as Intel processors do.
@@ -142,7 +148,8 @@ struct Shld {
     const unsigned width = sizeof(T) == 2 ? 48 : 2 * bits_of<T>;
     const T r = static_cast<T>(source >> (width - bits_of<T> - n));
     const bool c = ((source >> (width - n)) & 1) != 0;
-    flags.set_status(szp(r) | carry_and_overflow(c, msb(r) != msb(static_cast<T>(source >> (width - bits_of<T> - (n - 1))))));
+    flags.set_status(szp(r) |
+                     carry_and_overflow(c, msb(r) != msb(static_cast<T>(source >> (width - bits_of<T> - (n - 1))))));
     return r;
   }
 };
@@ -164,16 +171,19 @@ bool double_shift(Cpu& cpu, const Record& r) {
   const unsigned n = masked<T>(Count::count(cpu, r));
   const T filler = cpu.reg<T>(r.reg);
   LazyFlags& flags = cpu.state.flags;
-  const bool done = Rm::template modify<T>(cpu, r, [&](T v) {
-    return n == 0 ? v : Operation::template apply<T>(flags, v, filler, n);
-  });
-  if (!done) [[unlikely]] return false;
+  const bool done = Rm::template modify<T>(
+      cpu, r, [&](T v) { return n == 0 ? v : Operation::template apply<T>(flags, v, filler, n); });
+  if (!done) [[unlikely]]
+    return false;
   return true;
 }
 
 template <class Operation, class Count>
 Handler bind_double_shift(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return run_plain<double_shift<Operation, Count, T, Rm>>; });
+  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
+    return with_fallback<Rm, double_shift<Operation, Count, T, Rm>,
+                         double_shift<Operation, Count, T, SegmentedMemory>>();
+  });
 }
 
 const Row rows[] = {

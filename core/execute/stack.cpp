@@ -15,7 +15,8 @@ bool push_reg64(Cpu& cpu, const Record& r) {
   const u64 rsp = cpu.state.gpr[RSP] - 8;
   const u64 value = cpu.reg<u64>(r.reg);
   u8* host = cpu.mmu.fast().write(rsp, 8);
-  if (host == nullptr) [[unlikely]] return push(cpu, value);
+  if (host == nullptr) [[unlikely]]
+    return push(cpu, value);
   std::memcpy(host, &value, 8);
   cpu.state.gpr[RSP] = rsp;
   return true;
@@ -119,7 +120,8 @@ struct Enter {
       const u64 frame = cpu.state.gpr[RSP];
       for (unsigned i = 1; i < level; ++i) {
         T pointer;
-        if (!cpu.load(Seg::SS, stack_offset(cpu, old_rbp - i * sizeof(T)), pointer) || !push(cpu, pointer)) return false;
+        if (!cpu.load(Seg::SS, stack_offset(cpu, old_rbp - i * sizeof(T)), pointer) || !push(cpu, pointer))
+          return false;
       }
       if (level > 0 && !push(cpu, static_cast<T>(frame))) return false;
       const u64 bottom = stack_offset(cpu, cpu.state.gpr[RSP] - size);

@@ -12,9 +12,12 @@ inline u64 stack_offset(const Cpu& cpu, u64 rsp) {
   return cpu.mode.stack32 ? static_cast<u32>(rsp) : static_cast<u16>(rsp);
 }
 inline void set_stack_pointer(Cpu& cpu, u64 value) {
-  if (cpu.mode.bits == 64) cpu.state.gpr[RSP] = value;
-  else if (cpu.mode.stack32) cpu.state.gpr[RSP] = static_cast<u32>(value);
-  else cpu.set_reg<u16>(RSP * 8, static_cast<u16>(value));
+  if (cpu.mode.bits == 64)
+    cpu.state.gpr[RSP] = value;
+  else if (cpu.mode.stack32)
+    cpu.state.gpr[RSP] = static_cast<u32>(value);
+  else
+    cpu.set_reg<u16>(RSP * 8, static_cast<u16>(value));
 }
 
 /// RSP moves only if the access succeeds.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "core/events/debug.h"
 #include "core/execute/operands.h"
 #include "core/execute/string.h"
 
@@ -16,7 +17,9 @@ namespace {
 
 /// Elements that [linear, page end) holds, going up.
 template <class T>
-u64 elements_to_page_end(u64 linear) { return (page_size - (linear & (page_size - 1))) / sizeof(T); }
+u64 elements_to_page_end(u64 linear) {
+  return (page_size - (linear & (page_size - 1))) / sizeof(T);
+}
 
 /// REP MOVS and REP STOS going up through flat segments touch whole runs of host memory at once. Returns elements done.
 template <class T>
@@ -135,12 +138,14 @@ template <class Instruction>
 bool string_instruction(Cpu& cpu, const Record& r) {
   if ((r.prefixes & (prefix::rep | prefix::repne)) == 0) return Instruction::iterate(cpu, r);
   const bool bulk = may_go_in_bulk(cpu, r);
+  // Debug traps come between iterations (SDM vol. 3, 17.3.1.2 and 17.3.1.4).
+  const u64 most = debug_active(cpu) ? 1 : string_iterations;
   for (u64 done = 0; string_count(cpu, r) != 0;) {
-    if (done >= string_iterations) {
+    if (done >= most) {
       cpu.leave = Leave::Repeat;
       return false;
     }
-    if (bulk) {
+    if (bulk && most > 1) {
       if (const u64 n = Instruction::bulk(cpu, string_count(cpu, r)); n != 0) {
         done += n;
         continue;
@@ -166,16 +171,11 @@ Handler bind_string(const Decoded& d) {
 constexpr u32 byte = attr::byte_operands;
 
 const Row rows[] = {
-    {"A4", "movsb", {}, bind_string<Movs>, Feature::Base, byte},
-    {"A5", "movs", {}, bind_string<Movs>},
-    {"A6", "cmpsb", {}, bind_string<Cmps>, Feature::Base, byte},
-    {"A7", "cmps", {}, bind_string<Cmps>},
-    {"AA", "stosb", {}, bind_string<Stos>, Feature::Base, byte},
-    {"AB", "stos", {}, bind_string<Stos>},
-    {"AC", "lodsb", {}, bind_string<Lods>, Feature::Base, byte},
-    {"AD", "lods", {}, bind_string<Lods>},
-    {"AE", "scasb", {}, bind_string<Scas>, Feature::Base, byte},
-    {"AF", "scas", {}, bind_string<Scas>},
+    {"A4", "movsb", {}, bind_string<Movs>, Feature::Base, byte}, {"A5", "movs", {}, bind_string<Movs>},
+    {"A6", "cmpsb", {}, bind_string<Cmps>, Feature::Base, byte}, {"A7", "cmps", {}, bind_string<Cmps>},
+    {"AA", "stosb", {}, bind_string<Stos>, Feature::Base, byte}, {"AB", "stos", {}, bind_string<Stos>},
+    {"AC", "lodsb", {}, bind_string<Lods>, Feature::Base, byte}, {"AD", "lods", {}, bind_string<Lods>},
+    {"AE", "scasb", {}, bind_string<Scas>, Feature::Base, byte}, {"AF", "scas", {}, bind_string<Scas>},
 };
 
 }  // namespace
