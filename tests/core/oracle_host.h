@@ -16,10 +16,11 @@ class HostProcessor {
   HostProcessor(const HostProcessor&) = delete;
   HostProcessor& operator=(const HostProcessor&) = delete;
 
-  /// Code must go on, one way or another, with the exit sequence.
+  /// Code must go on, one way or another, with a landing pad.
   Outcome run(const Registers& registers, u64 rip);
-  /// Jumps out of the code, changing no register.
-  static std::array<u8, 7> exit_sequence();
+  /// Code that jumps back into run(), changing no register; Outcome::rip will be `address`, where it is to lie.
+  static constexpr unsigned pad_size = 18;
+  static std::array<u8, pad_size> landing_pad(u64 address);
   /// For pages that the simulated memory shadows.
   static u8* at(u64 address);
 };
