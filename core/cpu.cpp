@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+
+#include "core/events/debug.h"
 
 namespace bunshin {
 
@@ -19,6 +22,11 @@ namespace {
 
 bool covers_everything(const Segment& s) {
   return s.base == 0 && s.limit == 0xffff'ffff && !s.is_null() && s.is_code_or_data();
+}
+
+/// CPL 3 must align its accesses (SDM vol. 3, 6.15, #AC).
+bool checks_alignment(const CpuState& s) {
+  return s.cpl == 3 && (s.flags.system & rflags::AC) != 0 && (s.cr0 & cr0::AM) != 0;
 }
 
 bool flat_data(const Segment& s) { return covers_everything(s) && !s.is_code() && !s.is_expand_down() && s.is_writable_or_readable(); }
@@ -47,11 +55,11 @@ void Cpu::update_mode() {
 
   const bool user = s.cpl == 3;
   const bool access_override = (s.flags.system & rflags::AC) != 0;
-  const bool alignment_check = user && access_override && (s.cr0 & cr0::AM) != 0;
+  const bool watched = checks_alignment(s) || ((s.dr[7] & dr7::enables) != 0 && data_breakpoints_enabled(s));
   const TranslationRegisters registers{s.cr0, s.cr3, s.cr4, s.msr.efer, s.pkru, s.pdpte};
   if (registers == translation_registers_) {
     // Most changes are of privilege alone, on the way into and out of system calls and interrupts.
-    mmu.set_privilege(user, access_override, alignment_check);
+    mmu.set_privilege(user, access_override, watched);
     return;
   }
   translation_registers_ = registers;
@@ -70,10 +78,11 @@ void Cpu::update_mode() {
   context.pkru = s.pkru;
   context.user = user;
   context.access_override = access_override;
-  context.alignment_check = alignment_check;
+  context.watched = watched;
   context.pdptes = s.pdpte;
   context.physical_bits = static_cast<unsigned>(profile.physical_bits);
   context.gigabyte_pages = profile.has(Feature::Pdpe1gb);
+  context.pse36 = profile.has(Feature::Pse36);
   mmu.set_context(context);
 }
 
@@ -123,7 +132,7 @@ struct Pieces {
 
 bool misaligned(const Cpu& cpu, u64 linear, unsigned size) {
   const unsigned alignment = size >= 8 ? 8 : size;
-  return cpu.mmu.context().alignment_check && std::has_single_bit(alignment) && (linear & (alignment - 1)) != 0;
+  return checks_alignment(cpu.state) && std::has_single_bit(alignment) && (linear & (alignment - 1)) != 0;
 }
 
 bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access, Pieces& pieces) {
@@ -133,6 +142,7 @@ bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access,
   if (first == size) return true;
   u64 second = linear + first;
   if (!cpu.state.code64()) second = static_cast<u32>(second);
+  else if (!is_canonical(second, (cpu.state.cr4 & cr4::LA57) != 0 ? 57 : 48)) return cpu.raise(Vector::GP, 0);
   if (const auto fault = cpu.mmu.translate(Linear(second), access, pieces.address[1])) return cpu.raise(*fault);
   return true;
 }
@@ -159,6 +169,7 @@ bool Cpu::read_slow(u64 linear, void* out, unsigned size, Privilege privilege) {
     }
   }
   std::memcpy(out, bytes.data(), size);
+  if (mmu.context().watched) note_data_access(state, linear, size, false);
   return true;
 }
 
@@ -178,13 +189,15 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
     if (page.host == nullptr) {
       device_write(pieces.address[i], {from, pieces.size[i]});
     } else if (page.writable) {
-      if (memory.has_code(pieces.address[i], pieces.size[i])) {
+      const bool same = std::memcmp(page.host + pieces.address[i].page_offset(), from, pieces.size[i]) == 0;
+      if (!same && memory.has_code(pieces.address[i], pieces.size[i])) {
         memory.write(pieces.address[i], {from, pieces.size[i]});
       } else {
         std::memcpy(page.host + pieces.address[i].page_offset(), from, pieces.size[i]);
       }
     }
   }
+  if (mmu.context().watched) note_data_access(state, linear, size, true);
   return true;
 }
 

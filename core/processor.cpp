@@ -1,7 +1,5 @@
 #include "core/processor.h"
 
-#include "core/system/msr.h"
-
 namespace bunshin {
 
 Processor::Processor(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, bool bootstrap,
@@ -54,7 +52,7 @@ void Processor::reset() {
   const u64 rng = cpu_.state.rng_state;
   cpu_.state = CpuState();
   cpu_.state.rng_state = rng;
-  if (cpu_.profile.has(Feature::Monitor)) cpu_.state.msr.misc_enable |= misc_enable::monitor;
+  cpu_.state.msr.tsc_aux = 0;
   init_state(cpu_.state, cpu_.profile, cr0::CD | cr0::NW);
   cpu_.state.activity = bootstrap_ ? Activity::Active : Activity::WaitForSipi;
   state_changed();

@@ -107,12 +107,13 @@ struct Msrs {
   u64 efer = 0, star = 0, lstar = 0, cstar = 0, sfmask = 0, kernel_gs_base = 0, tsc_aux = 0;
   u64 sysenter_cs = 0, sysenter_esp = 0, sysenter_eip = 0;
   u64 pat = 0x0007040600070406ULL;
-  u64 misc_enable = 1, debugctl = 0, spec_ctrl = 0, feature_control = 0, mcg_status = 0;
+  u64 misc_enable = 1u << 18 | 1;  ///< MONITOR and fast strings on, as firmware leaves them
+  u64 debugctl = 0, spec_ctrl = 0, feature_control = 0, mcg_status = 0;
   u64 tsc_adjust = 0;
   u64 mtrr_def_type = 0;
   std::array<u64, 11> mtrr_fixed{};
   std::array<u64, 16> mtrr_variable{};  ///< base, mask pairs
-  std::array<u64, 4> mc_ctl{};          ///< machine-check banks' enables
+  std::array<u64, 16> mc_banks{};       ///< machine-check banks: control, status, address, miscellaneous of each
   /// AMD: HWCR, SYSCFG, DE_CFG, TOP_MEM, TOP_MEM2 and the two I/O range registers' base, mask pairs.
   u64 hwcr = 0, syscfg = 0, de_cfg = 0, top_mem = 0, top_mem2 = 0;
   std::array<u64, 4> iorr{};

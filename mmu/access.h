@@ -32,8 +32,8 @@ struct PagingContext {
   u32 pkru = 0;
   bool user = false;             ///< CPL is 3
   bool access_override = false;  ///< EFLAGS.AC
-  /// CR0.AM, EFLAGS.AC and CPL 3: every access must be checked for alignment, so none may be hit fast.
-  bool alignment_check = false;
+  /// Every access must be looked at (alignment checks, data breakpoints), so none may be hit fast.
+  bool watched = false;
   std::array<u64, 4> pdptes{};  ///< PAE page-directory-pointer registers
   unsigned physical_bits = 46;  ///< MAXPHYADDR, 32 to 52
   bool gigabyte_pages = true;   ///< CPUID.80000001H:EDX.Page1GB

@@ -42,16 +42,16 @@ void Mmu::set_context(const PagingContext& context) {
   select_fast();
 }
 
-void Mmu::set_privilege(bool user, bool access_override, bool alignment_check) {
+void Mmu::set_privilege(bool user, bool access_override, bool watched) {
   context_.user = user;
   context_.access_override = access_override;
-  context_.alignment_check = alignment_check;
+  context_.watched = watched;
   walker_.set_privilege(user, access_override);
   select_fast();
 }
 
 void Mmu::select_fast() {
-  fast_ = &caches_[context_.alignment_check ? none_cache : cache_for(context_.user, context_.access_override)];
+  fast_ = &caches_[context_.watched ? none_cache : cache_for(context_.user, context_.access_override)];
 }
 
 std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
@@ -101,7 +101,7 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
 }
 
 void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds) {
-  if (context_.alignment_check) return;
+  if (context_.watched) return;
   const PhysicalMemory::Page page = memory_.page(physical);
   if (page.host == nullptr) return;
   const bool writable = page.writable && !memory_.page_has_code(physical);

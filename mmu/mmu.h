@@ -27,7 +27,7 @@ class Mmu {
   /// the manual says for the instruction at hand), but re-derives what may be hit fast.
   void set_context(const PagingContext& context);
   /// The same when only CPL, EFLAGS.AC or what follows from them changed: constant time, nothing is flushed.
-  void set_privilege(bool user, bool access_override, bool alignment_check);
+  void set_privilege(bool user, bool access_override, bool watched);
   const PagingContext& context() const { return context_; }
 
   /// Translates for an access that lies in one page. On success `out` is set and the TLB (and, for the access's kind,

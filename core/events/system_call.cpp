@@ -34,6 +34,11 @@ void disarm_single_step(CpuState& s) {
   if ((s.flags.system & rflags::TF) == 0) s.pending_debug &= ~dr6::BS;
 }
 
+/// TF loaded by SYSRET traps behind SYSRET itself, not behind the instruction after it as with IRET and POPF.
+void arm_single_step(CpuState& s) {
+  if ((s.flags.system & rflags::TF) != 0) s.pending_debug |= dr6::BS;
+}
+
 /// AMD's SYSCALL of legacy mode: EIP and selectors from STAR, interrupts off.
 bool syscall_legacy(Cpu& cpu) {
   CpuState& s = cpu.state;
@@ -94,6 +99,7 @@ bool sysret(Cpu& cpu, const Record& r) {
   s.rip = to64 ? s.gpr[RCX] : static_cast<u32>(s.gpr[RCX]);
   load_flat(s, static_cast<u16>(to64 ? base + 16 : base), static_cast<u16>(base + 8), 3,
             to64 ? CodeSize::Bits64 : CodeSize::Bits32);
+  arm_single_step(s);
   cpu.update_mode();
   return true;
 }

@@ -1,5 +1,6 @@
 // JMP, CALL and RET far, IRET, and the instructions that call a handler.
 
+#include "core/events/debug.h"
 #include "core/events/delivery.h"
 #include "core/events/far_transfer.h"
 #include "core/events/instructions.h"
@@ -86,8 +87,14 @@ bool into(Cpu& cpu, const Record&) {
   return !cpu.state.flags.of() || software_interrupt(cpu, 4, EventKind::SoftwareException, cpu.state.rip);
 }
 
+/// The breakpoints that a MOV SS before it holds back are part of the one debug exception.
 bool int1(Cpu& cpu, const Record&) {
-  return software_interrupt(cpu, 1, EventKind::PrivilegedSoftwareException, cpu.state.rip);
+  CpuState& s = cpu.state;
+  const u64 held = s.pending_debug & dr6::breakpoints;
+  if (!software_interrupt(cpu, 1, EventKind::PrivilegedSoftwareException, s.rip)) return false;
+  s.pending_debug &= ~held;
+  s.dr[6] |= held;
+  return true;
 }
 
 bool bound(Cpu& cpu, const Record& r) {

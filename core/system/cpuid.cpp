@@ -81,6 +81,7 @@ CpuidResult version_leaf(const Cpu& cpu) {
   if (p.cores > 1) out.edx |= 1u << 28;
   if (!cpu.apic.globally_enabled()) out.edx &= ~(1u << 9);
   if ((cpu.state.cr4 & cr4::OSXSAVE) != 0) out.ecx |= 1u << 27;
+  if (p.intel() && (cpu.state.msr.misc_enable & misc_enable::monitor) == 0) out.ecx &= ~(1u << 3);
   return out;
 }
 

@@ -35,7 +35,8 @@ bool load_table(Cpu& cpu, const Record& r, TableRegister& table) {
   std::memcpy(&loaded.limit, bytes.data(), 2);
   std::memcpy(&loaded.base, bytes.data() + 2, 8);
   if (cpu.mode.bits == 64) {
-    if (!canonical(cpu, loaded.base)) return cpu.raise(Vector::GP, 0);
+    // For the widest addresses the processor has, whatever CR4.LA57.
+    if (!is_canonical(loaded.base, cpu.profile.linear_bits())) return cpu.raise(Vector::GP, 0);
   } else if (r.operand_bytes() == 2) {
     loaded.base &= 0xff'ffff;  // the 80286's form has a 24-bit base (SDM vol. 2, LGDT)
   }

@@ -20,9 +20,9 @@ inline constexpr unsigned mtrr_pairs = 8, machine_check_banks = 4;
 
 /// IA32_MISC_ENABLE bits that CPUID depends on (SDM vol. 4, table 2-2).
 namespace misc_enable {
-inline constexpr u64 fast_strings = 1, performance_monitoring = 1u << 7, bts_unavailable = 1u << 11,
-                     pebs_unavailable = 1u << 12, monitor = 1u << 18, limit_cpuid = 1u << 22, xtpr_disable = 1u << 23,
-                     xd_disable = u64{1} << 34;
+inline constexpr u64 fast_strings = 1, thermal_control = 1u << 3, performance_monitoring = 1u << 7,
+                     bts_unavailable = 1u << 11, pebs_unavailable = 1u << 12, enhanced_speedstep = 1u << 16,
+                     monitor = 1u << 18, limit_cpuid = 1u << 22, xtpr_disable = 1u << 23, xd_disable = u64{1} << 34;
 }
 
 }  // namespace bunshin

@@ -35,44 +35,48 @@ constexpr u64 feature_control_locked = 1;
 constexpr u64 arch_capabilities = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 13 |
                                   1u << 14 | 1u << 15 | 1u << 20 | 1u << 24 | 1u << 26 | 1u << 27;
 
-constexpr u64 misc_enable_writable = misc_enable::fast_strings | misc_enable::limit_cpuid | misc_enable::xtpr_disable |
-                                     misc_enable::xd_disable;
-
-/// MONITOR is there if the profile has it: firmware's choice, which is not modeled.
-u64 misc_enable_fixed(const CpuProfile& profile) {
-  return misc_enable::bts_unavailable | misc_enable::pebs_unavailable |
-         (profile.has(Feature::Monitor) ? misc_enable::monitor : 0);
-}
+constexpr u64 misc_enable_writable = misc_enable::fast_strings | misc_enable::thermal_control |
+                                     misc_enable::enhanced_speedstep | misc_enable::monitor | misc_enable::limit_cpuid |
+                                     misc_enable::xtpr_disable | misc_enable::xd_disable;
+/// Read-only: writes leave them alone, as they do the performance-monitoring bit, which is clear.
+constexpr u64 misc_enable_fixed = misc_enable::bts_unavailable | misc_enable::pebs_unavailable;
+constexpr u64 misc_enable_ignored = misc_enable_fixed | misc_enable::performance_monitoring;
 
 bool read_misc_enable(const Cpu& cpu, u32 /*index*/, u64& value) {
-  value = cpu.state.msr.misc_enable | misc_enable_fixed(cpu.profile);
+  value = cpu.state.msr.misc_enable | misc_enable_fixed;
   return true;
 }
 
 bool write_misc_enable(Cpu& cpu, u32 /*index*/, u64 value) {
-  if ((value & ~(misc_enable_writable | misc_enable_fixed(cpu.profile))) != 0) return false;
+  if ((value & ~(misc_enable_writable | misc_enable_ignored)) != 0) return false;
   cpu.state.msr.misc_enable = value & misc_enable_writable;
-  if ((value & misc_enable::xd_disable) != 0) cpu.state.msr.efer &= ~efer::NXE;
-  cpu.update_mode();
   return true;
 }
 
-/// Each bank: control, status, address, miscellaneous. No error is ever logged, so the last three read zero and only
-/// zero may be written (SDM vol. 3, 15.3.2).
+/// Each bank: control, status, address, miscellaneous (SDM vol. 3, 15.3.2). No error is ever logged. Address and
+/// miscellaneous hold what software leaves there; the manual lets a processor refuse all but zero, and real ones differ.
 bool read_bank(const Cpu& cpu, u32 index, u64& value) {
-  const u32 offset = index - 0x400;
-  value = (offset & 3) == 0 ? cpu.state.msr.mc_ctl[offset / 4] : 0;
+  value = cpu.state.msr.mc_banks[index - 0x400];
   return true;
+}
+
+/// The manual defines only all ones and all zeros for the control register. Bit 10 may differ: kernels clear it on AMD's
+/// processors (the GART error of bank 4).
+bool is_bank_control(u64 value) {
+  constexpr u64 gart_error = 1u << 10;
+  return value == 0 || (value | gart_error) == ~u64{0};
 }
 
 bool write_bank(Cpu& cpu, u32 index, u64 value) {
+  enum Register : u32 { control = 0, status = 1 };
   const u32 offset = index - 0x400;
-  if ((offset & 3) != 0) return value == 0;
-  cpu.state.msr.mc_ctl[offset / 4] = value;
+  if ((offset & 3) == control && !is_bank_control(value)) return false;
+  if ((offset & 3) == status && value != 0) return false;
+  cpu.state.msr.mc_banks[offset] = value;
   return true;
 }
 
-static_assert(machine_check_banks == std::tuple_size_v<decltype(Msrs::mc_ctl)>);
+static_assert(4 * machine_check_banks == std::tuple_size_v<decltype(Msrs::mc_banks)>);
 
 bool read_iorr(const Cpu& cpu, u32 index, u64& value) {
   value = cpu.state.msr.iorr[(index - 0xc001'0016) & 3];

@@ -35,7 +35,8 @@ bool invpcid(Cpu& cpu, const Record& r) {
   if (by_pcid && pcid != 0 && (cpu.state.cr4 & cr4::PCIDE) == 0) return cpu.raise(Vector::GP, 0);
   switch (type) {
     case individual_address:
-      if (!canonical(cpu, descriptor[1])) return cpu.raise(Vector::GP, 0);
+      // For the widest addresses the processor has, whatever CR4.LA57.
+      if (!is_canonical(descriptor[1], cpu.profile.linear_bits())) return cpu.raise(Vector::GP, 0);
       cpu.mmu.flush_page_of_pcid(Linear(descriptor[1]), static_cast<u16>(pcid));
       break;
     case single_context: cpu.mmu.flush_pcid(static_cast<u16>(pcid)); break;

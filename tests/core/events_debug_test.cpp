@@ -1,6 +1,7 @@
 // Debug registers and exceptions (SDM vol. 3, 17.2 and 17.3).
 
 #include "core/events/debug.h"
+#include "core/events/instructions.h"
 #include "events_fixture.h"
 
 namespace bunshin {
@@ -106,6 +107,15 @@ TEST(IoBreakpoint, NeedsDebuggingExtensions) {
   m.cpu.state.cr4 |= cr4::DE;
   note_io_access(m.cpu.state, 0x60, 1);
   EXPECT_EQ(m.cpu.state.pending_debug, 8u);
+}
+
+TEST(DebugShadow, BreakpointHeldBackByMovSsIsReportedWithInt1) {
+  DebuggedMachine m;
+  m.cpu.state.pending_debug = 2;
+  ASSERT_TRUE(semantics::int1(m.cpu, Record{}));
+  EXPECT_TRUE(m.at_handler());
+  EXPECT_EQ(m.cpu.state.pending_debug, 0u);
+  EXPECT_EQ(m.cpu.state.dr[6] & dr6::breakpoints, 2u);
 }
 
 TEST(GeneralDetect, IsAFaultThatResumesWithRf) {

@@ -61,7 +61,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{0xc0000084, u64{1} << 32, false},
         Case{0x174, u64{1} << 32, false},
         // Machine check: status registers may only be cleared, controls are storage.
-        Case{0x400, ~u64{0}, true}, Case{0x401, 1, false}, Case{0x40d, 0, true}, Case{0x17a, 8, false},
+        Case{0x400, ~u64{0}, true}, Case{0x400, non_canonical, false}, Case{0x401, 1, false}, Case{0x40d, 0, true}, Case{0x17a, 8, false},
         Case{0x1d9, 2, true}, Case{0x1d9, 0x40, false}, Case{0x48, 1, true}, Case{0x48, 2, false}, Case{0x3a, 1, false},
         Case{0x179, 0, false}, Case{0xfe, 0, false}));
 
@@ -105,11 +105,24 @@ TEST(Msr, LmeCannotChangeWhilePaging) {
   EXPECT_TRUE(t.cpu.state.long_mode_active()) << "LMA survives";
 }
 
-TEST(Msr, XdDisableRemovesNxe) {
+TEST(Msr, MiscEnableKeepsWhatSoftwareMaySet) {
   TestCore t;
-  ASSERT_TRUE(write_msr(t.cpu, 0xc0000080, efer::NXE));
+  constexpr u64 value = 0x4'00c5'0809;  // all that is writable, and one read-only bit
+  ASSERT_TRUE(write_msr(t.cpu, 0x1a0, value));
+  EXPECT_EQ(value_of(t, 0x1a0), value | misc_enable::pebs_unavailable);
+  EXPECT_FALSE(write_msr(t.cpu, 0x1a0, 2));
+}
+
+TEST(Msr, MachineCheckAddressIsStorage) {
+  TestCore t;
+  ASSERT_TRUE(write_msr(t.cpu, 0x402, 0xaaaa'0000'0000'0000));
+  EXPECT_EQ(value_of(t, 0x402), 0xaaaa'0000'0000'0000u);
+  EXPECT_EQ(value_of(t, 0x406), 0u);
+}
+
+TEST(Msr, XdDisableForbidsNxe) {
+  TestCore t;
   ASSERT_TRUE(write_msr(t.cpu, 0x1a0, misc_enable::xd_disable));
-  EXPECT_EQ(t.cpu.state.msr.efer & efer::NXE, 0u);
   EXPECT_FALSE(write_msr(t.cpu, 0xc0000080, efer::NXE));
 }
 
