@@ -95,6 +95,7 @@ class Decoder {
     if (in_.ran_out()) return ran_out();
     if (pattern == nullptr) return undefined(out);
     out.row = pattern->row;
+    out.opcode = opcode_;
     out.record.row = pattern->index;
     take_sizes(*pattern, out);
     if (pattern->has_modrm) take_modrm(*pattern, out);

@@ -24,20 +24,68 @@ namespace bunshin {
 /// checks what to expect. v: operand size; z: 16/32; y: 32/64; x: 128.
 enum class Op : u8 {
   None,
-  Eb, Ew, Ed, Eq, Ev, Ey,      // ModRM.rm: general register or memory
-  Rv, Ry,                      // ModRM.rm: general register only (mod ignored)
-  Gb, Gw, Gd, Gv, Gy,          // ModRM.reg
-  Zb, Zv,                      // low three opcode bits
-  Al, Ax, Eax, Av, Cl, Dx, One,  // fixed; Av is rAX
-  Es, Cs, Ss, Ds, Fs, Gs,      // fixed segment register
-  Sw, Cd, Dd,                  // ModRM.reg: segment, control, debug register
-  Ib, Ibs, Iw, Iz, Iv,         // immediates: 8 zero-extended, 8 sign-extended, 16, 16/32 sign-extended, up to 64
-  Jb, Jz, Ap,                  // relative and far pointers
-  Ob, Ov,                      // moffs
-  M, Mb, Mw, Md, Mq, Mdq, Mt, Mp, Ms,  // memory only; t: 80 bits, p: far pointer, s: pseudo-descriptor
-  Vx, Ux, Wx, Wd, Wq, Ww,      // XMM: reg; rm register only; rm with 16/4/8/2-byte memory
-  Pq, Nq, Qq, Qd,              // MMX: reg; rm register only; rm with 8/4-byte memory
-  St0, Sti,                    // x87
+  Eb,
+  Ew,
+  Ed,
+  Eq,
+  Ev,
+  Ey,  // ModRM.rm: general register or memory
+  Rv,
+  Ry,  // ModRM.rm: general register only (mod ignored)
+  Gb,
+  Gw,
+  Gd,
+  Gv,
+  Gy,  // ModRM.reg
+  Zb,
+  Zv,  // low three opcode bits
+  Al,
+  Ax,
+  Eax,
+  Av,
+  Cl,
+  Dx,
+  One,  // fixed; Av is rAX
+  Es,
+  Cs,
+  Ss,
+  Ds,
+  Fs,
+  Gs,  // fixed segment register
+  Sw,
+  Cd,
+  Dd,  // ModRM.reg: segment, control, debug register
+  Ib,
+  Ibs,
+  Iw,
+  Iz,
+  Iv,  // immediates: 8 zero-extended, 8 sign-extended, 16, 16/32 sign-extended, up to 64
+  Jb,
+  Jz,
+  Ap,  // relative and far pointers
+  Ob,
+  Ov,  // moffs
+  M,
+  Mb,
+  Mw,
+  Md,
+  Mq,
+  Mdq,
+  Mt,
+  Mp,
+  Ms,  // memory only; t: 80 bits, p: far pointer, s: pseudo-descriptor
+  Vx,
+  Ux,
+  Wx,
+  Wd,
+  Wq,
+  Ww,  // XMM: reg; rm register only; rm with 16/4/8/2-byte memory
+  Pq,
+  Nq,
+  Qq,
+  Qd,  // MMX: reg; rm register only; rm with 8/4-byte memory
+  St0,
+  Sti,  // x87
 };
 
 /// What the decoder has found out when it binds a handler.
@@ -46,9 +94,10 @@ struct Decoded {
   const struct Row* row = nullptr;
   unsigned operand_bytes = 4;  ///< effective operand size, 2, 4 or 8 (1 if the row's operands are bytes)
   unsigned code_bits = 32;     ///< 16, 32, 64
+  u8 opcode = 0;               ///< last opcode byte
   bool memory = false;
-  bool flat = false;           ///< the memory operand's linear address is its effective address
-  bool linkable = false;       ///< a relative jump whose target and successor lie in the instruction's own page
+  bool flat = false;      ///< the memory operand's linear address is its effective address
+  bool linkable = false;  ///< a relative jump whose target and successor lie in the instruction's own page
 };
 
 /// Chooses the handler specialised for the operands.
@@ -56,20 +105,21 @@ using Binder = Handler (*)(const Decoded&);
 
 /// Attributes of a row.
 namespace attr {
-inline constexpr u32 ends_block = 1u << 0;    ///< control transfer, or changes what decoding depends on
-inline constexpr u32 invalid64 = 1u << 1;     ///< #UD in 64-bit mode
-inline constexpr u32 only64 = 1u << 2;        ///< #UD outside 64-bit mode
-inline constexpr u32 default64 = 1u << 3;     ///< operand size defaults to 64 in 64-bit mode (PUSH, POP, near branches)
-inline constexpr u32 force64 = 1u << 4;       ///< … and 66 is ignored
-inline constexpr u32 lockable = 1u << 5;      ///< LOCK allowed with a memory destination
-inline constexpr u32 x87 = 1u << 6;           ///< #NM if CR0.EM or TS
-inline constexpr u32 mmx = 1u << 7;           ///< #UD if EM, #NM if TS
-inline constexpr u32 sse = 1u << 8;           ///< #UD if EM or not OSFXSR, #NM if TS
+inline constexpr u32 ends_block = 1u << 0;  ///< control transfer, or changes what decoding depends on
+inline constexpr u32 invalid64 = 1u << 1;   ///< #UD in 64-bit mode
+inline constexpr u32 only64 = 1u << 2;      ///< #UD outside 64-bit mode
+inline constexpr u32 default64 = 1u << 3;   ///< operand size defaults to 64 in 64-bit mode (PUSH, POP, near branches)
+inline constexpr u32 force64 = 1u << 4;     ///< … and 66 is ignored
+inline constexpr u32 lockable = 1u << 5;    ///< LOCK allowed with a memory destination
+inline constexpr u32 x87 = 1u << 6;         ///< #NM if CR0.EM or TS
+inline constexpr u32 mmx = 1u << 7;         ///< #UD if EM, #NM if TS
+inline constexpr u32 sse = 1u << 8;         ///< #UD if EM or not OSFXSR, #NM if TS
 inline constexpr u32 protected_only = 1u << 9;  ///< #UD in real and virtual-8086 mode
-inline constexpr u32 privileged = 1u << 10;   ///< #GP(0) if CPL > 0
-inline constexpr u32 alone = 1u << 11;        ///< must run alone in its block (reads time, touches devices)
+inline constexpr u32 privileged = 1u << 10;     ///< #GP(0) if CPL > 0
+inline constexpr u32 alone = 1u << 11;          ///< must run alone in its block (reads time, touches devices)
 inline constexpr u32 byte_operands = 1u << 12;
 inline constexpr u32 avx = 1u << 13;
+inline constexpr u32 conditional_jump = 1u << 14;  ///< Jcc with an 8-, 16- or 32-bit displacement
 }  // namespace attr
 
 struct Row {
@@ -82,7 +132,7 @@ struct Row {
 };
 
 /// The chapters of the table, each in its own file rows_*.cpp beside the semantics it binds.
-std::span<const Row> arithmetic_rows();    // core/execute
+std::span<const Row> arithmetic_rows();  // core/execute
 std::span<const Row> shift_rows();
 std::span<const Row> multiply_rows();
 std::span<const Row> move_rows();
@@ -91,9 +141,9 @@ std::span<const Row> control_flow_rows();
 std::span<const Row> stack_rows();
 std::span<const Row> string_rows();
 std::span<const Row> flag_rows();
-std::span<const Row> system_rows();    // core/system
-std::span<const Row> event_rows();     // core/events
-std::span<const Row> x87_rows();       // core/x87
-std::span<const Row> simd_rows();      // core/sse: MMX, SSE … SSE4.2, AES, PCLMULQDQ, SHA
+std::span<const Row> system_rows();  // core/system
+std::span<const Row> event_rows();   // core/events
+std::span<const Row> x87_rows();     // core/x87
+std::span<const Row> simd_rows();    // core/sse: MMX, SSE … SSE4.2, AES, PCLMULQDQ, SHA
 
 }  // namespace bunshin

@@ -29,6 +29,8 @@ struct Block {
   u32 mode = 0;         ///< Cpu::mode_key
   u16 bytes = 0;
   bool alone = false;  ///< its one instruction needs the exact time
+  /// If its last two records are fused (core/execute/fusion.h): the handler that does the first one's work only.
+  Handler unfused = nullptr;
   Block* next_in_bucket = nullptr;
   Block* next_in_page = nullptr;
   Block* next_crossing = nullptr;

@@ -6,6 +6,7 @@
 #include "core/engine/dispatch.h"
 #include "core/events/debug.h"
 #include "core/events/delivery.h"
+#include "core/execute/fusion.h"
 #include "core/sse/host_mxcsr.h"
 
 namespace bunshin {
@@ -129,6 +130,9 @@ void Engine::run_truncated(const Record* entry, u64 count, bool alone) {
   truncated_.push_back(*entry);
   truncated_[0].imm = count;
   for (u64 i = 1; i <= count; ++i) truncated_.push_back(entry[i]);
+  // A comparison cut off from the jump it is fused with does its own work only.
+  const Handler unfused = Block::of(entry).unfused;
+  if (unfused != nullptr && count + 1 == entry->imm) truncated_.back().run = unfused;
   const Record& last = truncated_.back();
   truncated_.push_back(terminator(run_stop, last.offset + last.length, static_cast<unsigned>(count)));
   truncated_.push_back({});
@@ -308,6 +312,7 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
   scratch_.clear();
   unsigned offset = 0;
   bool ended = false;
+  Decoded previous;
   while (!ended && scratch_.size() < BlockCache::max_instructions && offset < bytes.size()) {
     Decoded decoded;
     const DecodeStatus status =
@@ -327,6 +332,11 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
     if ((attributes & attr::alone) != 0 && !scratch_.empty()) break;
     decoded.record.position = static_cast<u8>(scratch_.size());
     scratch_.push_back(decoded.record);
+    if (const Handler fused = fuse(previous, decoded)) {
+      block.unfused = previous.record.run;
+      scratch_[scratch_.size() - 2].run = fused;
+    }
+    previous = decoded;
     offset += decoded.record.length;
     block.alone = (attributes & attr::alone) != 0;
     ended = (attributes & (attr::ends_block | attr::alone)) != 0;

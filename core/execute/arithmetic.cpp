@@ -1,74 +1,11 @@
 // Binary and unary arithmetic and logic: ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG,
 // ADCX, ADOX (SDM vol. 2).
 
-#include "core/execute/operands.h"
+#include "core/execute/compare.h"
 
 namespace bunshin {
 
 namespace {
-
-struct Add {
-  template <class T>
-  static T apply(LazyFlags& flags, T a, T b) {
-    const T r = static_cast<T>(a + b);
-    flags.set_add<T>(r, b);
-    return r;
-  }
-};
-
-struct Sub {
-  template <class T>
-  static T apply(LazyFlags& flags, T a, T b) {
-    const T r = static_cast<T>(a - b);
-    flags.set_sub<T>(r, b);
-    return r;
-  }
-};
-
-template <class T>
-constexpr u64 sign_bit = u64{1} << (sizeof(T) * 8 - 1);
-
-template <class T>
-u64 result_flags(T r) {
-  return (r == 0 ? rflags::ZF : 0) | ((r & sign_bit<T>) != 0 ? rflags::SF : 0) |
-         ((std::popcount(static_cast<u8>(r)) & 1) == 0 ? rflags::PF : 0);
-}
-
-/// ADC and SBB with a carry in do not fit the lazy form: two values carry out at once.
-struct Adc {
-  template <class T>
-  static T apply(LazyFlags& flags, T a, T b) {
-    if (!flags.cf()) return Add::apply<T>(flags, a, b);
-    const T r = static_cast<T>(a + b + 1);
-    flags.set_status(result_flags(r) | (r <= a ? rflags::CF : 0) | ((a ^ b ^ r) & rflags::AF) |
-                     (((a ^ r) & (b ^ r) & sign_bit<T>) != 0 ? rflags::OF : 0));
-    return r;
-  }
-};
-
-struct Sbb {
-  template <class T>
-  static T apply(LazyFlags& flags, T a, T b) {
-    if (!flags.cf()) return Sub::apply<T>(flags, a, b);
-    const T r = static_cast<T>(a - b - 1);
-    flags.set_status(result_flags(r) | (a <= b ? rflags::CF : 0) | ((a ^ b ^ r) & rflags::AF) |
-                     (((a ^ b) & (a ^ r) & sign_bit<T>) != 0 ? rflags::OF : 0));
-    return r;
-  }
-};
-
-template <class Combine>
-struct Logic {
-  template <class T>
-  static T apply(LazyFlags& flags, T a, T b) {
-    const T r = static_cast<T>(Combine()(a, b));
-    flags.set_logic<T>(r);
-    return r;
-  }
-};
-using And = Logic<std::bit_and<>>;
-using Or = Logic<std::bit_or<>>;
-using Xor = Logic<std::bit_xor<>>;
 
 // --- destination ModRM.rm ---
 
@@ -109,41 +46,6 @@ bool acc_imm(Cpu& cpu, const Record& r) {
   return true;
 }
 
-// --- comparisons: the same without a destination ---
-
-template <class Operation, class T, class Rm>
-bool compare_rm_reg(Cpu& cpu, const Record& r) {
-  T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
-    return false;
-  Operation::template apply<T>(cpu.state.flags, value, cpu.reg<T>(r.reg));
-  return true;
-}
-
-template <class Operation, class T, class Rm>
-bool compare_reg_rm(Cpu& cpu, const Record& r) {
-  T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
-    return false;
-  Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(r.reg), value);
-  return true;
-}
-
-template <class Operation, class T, class Rm>
-bool compare_rm_imm(Cpu& cpu, const Record& r) {
-  T value;
-  if (!Rm::template load<T>(cpu, r, value)) [[unlikely]]
-    return false;
-  Operation::template apply<T>(cpu.state.flags, value, static_cast<T>(r.imm));
-  return true;
-}
-
-template <class Operation, class T>
-bool compare_acc_imm(Cpu& cpu, const Record& r) {
-  Operation::template apply<T>(cpu.state.flags, cpu.reg<T>(RAX), static_cast<T>(r.imm));
-  return true;
-}
-
 template <class Operation>
 Handler bind_rm_reg(const Decoded& d) {
   return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
@@ -166,27 +68,15 @@ template <class Operation>
 Handler bind_acc_imm(const Decoded& d) {
   return by_size(d, []<class T>() -> Handler { return run_plain<acc_imm<Operation, T>>; });
 }
-template <class Operation>
-Handler bind_compare_rm_reg(const Decoded& d) {
+template <class Operation, template <class> class Pair>
+Handler bind_compare(const Decoded& d) {
   return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
-    return with_fallback<Rm, compare_rm_reg<Operation, T, Rm>, compare_rm_reg<Operation, T, SegmentedMemory>>();
-  });
-}
-template <class Operation>
-Handler bind_compare_reg_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
-    return with_fallback<Rm, compare_reg_rm<Operation, T, Rm>, compare_reg_rm<Operation, T, SegmentedMemory>>();
-  });
-}
-template <class Operation>
-Handler bind_compare_rm_imm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler {
-    return with_fallback<Rm, compare_rm_imm<Operation, T, Rm>, compare_rm_imm<Operation, T, SegmentedMemory>>();
+    return with_fallback<Rm, compare<Operation, T, Pair<Rm>>, compare<Operation, T, typename Pair<Rm>::General>>();
   });
 }
 template <class Operation>
 Handler bind_compare_acc_imm(const Decoded& d) {
-  return by_size(d, []<class T>() -> Handler { return run_plain<compare_acc_imm<Operation, T>>; });
+  return by_size(d, []<class T>() -> Handler { return run_plain<compare<Operation, T, AccImm>>; });
 }
 
 // --- unary ---
@@ -394,10 +284,10 @@ const Row rows[] = {
     {"33 /r", "xor", {Op::Gv, Op::Ev}, bind_reg_rm<Xor>},
     {"34", "xor", {Op::Al, Op::Ib}, bind_acc_imm<Xor>},
     {"35", "xor", {Op::Av, Op::Iz}, bind_acc_imm<Xor>},
-    {"38 /r", "cmp", {Op::Eb, Op::Gb}, bind_compare_rm_reg<Sub>},
-    {"39 /r", "cmp", {Op::Ev, Op::Gv}, bind_compare_rm_reg<Sub>},
-    {"3A /r", "cmp", {Op::Gb, Op::Eb}, bind_compare_reg_rm<Sub>},
-    {"3B /r", "cmp", {Op::Gv, Op::Ev}, bind_compare_reg_rm<Sub>},
+    {"38 /r", "cmp", {Op::Eb, Op::Gb}, bind_compare<Sub, RmReg>},
+    {"39 /r", "cmp", {Op::Ev, Op::Gv}, bind_compare<Sub, RmReg>},
+    {"3A /r", "cmp", {Op::Gb, Op::Eb}, bind_compare<Sub, RegRm>},
+    {"3B /r", "cmp", {Op::Gv, Op::Ev}, bind_compare<Sub, RegRm>},
     {"3C", "cmp", {Op::Al, Op::Ib}, bind_compare_acc_imm<Sub>},
     {"3D", "cmp", {Op::Av, Op::Iz}, bind_compare_acc_imm<Sub>},
 
@@ -408,7 +298,7 @@ const Row rows[] = {
     {"80 /4", "and", {Op::Eb, Op::Ib}, bind_rm_imm<And>, Feature::Base, lock},
     {"80 /5", "sub", {Op::Eb, Op::Ib}, bind_rm_imm<Sub>, Feature::Base, lock},
     {"80 /6", "xor", {Op::Eb, Op::Ib}, bind_rm_imm<Xor>, Feature::Base, lock},
-    {"80 /7", "cmp", {Op::Eb, Op::Ib}, bind_compare_rm_imm<Sub>},
+    {"80 /7", "cmp", {Op::Eb, Op::Ib}, bind_compare<Sub, RmImm>},
     {"81 /0", "add", {Op::Ev, Op::Iz}, bind_rm_imm<Add>, Feature::Base, lock},
     {"81 /1", "or", {Op::Ev, Op::Iz}, bind_rm_imm<Or>, Feature::Base, lock},
     {"81 /2", "adc", {Op::Ev, Op::Iz}, bind_rm_imm<Adc>, Feature::Base, lock},
@@ -416,7 +306,7 @@ const Row rows[] = {
     {"81 /4", "and", {Op::Ev, Op::Iz}, bind_rm_imm<And>, Feature::Base, lock},
     {"81 /5", "sub", {Op::Ev, Op::Iz}, bind_rm_imm<Sub>, Feature::Base, lock},
     {"81 /6", "xor", {Op::Ev, Op::Iz}, bind_rm_imm<Xor>, Feature::Base, lock},
-    {"81 /7", "cmp", {Op::Ev, Op::Iz}, bind_compare_rm_imm<Sub>},
+    {"81 /7", "cmp", {Op::Ev, Op::Iz}, bind_compare<Sub, RmImm>},
     {"82 /0", "add", {Op::Eb, Op::Ib}, bind_rm_imm<Add>, Feature::Base, lock | attr::invalid64},
     {"82 /1", "or", {Op::Eb, Op::Ib}, bind_rm_imm<Or>, Feature::Base, lock | attr::invalid64},
     {"82 /2", "adc", {Op::Eb, Op::Ib}, bind_rm_imm<Adc>, Feature::Base, lock | attr::invalid64},
@@ -424,7 +314,7 @@ const Row rows[] = {
     {"82 /4", "and", {Op::Eb, Op::Ib}, bind_rm_imm<And>, Feature::Base, lock | attr::invalid64},
     {"82 /5", "sub", {Op::Eb, Op::Ib}, bind_rm_imm<Sub>, Feature::Base, lock | attr::invalid64},
     {"82 /6", "xor", {Op::Eb, Op::Ib}, bind_rm_imm<Xor>, Feature::Base, lock | attr::invalid64},
-    {"82 /7", "cmp", {Op::Eb, Op::Ib}, bind_compare_rm_imm<Sub>, Feature::Base, attr::invalid64},
+    {"82 /7", "cmp", {Op::Eb, Op::Ib}, bind_compare<Sub, RmImm>, Feature::Base, attr::invalid64},
     {"83 /0", "add", {Op::Ev, Op::Ibs}, bind_rm_imm<Add>, Feature::Base, lock},
     {"83 /1", "or", {Op::Ev, Op::Ibs}, bind_rm_imm<Or>, Feature::Base, lock},
     {"83 /2", "adc", {Op::Ev, Op::Ibs}, bind_rm_imm<Adc>, Feature::Base, lock},
@@ -432,16 +322,16 @@ const Row rows[] = {
     {"83 /4", "and", {Op::Ev, Op::Ibs}, bind_rm_imm<And>, Feature::Base, lock},
     {"83 /5", "sub", {Op::Ev, Op::Ibs}, bind_rm_imm<Sub>, Feature::Base, lock},
     {"83 /6", "xor", {Op::Ev, Op::Ibs}, bind_rm_imm<Xor>, Feature::Base, lock},
-    {"83 /7", "cmp", {Op::Ev, Op::Ibs}, bind_compare_rm_imm<Sub>},
+    {"83 /7", "cmp", {Op::Ev, Op::Ibs}, bind_compare<Sub, RmImm>},
 
-    {"84 /r", "test", {Op::Eb, Op::Gb}, bind_compare_rm_reg<And>},
-    {"85 /r", "test", {Op::Ev, Op::Gv}, bind_compare_rm_reg<And>},
+    {"84 /r", "test", {Op::Eb, Op::Gb}, bind_compare<And, RmReg>},
+    {"85 /r", "test", {Op::Ev, Op::Gv}, bind_compare<And, RmReg>},
     {"A8", "test", {Op::Al, Op::Ib}, bind_compare_acc_imm<And>},
     {"A9", "test", {Op::Av, Op::Iz}, bind_compare_acc_imm<And>},
-    {"F6 /0", "test", {Op::Eb, Op::Ib}, bind_compare_rm_imm<And>},
-    {"F6 /1", "test", {Op::Eb, Op::Ib}, bind_compare_rm_imm<And>},
-    {"F7 /0", "test", {Op::Ev, Op::Iz}, bind_compare_rm_imm<And>},
-    {"F7 /1", "test", {Op::Ev, Op::Iz}, bind_compare_rm_imm<And>},
+    {"F6 /0", "test", {Op::Eb, Op::Ib}, bind_compare<And, RmImm>},
+    {"F6 /1", "test", {Op::Eb, Op::Ib}, bind_compare<And, RmImm>},
+    {"F7 /0", "test", {Op::Ev, Op::Iz}, bind_compare<And, RmImm>},
+    {"F7 /1", "test", {Op::Ev, Op::Iz}, bind_compare<And, RmImm>},
 
     {"F6 /2", "not", {Op::Eb}, bind_unary<Not>, Feature::Base, lock},
     {"F7 /2", "not", {Op::Ev}, bind_unary<Not>, Feature::Base, lock},

@@ -61,7 +61,8 @@ TEST(Engine, SeesChangedCodeThroughALink) {
   TestMachine m;
   m.enter_long(0x1000);
   // mov ecx,2; again: jmp target; target: mov al,1 | mov byte[target+1],7; dec ecx; jnz again; hlt
-  m.write(0x1000, {0xb9, 2, 0, 0, 0, 0xeb, 0x00, 0xb0, 0x01, 0xc6, 0x04, 0x25, 0x08, 0x10, 0, 0, 7, 0xff, 0xc9, 0x75, 0xf0, 0xf4});
+  m.write(0x1000, {0xb9, 2,    0,    0, 0, 0xeb, 0x00, 0xb0, 0x01, 0xc6, 0x04,
+                   0x25, 0x08, 0x10, 0, 0, 7,    0xff, 0xc9, 0x75, 0xf0, 0xf4});
   EXPECT_EQ(m.processor.run(1000), Stop::Halted);
   EXPECT_EQ(m.state().gpr[RAX] & 0xff, 7U);
 }
@@ -113,6 +114,50 @@ TEST(Engine, OverlappingMovsPropagatesTheFirstElement) {
   EXPECT_EQ(m.peek<u8>(0x200000 + 5001), 0);
 }
 
+/// Runs comparison and jump in one go, or with a deadline between them, and tells whether the jump was taken.
+bool jump_is_taken(std::initializer_list<u8> comparison, u8 code, u64 first, u64 second, bool split) {
+  TestMachine m;
+  m.enter_long(0x1000);
+  m.write(0x1000, comparison);
+  const u64 jump = 0x1000 + comparison.size();
+  m.write(jump, {static_cast<u8>(0x70 | code), 2, 0xb1, 1, 0xf4});  // jcc over: mov cl, 1; hlt
+  m.state().gpr[RAX] = first;
+  m.state().gpr[RBX] = second;
+  m.state().gpr[RCX] = 0;
+  m.poke<u64>(0x5000, first);
+  if (split) {
+    EXPECT_EQ(m.processor.run(1), Stop::Deadline);
+    EXPECT_EQ(m.state().rip, jump);
+  }
+  EXPECT_EQ(m.processor.run(100), Stop::Halted);
+  return m.state().gpr[RCX] == 0;
+}
+
+TEST(Engine, AComparisonFusedWithItsJumpDecidesAsTheTwoDoApart) {
+  const std::initializer_list<u8> forms[] = {
+      {0x48, 0x39, 0xd8},                                // cmp rax, rbx
+      {0x39, 0xd8},                                      // cmp eax, ebx
+      {0x38, 0xd8},                                      // cmp al, bl
+      {0x48, 0x3b, 0x1c, 0x25, 0x00, 0x50, 0x00, 0x00},  // cmp rbx, [0x5000]
+      {0x48, 0x83, 0xf8, 0xff},                          // cmp rax, -1
+      {0x3c, 0x80},                                      // cmp al, 0x80
+      {0x48, 0x85, 0xd8},                                // test rax, rbx
+      {0xf6, 0x04, 0x25, 0x00, 0x50, 0x00, 0x00, 0x81},  // test byte [0x5000], 0x81
+  };
+  const u64 values[] = {0,          1,          0x7f,         0x80,    0xff,        0x7fffffff,
+                        0x80000000, 0xffffffff, u64{1} << 63, ~u64{0}, ~u64{0} >> 1};
+  for (const auto& form : forms) {
+    for (u8 code = 0; code < 16; ++code) {
+      for (const u64 first : values) {
+        for (const u64 second : {u64{0}, u64{1}, u64{0x80}, u64{1} << 63, ~u64{0}}) {
+          ASSERT_EQ(jump_is_taken(form, code, first, second, false), jump_is_taken(form, code, first, second, true))
+              << "form " << &form - forms << " condition " << int{code} << " of " << first << ", " << second;
+        }
+      }
+    }
+  }
+}
+
 TEST(Engine, ATripleFaultShutsDown) {
   TestMachine m;
   m.enter_long(0x1000);
@@ -137,8 +182,8 @@ TEST(OpcodeTable, NoTwoRowsOfEqualSpecificityOverlap) {
         for (std::size_t j = i + 1; j < rows.size(); ++j) {
           const bool clash = OpcodeTable::specificity(rows[i]) == OpcodeTable::specificity(rows[j]) &&
                              may_both_match(rows[i], rows[j]);
-          EXPECT_FALSE(clash) << rows[i].row->encoding << " " << rows[i].row->mnemonic << " and " << rows[j].row->encoding
-                              << " " << rows[j].row->mnemonic;
+          EXPECT_FALSE(clash) << rows[i].row->encoding << " " << rows[i].row->mnemonic << " and "
+                              << rows[j].row->encoding << " " << rows[j].row->mnemonic;
         }
       }
     }
