@@ -51,8 +51,12 @@ T load(u64 address) {
   return value;
 }
 
-/// Lets whatever is pending happen: interrupts are on for a few instructions.
-inline void open_window() { asm volatile("sti; nop; nop; nop; cli" : : : "memory"); }
+/// Lets whatever is pending happen. A hypervisor may take a while to deliver what hardware delivers at once.
+inline void open_window() {
+  asm volatile("sti" : : : "memory");
+  for (int i = 0; i < 1000; ++i) asm volatile("pause" : : : "memory");
+  asm volatile("cli" : : : "memory");
+}
 
 /// Item of fw_cfg, little endian.
 u64 firmware_value(u16 item, unsigned bytes);

@@ -18,6 +18,8 @@
 start:
         cli
         cld
+        mov %eax, boot_magic
+        mov %ebx, boot_information
         lgdt gdt_pointer
         mov $boot_stack_top, %esp
         call build_identity_map
@@ -100,6 +102,12 @@ gdt_end:
 gdt_pointer:
         .word gdt_end - gdt - 1
         .quad gdt
+
+# What the loader passed: its magic number and the address of the Multiboot information.
+.align 4
+.globl boot_magic, boot_information
+boot_magic:       .long 0
+boot_information: .long 0
 
 .bss
 .align 4096
