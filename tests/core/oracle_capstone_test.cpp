@@ -8,8 +8,8 @@
 #include <map>
 
 #include "core/decode/decoder.h"
-#include "tests/core/oracle_generate.h"
 #include "tests/core/oracle_disagreements.h"
+#include "tests/core/oracle_generate.h"
 #include "tests/core/system_fixture.h"
 
 namespace bunshin::oracle {
@@ -24,7 +24,12 @@ class CapstoneTest : public ::testing::TestWithParam<unsigned> {
  protected:
   CapstoneTest() : profile_(resolved_profile()), random_(from_environment("BUNSHIN_ORACLE_SEED", 1)) {
     const unsigned bits = GetParam();
-    EXPECT_EQ(cs_open(CS_ARCH_X86, bits == 16 ? CS_MODE_16 : bits == 32 ? CS_MODE_32 : CS_MODE_64, &capstone_), CS_ERR_OK);
+    EXPECT_EQ(cs_open(CS_ARCH_X86,
+                      bits == 16   ? CS_MODE_16
+                      : bits == 32 ? CS_MODE_32
+                                   : CS_MODE_64,
+                      &capstone_),
+              CS_ERR_OK);
     theirs_ = cs_malloc(capstone_);
     mode_.bits = static_cast<u8>(bits);
     mode_.flat = mode_.stack32 = bits != 16;
@@ -96,7 +101,8 @@ TEST_P(CapstoneTest, AgreesOnLengthAndValidity) {
   for (u64 i = 0; i < cases; ++i) compare(random_string());
   std::printf("%llu strings, %llu explained disagreements, %llu others\n", static_cast<unsigned long long>(cases),
               static_cast<unsigned long long>(explained_), static_cast<unsigned long long>(unexplained_));
-  for (const auto& [what, count] : seen_) std::printf("  %llu %s\n", static_cast<unsigned long long>(count), what.c_str());
+  for (const auto& [what, count] : seen_)
+    std::printf("  %llu %s\n", static_cast<unsigned long long>(count), what.c_str());
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, CapstoneTest, ::testing::Values(16u, 32u, 64u),

@@ -22,7 +22,8 @@ constexpr const char* gpr_names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "
 
 std::string describe(const std::optional<Trap>& trap) {
   if (!trap) return "completes";
-  return "traps: vector " + std::to_string(trap->vector) + " error " + number(trap->error_code) + " address " + number(trap->address);
+  return "traps: vector " + std::to_string(trap->vector) + " error " + number(trap->error_code) + " address " +
+         number(trap->address);
 }
 
 std::string compare_traps(const Trap& host, const Trap& guest) {
@@ -30,7 +31,8 @@ std::string compare_traps(const Trap& host, const Trap& guest) {
   // Linux hides from users which kernel addresses are mapped: P is always set for those.
   const u64 code_mask = page_fault && host.address >= (u64{1} << 47) - page_size ? ~u64{1} : ~u64{0};
   if (host.vector == guest.vector && ((host.error_code ^ guest.error_code) & code_mask) == 0 &&
-      (!page_fault || host.address == guest.address)) return {};
+      (!page_fault || host.address == guest.address))
+    return {};
   return "\n  host: " + describe(host) + ", model: " + describe(guest);
 }
 
@@ -59,7 +61,8 @@ std::string compare_fx(const Case& c, const Outcome& host_outcome, const Outcome
   std::string text;
   const auto field = [&](const char* name, unsigned offset, unsigned size, u32 mask = ~u32{0}) {
     if (std::memcmp(host.bytes.data() + offset, guest.bytes.data() + offset, size) == 0) return;
-    if (size <= 4 && ((host.get<u32>(offset) ^ guest.get<u32>(offset)) & mask & ((u64{1} << size * 8) - 1)) == 0) return;
+    if (size <= 4 && ((host.get<u32>(offset) ^ guest.get<u32>(offset)) & mask & ((u64{1} << size * 8) - 1)) == 0)
+      return;
     const auto show = [&](const FxImage& image) { return hex(std::span(image.bytes).subspan(offset, size)); };
     text += std::string("\n  ") + name + " was " + show(before) + ", host " + show(host) + ", model " + show(guest);
   };
@@ -89,8 +92,7 @@ u64 from_environment(const char* name, u64 otherwise) {
 }
 
 Differential::Differential()
-    : guest_(host_vendor()),
-      generator_(table_, guest_.machine().profile, from_environment("BUNSHIN_ORACLE_SEED", 1)) {
+    : guest_(host_vendor()), generator_(table_, guest_.machine().profile, from_environment("BUNSHIN_ORACLE_SEED", 1)) {
   generator_.fill({HostProcessor::at(data_begin), data_end - data_begin});
   std::memcpy(guest_.at(data_begin), HostProcessor::at(data_begin), data_end - data_begin);
   std::memset(guest_.at(data_end), 0, read_only_end - data_end);
@@ -143,8 +145,8 @@ std::string Differential::describe_differences(const Case& c, const Outcome& hos
   u64 flags = rflags::status | rflags::DF;
   if (!host.trap) flags &= ~undefined_flags(c.decoded, shift_count(c));
   if (((host.registers.flags ^ guest.registers.flags) & flags) != 0) {
-    text += "\n  flags were " + number(c.registers.flags) + ", host " + number(host.registers.flags & flags) + ", model " +
-            number(guest.registers.flags & flags);
+    text += "\n  flags were " + number(c.registers.flags) + ", host " + number(host.registers.flags & flags) +
+            ", model " + number(guest.registers.flags & flags);
   }
   return text + compare_fx(c, host, guest);
 }

@@ -23,11 +23,16 @@ Parts take_apart(const Disagreement& d) {
       p.rex_w = (b & 8) != 0;
       continue;
     }
-    if (b == 0xf0) p.lock = true;
-    else if (b == 0x66) p.operand_size = true;
-    else if (b == 0x67) p.address_size = true;
-    else if (b == 0xf2 || b == 0xf3) p.repeat = b;
-    else if ((b & 0xe7) != 0x26 && (b & 0xfc) != 0x64) break;
+    if (b == 0xf0)
+      p.lock = true;
+    else if (b == 0x66)
+      p.operand_size = true;
+    else if (b == 0x67)
+      p.address_size = true;
+    else if (b == 0xf2 || b == 0xf3)
+      p.repeat = b;
+    else if ((b & 0xe7) != 0x26 && (b & 0xfc) != 0x64)
+      break;
   }
   p.opcode = d.bytes[at++];
   if (p.opcode == 0x0f) {
@@ -55,6 +60,7 @@ struct Explanation {
 constexpr Explanation table[] = {
     {0, 0x62, 0x62, -1, Who::Any, "EVEX: not simulated"},
     {0, 0xc4, 0xc5, -1, Who::Any, "VEX: not simulated"},
+    {0, 0x8f, 0x8f, -1, Who::TheyAlone, "XOP: not simulated"},
     {0, 0x8c, 0x8c, -1, Who::WeAlone, "segment registers 6 and 7 raise #UD when executed"},
     {0, 0x8e, 0x8e, -1, Who::WeAlone, "CS and segment registers 6 and 7 raise #UD when executed"},
     {0, 0xc6, 0xc7, 7, Who::TheyAlone, "RTM: not simulated"},

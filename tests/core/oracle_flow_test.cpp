@@ -24,8 +24,8 @@ class FlowTest : public Differential {
     const bool loop = c.decoded.row->mnemonic.starts_with("loop");
     for (const u8 b : c.bytes) {
       if (b == 0x66 || (loop && (b & 0xfe) == 0xf2)) return true;
-      const bool prefix = (b & 0xf0) == 0x40 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x67 || (b & 0xe7) == 0x26 ||
-                          (b & 0xfe) == 0x64;
+      const bool prefix = (b & 0xf0) == 0x40 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x67 ||
+                          (b & 0xe7) == 0x26 || (b & 0xfe) == 0x64;
       if (!prefix) return false;
     }
     return false;
@@ -46,7 +46,21 @@ class FlowTest : public Differential {
   u64 indirect_target(u64 pad) {
     Random& random = generator_.random();
     if (random.percent(90)) return pad;
-    return random.percent(50) ? generator_.value() : random.next();
+    const u64 target = random.percent(50) ? generator_.value() : random.next();
+    return target >= code_begin && target < code_end ? pad : target;
+  }
+
+  static u64 effective_address(const Case& c) {
+    const Record& r = c.decoded.record;
+    const auto value = [&c](u8 offset) {
+      const unsigned slot = offset / 8;
+      return slot < 16                     ? c.registers.gpr[slot]
+             : slot == CpuState::rip_slot  ? c.rip
+             : slot == CpuState::page_slot ? page_size
+                                           : u64{0};
+    };
+    const u64 address = value(r.base) + (value(r.index) << r.scale) + static_cast<u64>(i64{r.disp});
+    return r.address_bytes() == 8 ? address : static_cast<u32>(address);
   }
 
   /// Gives the transfer a target. False if this case cannot have one.
@@ -68,8 +82,12 @@ class FlowTest : public Differential {
       if (c.decoded.record.rm == RSP * 8) return false;
       c.registers.gpr[c.decoded.record.rm / 8] = target;
     } else {
-      const u64 at = op == Op::Ev ? c.target : c.registers.gpr[RSP];
-      if (at >= data_begin && at + 8 <= data_end) write_data(at, bytes);
+      const u64 at = op == Op::Ev ? effective_address(c) : c.registers.gpr[RSP];
+      const bool inside = at >= data_begin && at + 8 <= data_end;
+      if (inside) write_data(at, bytes);
+      // Half of an old return address may lead to old code.
+      else if (at + 8 > data_begin && at < data_end)
+        return false;
     }
     return true;
   }

@@ -9,14 +9,33 @@ namespace bunshin::oracle {
 
 namespace {
 
-constexpr u64 edge_values[] = {0,      1,          2,           0x7f,       0x80,       0xff,
-                               0x7fff, 0x8000,     0xffff,      0x7fffffff, 0x80000000, 0xffffffff,
-                               0x100,  0x100000000, 0x10,       0x3f,       0x40,       0x1f,
-                               0x20,   0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xffffffff80000000};
+constexpr u64 edge_values[] = {0,
+                               1,
+                               2,
+                               0x7f,
+                               0x80,
+                               0xff,
+                               0x7fff,
+                               0x8000,
+                               0xffff,
+                               0x7fffffff,
+                               0x80000000,
+                               0xffffffff,
+                               0x100,
+                               0x100000000,
+                               0x10,
+                               0x3f,
+                               0x40,
+                               0x1f,
+                               0x20,
+                               0x7fffffffffffffff,
+                               0x8000000000000000,
+                               0xffffffffffffffff,
+                               0xffffffff80000000};
 
-constexpr u32 edge_singles[] = {0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
-                                0x00000001, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0xcf000000, 0x4b800001, 0x3f000000,
-                                0x3fc00000, 0xffc12345, 0x5f000000, 0x34000000};
+constexpr u32 edge_singles[] = {0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
+                                0x7f800001, 0x00000001, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0xcf000000,
+                                0x4b800001, 0x3f000000, 0x3fc00000, 0xffc12345, 0x5f000000, 0x34000000};
 constexpr u64 edge_doubles[] = {0,
                                 0x8000000000000000,
                                 0x3ff0000000000000,
@@ -42,7 +61,8 @@ constexpr u64 edge_doubles[] = {0,
                                 0xfff8000000012345};
 
 bool needs_memory(const Row& row) {
-  return std::any_of(std::begin(row.operands), std::end(row.operands), [](Op op) { return op >= Op::M && op <= Op::Ms; });
+  return std::any_of(std::begin(row.operands), std::end(row.operands),
+                     [](Op op) { return op >= Op::M && op <= Op::Ms; });
 }
 
 bool is_any_of(std::string_view mnemonic, std::initializer_list<std::string_view> names) {
@@ -86,7 +106,8 @@ void Generator::fill(std::span<u8> bytes) {
       v = random_.pick(edge_doubles);
     } else if (random_.percent(50)) {
       // Two singles, or a double, of moderate exponent.
-      v = random_.percent(50) ? (v & 0x83ffffff83ffffff) | 0x3c0000003c000000 : (v & 0x83ffffffffffffff) | 0x3c00000000000000;
+      v = random_.percent(50) ? (v & 0x83ffffff83ffffff) | 0x3c0000003c000000
+                              : (v & 0x83ffffffffffffff) | 0x3c00000000000000;
     }
     std::memcpy(bytes.data() + i, &v, 8);
   }
@@ -95,7 +116,8 @@ void Generator::fill(std::span<u8> bytes) {
 void Generator::add_prefixes(const Pattern& p, std::vector<u8>& bytes) {
   std::vector<u8> prefixes;
   if (p.mandatory == 0x66 || p.mandatory >= 0xf2) prefixes.push_back(p.mandatory);
-  if ((p.mandatory == 0 && random_.percent(20)) || (p.mandatory >= 0xf2 && random_.percent(10))) prefixes.push_back(0x66);
+  if ((p.mandatory == 0 && random_.percent(20)) || (p.mandatory >= 0xf2 && random_.percent(10)))
+    prefixes.push_back(0x66);
   if (p.mandatory == 0 && random_.percent(8)) prefixes.push_back(random_.percent(50) ? 0xf2 : 0xf3);
   // GS has base 0 on both sides; FS is the host's thread pointer.
   if (random_.percent(8)) prefixes.push_back(random_.pick(std::array<u8, 5>{0x26, 0x2e, 0x36, 0x3e, 0x65}));
@@ -103,9 +125,12 @@ void Generator::add_prefixes(const Pattern& p, std::vector<u8>& bytes) {
   if (random_.percent((p.row->attributes & attr::lockable) != 0 ? 15 : 2)) prefixes.push_back(0xf0);
   for (std::size_t i = prefixes.size(); i > 1; --i) std::swap(prefixes[i - 1], prefixes[random_.below(i)]);
   bytes = prefixes;
-  if (p.rex_w == 1) bytes.push_back(static_cast<u8>(0x48 | random_.below(8)));
-  else if (p.rex_w == 0 && random_.percent(50)) bytes.push_back(static_cast<u8>(0x40 | random_.below(8)));
-  else if (p.rex_w < 0 && random_.percent(55)) bytes.push_back(static_cast<u8>(0x40 | random_.below(16)));
+  if (p.rex_w == 1)
+    bytes.push_back(static_cast<u8>(0x48 | random_.below(8)));
+  else if (p.rex_w == 0 && random_.percent(50))
+    bytes.push_back(static_cast<u8>(0x40 | random_.below(8)));
+  else if (p.rex_w < 0 && random_.percent(55))
+    bytes.push_back(static_cast<u8>(0x40 | random_.below(16)));
 }
 
 void Generator::add_opcode(const Pattern& p, std::vector<u8>& bytes) {
@@ -164,7 +189,9 @@ void Generator::random_registers(Registers& r) {
   fx.set<u16>(FxImage::status, static_cast<u16>((random_.next() & 0x4700) | random_.below(8) << 11));
   fx.set<u8>(FxImage::tags, random_.percent(50) ? 0xff : random_.byte());
   for (unsigned i = 0; i < 8; ++i) {
-    const u16 exponent = random_.percent(20) ? 0xffff : static_cast<u16>(0x3ff0 + random_.below(0x30) + (random_.percent(50) ? 0x8000 : 0));
+    const u16 exponent = random_.percent(20)
+                             ? 0xffff
+                             : static_cast<u16>(0x3ff0 + random_.below(0x30) + (random_.percent(50) ? 0x8000 : 0));
     fx.set<u64>(FxImage::st0 + i * 16, random_.next() | (u64{1} << 63));
     fx.set<u16>(FxImage::st0 + i * 16 + 8, exponent);
   }
@@ -234,7 +261,8 @@ Case Generator::instruction(const Row& row) {
   add_prefixes(pattern, c.bytes);
   add_opcode(pattern, c.bytes);
   add_modrm(pattern, c.bytes);
-  while (c.bytes.size() < 15) c.bytes.push_back(random_.percent(60) ? random_.byte() : static_cast<u8>(random_.below(4)));
+  while (c.bytes.size() < 15)
+    c.bytes.push_back(random_.percent(60) ? random_.byte() : static_cast<u8>(random_.below(4)));
   if (!decode(c)) return c;
   if (c.decoded.row == nullptr) return c;
   c.bytes.resize(c.decoded.record.length);

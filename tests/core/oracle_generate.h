@@ -13,9 +13,9 @@ namespace bunshin::oracle {
 struct Case {
   std::vector<u8> bytes;
   u64 rip = 0;
-  Decoded decoded;       ///< as our decoder sees it at `rip`; row is nullptr if undefined
+  Decoded decoded;  ///< as our decoder sees it at `rip`; row is nullptr if undefined
   Registers registers;
-  u64 target = 0;        ///< where the memory operand shall lie
+  u64 target = 0;  ///< where the memory operand shall lie
 };
 
 class Generator {

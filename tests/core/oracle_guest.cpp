@@ -41,7 +41,8 @@ void GuestProcessor::build_tables() {
   m.poke<u64>(gdt + kernel_code, 0x00af9b000000ffff);
   for (u64 vector = 0; vector < 32; ++vector) {
     const u64 handler = kernel + handlers + vector * 16;
-    m.poke<u64>(idt + vector * 16, (handler & 0xffff) | u64{kernel_code} << 16 | u64{0x8e00} << 32 | (handler >> 16 & 0xffff) << 48);
+    m.poke<u64>(idt + vector * 16,
+                (handler & 0xffff) | u64{kernel_code} << 16 | u64{0x8e00} << 32 | (handler >> 16 & 0xffff) << 48);
     m.poke<u64>(idt + vector * 16 + 8, handler >> 32);
   }
   m.poke<u64>(tss + 4, kernel + kernel_stack);
@@ -81,7 +82,8 @@ Registers GuestProcessor::store() const {
   Registers out;
   std::copy_n(s.gpr.begin(), 16, out.gpr.begin());
   out.flags = s.flags.value();
-  for (unsigned i = 0; i < 16; ++i) std::memcpy(out.fx.bytes.data() + FxImage::xmm0 + i * 16, s.xmm[i].bytes.data(), 16);
+  for (unsigned i = 0; i < 16; ++i)
+    std::memcpy(out.fx.bytes.data() + FxImage::xmm0 + i * 16, s.xmm[i].bytes.data(), 16);
   out.fx.set<u32>(FxImage::mxcsr, s.mxcsr);
   out.fx.set<u16>(FxImage::control, s.x87.control);
   out.fx.set<u16>(FxImage::status, static_cast<u16>(s.x87.status | s.x87.top << 11));

@@ -31,7 +31,8 @@ struct Control {
   FxImage fx_out;
 };
 static_assert(offsetof(Control, code) == 0x88 && offsetof(Control, exit) == 0x98 && offsetof(Control, out) == 0x100 &&
-              offsetof(Control, rip_out) == 0x188 && offsetof(Control, fx_in) == 0x200 && offsetof(Control, fx_out) == 0x400);
+              offsetof(Control, rip_out) == 0x188 && offsetof(Control, fx_in) == 0x200 &&
+              offsetof(Control, fx_out) == 0x400);
 
 Control& control() { return *reinterpret_cast<Control*>(control_block); }  // NOLINT(performance-no-int-to-ptr)
 
@@ -200,7 +201,8 @@ Outcome HostProcessor::run(const Registers& registers, u64 rip) {
 
 std::array<u8, HostProcessor::pad_size> HostProcessor::landing_pad(u64 address) {
   // MOV dword [control.rip_out], address; JMP [control.exit]
-  std::array<u8, pad_size> code = {0xc7, 0x04, 0x25, 0x88, 0x01, 0x00, 0x10, 0, 0, 0, 0, 0xff, 0x24, 0x25, 0x98, 0x00, 0x00, 0x10};
+  std::array<u8, pad_size> code = {0xc7, 0x04, 0x25, 0x88, 0x01, 0x00, 0x10, 0,    0,
+                                   0,    0,    0xff, 0x24, 0x25, 0x98, 0x00, 0x00, 0x10};
   std::memcpy(code.data() + 7, &address, 4);
   return code;
 }

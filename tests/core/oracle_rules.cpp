@@ -122,7 +122,8 @@ std::string_view exclusion(const Row& row) {
 
 std::string_view exclusion(const Decoded& decoded) {
   if (decoded.row == nullptr) return "undefined";
-  if (decoded.row->encoding == "0F 0D /r" && !decoded.memory) return "register forms: #UD on AMD's, NOP on Intel's processors";
+  if (decoded.row->encoding == "0F 0D /r" && !decoded.memory)
+    return "register forms: #UD on AMD's, NOP on Intel's processors";
   return exclusion(*decoded.row);
 }
 
@@ -172,14 +173,16 @@ bool vendors_differ(const Decoded& decoded, const Outcome& host, const Outcome& 
   // AMD's processors want no alignment from SHA operands.
   if (name.starts_with("sha") && model_protects && (!host.trap || host.trap->vector == 14)) return true;
   // Misaligned-exception mask, an AMD feature that the model has not.
-  if (name == "ldmxcsr" && model_protects && !host.trap && (host.registers.fx.get<u32>(FxImage::mxcsr) & 0x20000) != 0) return true;
+  if (name == "ldmxcsr" && model_protects && !host.trap && (host.registers.fx.get<u32>(FxImage::mxcsr) & 0x20000) != 0)
+    return true;
   // AMD's processors take an unmasked trap for elements that are not selected too (masked, the flags agree).
   if (is_one_of(name, {"dpps", "dppd"}) && host.trap && host.trap->vector == 19 && !guest.trap) return true;
   // Whether the target is looked at before or after the push.
   const bool stack_fault = host.trap && (host.trap->vector == 12 || host.trap->vector == 14);
   if (name == "call" && stack_fault && model_protects) return true;
   // Which bytes are looked at besides those that are stored is the implementation's (SDM vol. 2, MASKMOVDQU).
-  return name.starts_with("maskmov") && host.trap && host.trap->vector == 14 && (!guest.trap || guest.trap->vector == 14);
+  return name.starts_with("maskmov") && host.trap && host.trap->vector == 14 &&
+         (!guest.trap || guest.trap->vector == 14);
 }
 
 namespace {
@@ -204,9 +207,16 @@ bool ask_host(Feature feature) {
     case Feature::Clflushopt: return bit(seven.b, 23);
     case Feature::Clwb: return bit(seven.b, 24);
     case Feature::Sha: return bit(seven.b, 29);
-    case Feature::Base: case Feature::Fpu: case Feature::Cmov: case Feature::Cx8: case Feature::Mmx: case Feature::Fxsr:
-    case Feature::Sse: case Feature::Sse2: case Feature::Clflush: case Feature::Lm:
-      return true;  // every x86-64 processor
+    case Feature::Base:
+    case Feature::Fpu:
+    case Feature::Cmov:
+    case Feature::Cx8:
+    case Feature::Mmx:
+    case Feature::Fxsr:
+    case Feature::Sse:
+    case Feature::Sse2:
+    case Feature::Clflush:
+    case Feature::Lm: return true;  // every x86-64 processor
     default: return false;
   }
 }

@@ -10,7 +10,7 @@
 namespace bunshin::oracle {
 
 /// Linear addresses, the same on host and guest. Everything else below 2 GiB is unmapped on both.
-inline constexpr u64 data_begin = 0x20'0000;   ///< writable
+inline constexpr u64 data_begin = 0x20'0000;  ///< writable
 inline constexpr u64 data_end = 0x20'4000;
 inline constexpr u64 read_only_end = 0x20'5000;  ///< [data_end, read_only_end) is readable
 inline constexpr u64 code_begin = 0x30'0000;
@@ -67,7 +67,9 @@ class Random {
   bool percent(unsigned p) { return below(100) < p; }
   u8 byte() { return static_cast<u8>(next()); }
   template <class Range>
-  auto pick(const Range& range) { return range[below(std::size(range))]; }
+  auto pick(const Range& range) {
+    return range[below(std::size(range))];
+  }
 
  private:
   u64 state_;
