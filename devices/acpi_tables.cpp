@@ -157,7 +157,7 @@ class Segment {
 
  private:
   std::vector<u8>& bytes_;
-  std::size_t next_ = 64;  // after the RSDP
+  std::size_t next_ = FirmwareTables::facs - FirmwareTables::base;
 };
 
 /// RSDT (entries of 4 bytes) or XSDT (8 bytes), 5.2.7 and 5.2.8.
@@ -233,6 +233,7 @@ FirmwareTables build_firmware_tables(const FirmwareConfig& config) {
   FirmwareTables result;
   Segment segment(result.bytes);
   const u64 facs = segment.place(make_facs().bytes());
+  SIM_CHECK(facs == FirmwareTables::facs);
   const u64 dsdt = segment.place(std::vector<u8>(std::begin(dsdt_aml_code), std::end(dsdt_aml_code)));
   std::vector<u64> tables;
   const auto add = [&](Writer w) { tables.push_back(segment.place(finish(w))); };

@@ -22,8 +22,9 @@ struct FirmwareConfig {
 /// One block of memory: the E and F segments, where operating systems look for the roots of both.
 struct FirmwareTables {
   static constexpr u64 base = 0xe'0000;
-  static constexpr u64 rsdp = base;
+  static constexpr u64 facs = base + 64;
   static constexpr u64 mp_pointer = 0xf'0000;
+  static constexpr u64 rsdp = 0xf'8000;  ///< in the F segment: not everybody looks in the E segment
   std::vector<u8> bytes;  ///< to be placed at `base`
 };
 

@@ -6,7 +6,7 @@ namespace {
 // IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller".
 constexpr u8 status_output_full = 0x01, status_system = 0x04, status_command = 0x08, status_unlocked = 0x10;
 constexpr u8 command_byte_interrupt = 0x01, command_byte_system = 0x04, command_byte_keyboard_off = 0x10;
-constexpr u8 command_byte_aux_off = 0x20;
+constexpr u8 command_byte_aux_off = 0x20, command_byte_translate = 0x40;
 constexpr u8 output_reset_n = 0x01, output_a20 = 0x02;
 constexpr u8 keyboard_ack = 0xfa;
 
@@ -14,7 +14,7 @@ constexpr u8 keyboard_ack = 0xfa;
 
 void I8042::reset() {
   ram_.fill(0);
-  ram_[0] = command_byte_interrupt | command_byte_system | command_byte_aux_off | 0x40;
+  ram_[0] = command_byte_interrupt | command_byte_system | command_byte_aux_off | command_byte_translate;
   first_ = count_ = 0;
   last_ = awaiting_ = keyboard_awaiting_ = 0;
   scan_set_ = 2;
@@ -115,12 +115,25 @@ void I8042::data(u8 byte) {
   }
 }
 
+// Whatever the keyboard sends goes through the controller's table from scan set 2 to set 1; of its answers only these
+// come out changed.
+u8 I8042::translated(u8 byte) const {
+  if ((ram_[0] & command_byte_translate) == 0) return byte;
+  switch (byte) {
+    case 0x01: return 0x43;
+    case 0x02:
+    case 0x83: return 0x41;
+    case 0x03: return 0x3f;
+    default: return byte;
+  }
+}
+
 void I8042::keyboard(u8 byte) {
   const u8 code = keyboard_awaiting_;
   keyboard_awaiting_ = 0;
   if (code != 0 && byte < 0xed) {  // the parameter of ED (indicators), F0 (scan codes) or F3 (typematic rate)
     answer(keyboard_ack);
-    if (code == 0xf0 && byte == 0) answer(scan_set_);
+    if (code == 0xf0 && byte == 0) answer(translated(scan_set_));
     if (code == 0xf0 && byte >= 1 && byte <= 3) scan_set_ = byte;
     return;
   }
@@ -132,7 +145,7 @@ void I8042::keyboard(u8 byte) {
     case 0xf2:
       answer(keyboard_ack);
       answer(0xab);
-      return answer(0x83);
+      return answer(translated(0x83));
     case 0xff:
       scan_set_ = 2;
       answer(keyboard_ack);

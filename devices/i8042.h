@@ -30,6 +30,7 @@ class I8042 final : public Device {
   void command(u8 code);
   void data(u8 byte);
   void keyboard(u8 byte);
+  u8 translated(u8 byte) const;
   void write_output_port(u8 value);
   void answer(u8 byte);
   void update_interrupt();

@@ -414,7 +414,8 @@ void Pc::Parts::write_firmware_data() {
   config.cpu_features = setup.cpu_features;
   config.mp_table = parameters.mp_table;
   FirmwareTables tables = build_firmware_tables(config);
-  if (!parameters.acpi) std::memset(tables.bytes.data(), 0, 36);  // without its root nobody finds the rest
+  // Without its root nobody finds the rest.
+  if (!parameters.acpi) std::memset(&tables.bytes[FirmwareTables::rsdp - FirmwareTables::base], 0, 36);
   ram.write(HostPhysical(FirmwareTables::base), tables.bytes);
 }
 

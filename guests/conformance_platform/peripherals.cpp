@@ -112,7 +112,7 @@ bool keyboard_resets() {
 
 bool keyboard_identifies() {
   send(keyboard_data, 0xf2);
-  return answer() == 0xfa && answer() == 0xab && answer() == 0x83;
+  return answer() == 0xfa && answer() == 0xab && answer() == 0x41;  // translated to scan set 1
 }
 
 bool keyboard_interrupts() {

@@ -42,6 +42,18 @@ TEST_F(Keyboard, AnswersResetAndIdentify) {
   EXPECT_EQ(chip.read(1, 0, 1) & 1, 0u);
 }
 
+TEST_F(Keyboard, TranslatesItsIdentity) {
+  const auto identity = [&] {
+    chip.write(0, 0, 1, 0xf2);
+    for (int i = 0; i < 2; ++i) chip.read(0, 0, 1);
+    return chip.read(0, 0, 1);
+  };
+  EXPECT_EQ(identity(), 0x41u);
+  chip.write(1, 0, 1, 0x60);
+  chip.write(0, 0, 1, 0x24);
+  EXPECT_EQ(identity(), 0x83u);
+}
+
 TEST_F(Keyboard, PulseResets) {
   chip.write(1, 0, 1, 0xfe);
   EXPECT_TRUE(host.pins[I8042::pin_reset]);
