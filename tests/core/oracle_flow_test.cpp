@@ -1,4 +1,5 @@
-// Near control transfers in 64-bit mode against the host: where they lead, what they push and count. Targets are landing
+// Near control transfers in 64-bit mode against the host: where they lead, what they push and count. Targets are
+// landing
 // pads; some are nowhere, or not canonical. Longer runs: see oracle_host_test.cpp.
 
 #include <algorithm>
@@ -18,7 +19,8 @@ class FlowTest : public Differential {
     return conditional || std::find(std::begin(others), std::end(others), row.mnemonic) != std::end(others);
   }
 
-  /// With 66 AMD's processors take 16-bit targets, Intel's ignore it; F2 and F3 are not defined for LOOP, and on some AMD
+  /// With 66 AMD's processors take 16-bit targets, Intel's ignore it; F2 and F3 are not defined for LOOP, and on
+  /// some AMD
   /// processors change its condition.
   static bool has_disputed_prefix(const Case& c) {
     const bool loop = c.decoded.row->mnemonic.starts_with("loop");
