@@ -1,7 +1,6 @@
 // Random byte strings in 16-, 32- and 64-bit mode, decoded by ours and by Capstone: both must take the same number of
 // bytes, and both find an instruction or neither. What they may disagree about is a table with reasons. A million
-// strings
-// a mode in ctest with a fixed seed; any number by BUNSHIN_ORACLE_CASES and BUNSHIN_ORACLE_SEED.
+// strings a mode in ctest with a fixed seed; any number by BUNSHIN_ORACLE_CASES and BUNSHIN_ORACLE_SEED.
 
 #include <capstone/capstone.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,5 @@
 // Near control transfers in 64-bit mode against the host: where they lead, what they push and count. Targets are
-// landing
-// pads; some are nowhere, or not canonical. Longer runs: see oracle_host_test.cpp.
+// landing pads; some are nowhere, or not canonical. Longer runs: see oracle_host_test.cpp.
 
 #include <algorithm>
 
@@ -20,8 +19,7 @@ class FlowTest : public Differential {
   }
 
   /// With 66 AMD's processors take 16-bit targets, Intel's ignore it; F2 and F3 are not defined for LOOP, and on
-  /// some AMD
-  /// processors change its condition.
+  /// some AMD processors change its condition.
   static bool has_disputed_prefix(const Case& c) {
     const bool loop = c.decoded.row->mnemonic.starts_with("loop");
     for (const u8 b : c.bytes) {

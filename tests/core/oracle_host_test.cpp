@@ -1,6 +1,6 @@
 // User-mode instructions in 64-bit mode, on the host's own processor and on the modeled one: registers, flags,
-// memory and
-// faults must agree. Instructions come from the opcode table; a fixed number with a fixed seed in ctest, any number by
+// memory and faults must agree. Instructions come from the opcode table; a fixed number with a fixed seed in ctest, any
+// number by
 //   BUNSHIN_ORACLE_CASES=1000000 BUNSHIN_ORACLE_SEED=7 BUNSHIN_ORACLE_ROW=shld oracle_test
 // (ROW: only rows with that mnemonic). A difference prints the instruction and what differs, and goes on.
 // What is not compared, and why: oracle_rules.cpp.
