@@ -7,6 +7,8 @@ constexpr Clock pm_clock{3'579'545};  // ACPI 4.8.2.1
 constexpr unsigned timer_msb = 23;    // 24-bit timer: TMR_STS follows bit 23
 constexpr u16 timer_status = 1 << 0;  // 4.8.3.1.1
 constexpr u16 power_button_status = 1 << 8;
+constexpr u16 rtc_status = 1 << 10;
+constexpr u16 wake_status = 1 << 15;
 constexpr u16 status_bits = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 15;
 constexpr u16 enable_bits = 1 << 0 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10;
 constexpr u16 control_sci = 1 << 0;
@@ -17,6 +19,7 @@ constexpr u16 control_sleep = 1 << 13;
 void AcpiPm::reset() {
   status_ = enable_ = control_ = 0;
   gpe_status_ = gpe_enable_ = 0;
+  suspended_ = false;
   smi_enable_ = 0;
   smi_command_ = smi_status_ = 0;
   half_period_ = pm_clock.ticks(host_.now()) >> timer_msb;
@@ -45,7 +48,21 @@ void AcpiPm::alarm() { update(); }
 
 void AcpiPm::press_power_button() {
   status_ |= power_button_status;
+  wake_up();
   update();
+}
+
+void AcpiPm::set_input(unsigned pin, bool level) {
+  if (pin != 0 || !level || !suspended_ || (enable_ & rtc_status) == 0) return;
+  status_ |= rtc_status;
+  wake_up();
+  update();
+}
+
+// 4.8.3.1.1, WAK_STS.
+void AcpiPm::wake_up() {
+  if (suspended_) status_ |= wake_status;
+  suspended_ = false;
 }
 
 u8 AcpiPm::read_byte(u64 offset) {
@@ -71,7 +88,13 @@ u64 AcpiPm::read(unsigned region, u64 offset, unsigned size) {
 
 void AcpiPm::write_control(u16 value) {
   control_ = static_cast<u16>((value & 0x1c06) | (control_ & control_sci));
-  if ((value & control_sleep) != 0 && ((value >> 10) & 7) == soft_off_type) host_.set_pin(pin_power_off, true);
+  if ((value & control_sleep) == 0) return;
+  const unsigned type = (value >> 10) & 7;
+  if (type == soft_off_type) host_.set_pin(pin_power_off, true);
+  if (type != suspend_type) return;
+  suspended_ = true;
+  status_ &= static_cast<u16>(~wake_status);
+  host_.set_pin(pin_suspend, true);
 }
 
 void AcpiPm::write_byte(u64 offset, u8 value) {
@@ -118,7 +141,7 @@ void AcpiPm::hash(StateHash& hash) const {
   hash.add(u64{status_} << 48 | u64{enable_} << 32 | u64{control_} << 16 | u64{smi_command_} << 8 | smi_status_);
   hash.add(gpe_status_);
   hash.add(gpe_enable_);
-  hash.add(u64{smi_enable_} << 1 | u64{sci_});
+  hash.add(u64{smi_enable_} << 2 | u64{suspended_} << 1 | u64{sci_});
   hash.add(half_period_);
 }
 

@@ -29,6 +29,7 @@ class Rtc final : public Device {
 
   /// What firmware would leave in RAM (memory sizes ...); indices 0x0E.. but the century.
   void set_byte(u8 index, u8 value) { ram_[index % ram_size] = value; }
+  u8 byte(u8 index) const { return ram_[index % ram_size]; }
   bool nmi_masked() const { return nmi_masked_; }
 
  private:

@@ -18,6 +18,7 @@
 #include "devices/pci_host.h"
 #include "devices/pic.h"
 #include "devices/pit.h"
+#include "devices/reset_rom.h"
 #include "devices/rtc.h"
 #include "devices/system_control.h"
 #include "devices/tlm/pc_lines.h"
@@ -171,6 +172,7 @@ struct Pc::Parts {
   void claim_ports();
   void wire();
   void wire_legacy_timers();
+  void reset_processors();
   void fill_fw_cfg();
   void write_firmware_data();
   void set_cmos();
@@ -251,6 +253,7 @@ Pc::Parts::Parts(const PcParameters& p, const PcSetup& s, PhysicalMemory& memory
   claim_ports();
   wire();
   fill_fw_cfg();
+  memory_.add_rom(HostPhysical(reset_rom_base), reset_rom());
 }
 
 void Pc::Parts::claim_ports() {
@@ -300,6 +303,7 @@ void Pc::Parts::wire_legacy_timers() {
   });
   rtc.shell.connect(Rtc::pin_irq8, [this, drive](bool level) {
     rtc_level = level;
+    pm.chip.set_input(0, level);
     drive();
   });
   if (!hpet) return;
@@ -338,12 +342,16 @@ void Pc::Parts::wire() {
     for (const auto& core : cores) core->apic.set_input(0, level);
   });
   const auto reset = [this](bool level) {
-    if (level) events.reset();
+    if (level) reset_processors();
   };
   keyboard.shell.connect(I8042::pin_reset, reset);
   system_control.shell.connect(SystemControl::pin_reset, reset);
   pm.shell.connect(AcpiPm::pin_power_off, [this](bool level) {
     if (level) events.power_off();
+  });
+  pm.shell.connect(AcpiPm::pin_suspend, [this](bool) {
+    rtc.chip.set_byte(shutdown_status_index, shutdown_suspended);
+    for (const auto& core : cores) core->pins.init();
   });
   if (debug_exit) {
     debug_exit->shell.connect(0, [this](bool level) {
@@ -358,6 +366,13 @@ void Pc::Parts::wire() {
     disks[i]->blk.shell.connect(PciFunction::pin_intx,
                                 [this, slot](bool level) { lpc.chip.set_input(slot * 4, level); });
   }
+}
+
+// An 80286's way out of protected mode: software that has left a restart vector means to go on.
+void Pc::Parts::reset_processors() {
+  const u8 status = rtc.chip.byte(shutdown_status_index);
+  if (status != shutdown_jump && status != shutdown_end_interrupt_and_jump) return events.reset();
+  for (const auto& core : cores) core->pins.init();
 }
 
 void Pc::Parts::fill_fw_cfg() {
@@ -405,6 +420,9 @@ void Pc::Parts::write_firmware_data() {
   put_word(ram, 0x449, 80 << 8 | 3);
   put_word(ram, 0x463, 0x3d4);
   put_word(ram, 0x9fc00, 1);
+  // FFFF:0000, where old software jumps to restart the machine: MOV DX, CF9H; MOV AL, 6; OUT DX, AL; HLT.
+  constexpr std::array<u8, 7> restart{0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, 0xf4};
+  ram.write(HostPhysical(0xffff0), restart);
   if (!parameters.acpi && !parameters.mp_table) return;
   FirmwareConfig config;
   config.cores = static_cast<unsigned>(cores.size());

@@ -273,6 +273,48 @@ TEST_F(PcTest, BarOverAnotherDeviceDoesNotAnswer) {
   EXPECT_EQ(load(bar + VirtioPci::device_at, 4), 64u);
 }
 
+TEST_F(PcTest, ShutdownStatusTurnsAResetIntoInit) {
+  const unsigned resets = machine->events.resets, inits = machine->pins[0].inits;
+  out(0x70, 0x0f);
+  out(0x71, 0x0a);
+  out(0x64, 0xfe);
+  EXPECT_EQ(machine->events.resets, resets);
+  EXPECT_EQ(machine->pins[0].inits, inits + 1);
+  out(0x70, 0x0f);
+  out(0x71, 0);
+  out(0x64, 0xfe);
+  EXPECT_EQ(machine->events.resets, resets + 1);
+}
+
+TEST_F(PcTest, AlarmWakesTheSuspendedMachine) {
+  const unsigned inits = machine->pins[1].inits;
+  out(0x602, 1 << 10, 2);
+  for (const unsigned alarm : {1, 3, 5}) {
+    out(0x70, alarm);
+    out(0x71, 0xc0);
+  }
+  out(0x70, 0x0b);
+  out(0x71, 0x22);
+  out(0x70, 0x0c);
+  in(0x71);
+  out(0x604, 1 << 13 | 1 << 10, 2);
+  EXPECT_EQ(machine->pins[1].inits, inits + 1);
+  EXPECT_EQ(in(0x600, 2) & 0x8000, 0u);
+  run_for(SimTime{1'100'000'000'000});
+  EXPECT_EQ(in(0x600, 2) & 0x8400, 0x8400u);
+  out(0x600, 0xffff, 2);
+  out(0x602, 0, 2);
+  out(0x70, 0x0b);
+  out(0x71, 0x02);
+}
+
+TEST_F(PcTest, FirmwareCodeLiesBelowFourGib) {
+  std::array<u8, 3> jump;
+  ASSERT_TRUE(machine->memory.read(HostPhysical(0xffff'fff0), jump));
+  EXPECT_EQ(jump[0], 0xe9);
+  EXPECT_EQ((0xfff3 + (jump[1] | jump[2] << 8)) & 0xffff, 0xf000);
+}
+
 TEST_F(PcTest, FirmwareTablesAreInMemory) {
   std::array<u8, 8> signature;
   ASSERT_TRUE(machine->memory.read(HostPhysical(machine->pc.rsdp()), signature));

@@ -31,6 +31,12 @@ class SameAsQemu(unittest.TestCase):
     def test_four_processors(self):
         self.compare("smp", 4)
 
+    def test_restart(self):
+        self.compare("restart", 2)
+
+    def test_suspend(self):
+        self.compare("suspend", 2)
+
 
 class Endings(unittest.TestCase):
     def test_sixteen_processors(self):
@@ -50,6 +56,13 @@ class Endings(unittest.TestCase):
         """Alone: where QEMU without KVM and the manual differ, these checks follow the manual."""
         end = boot("processor")
         self.assertEqual(end.status, 0, end)
+
+    def test_platform_conformance(self):
+        """Alone, for the same reason."""
+        for processors in (1, 2, 4):
+            with self.subTest(processors=processors):
+                end = boot("platform", processors, **{"machine.memory": "5GiB"})
+                self.assertEqual(end.status, 0, end)
 
     def test_memory_above_4_gib(self):
         end = boot("selftest", **{"machine.memory": "8GiB"})
