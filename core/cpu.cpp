@@ -147,6 +147,12 @@ bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access,
   return true;
 }
 
+/// Storing these bytes changes nothing: code that is written anew with what it is stays decoded.
+bool holds(const PhysicalMemory& memory, HostPhysical address, const u8* bytes, unsigned size) {
+  const PhysicalMemory::Page page = memory.page(address);
+  return page.host != nullptr && std::memcmp(page.host + address.page_offset(), bytes, size) == 0;
+}
+
 }  // namespace
 
 Access Cpu::data_access(AccessKind kind, Privilege privilege) const {
@@ -177,20 +183,21 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
   if (privilege == Privilege::Current && misaligned(*this, linear, size)) return raise(Vector::AC, 0);
   Pieces pieces;
   if (!translate_pieces(*this, linear, size, data_access(AccessKind::Write, privilege), pieces)) return false;
-  for (unsigned i = 0; i < 2 && pieces.size[i] != 0; ++i) {
-    if (!alone && needs_alone(pieces.address[i], pieces.size[i])) {
+  const u8* from = static_cast<const u8*>(data);
+  for (unsigned i = 0; i < 2 && !alone; ++i) {
+    const u8* piece = from + (i == 0 ? 0 : pieces.size[0]);
+    if (pieces.size[i] != 0 && needs_alone(pieces.address[i], pieces.size[i]) &&
+        !holds(memory, pieces.address[i], piece, pieces.size[i])) {
       leave = Leave::DeviceAccess;
       return false;
     }
   }
-  const u8* from = static_cast<const u8*>(data);
   for (unsigned i = 0; i < 2 && pieces.size[i] != 0; from += pieces.size[i], ++i) {
     const PhysicalMemory::Page page = memory.page(pieces.address[i]);
     if (page.host == nullptr) {
       device_write(pieces.address[i], {from, pieces.size[i]});
     } else if (page.writable) {
-      const bool same = std::memcmp(page.host + pieces.address[i].page_offset(), from, pieces.size[i]) == 0;
-      if (!same && memory.has_code(pieces.address[i], pieces.size[i])) {
+      if (memory.has_code(pieces.address[i], pieces.size[i]) && !holds(memory, pieces.address[i], from, pieces.size[i])) {
         memory.write(pieces.address[i], {from, pieces.size[i]});
       } else {
         std::memcpy(page.host + pieces.address[i].page_offset(), from, pieces.size[i]);

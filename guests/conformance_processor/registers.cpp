@@ -73,6 +73,7 @@ bool efer_refuses_reserved_bits() {
 }
 
 bool tsc_adjust_follows_the_tsc() {
+  if (!has_structured_feature(&CpuId::ebx, 1)) return raises(general_protection, read_number<tsc_adjust>);
   constexpr u64 distance = 100'000'000'000;
   const u64 before = read_tsc();
   write_msr(tsc_adjust, distance);
