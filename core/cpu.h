@@ -100,6 +100,16 @@ class Cpu {
   /// The cycle of the instruction being executed; exact if `alone` or between blocks.
   u64 cycles() const { return deadline - static_cast<u64>(budget) - in_flight; }
   u64 tsc() const { return cycles() + state.tsc_offset; }
+  /// The same at any record of the running block.
+  u64 tsc_at(const Record& r) const {
+    return deadline - static_cast<u64>(budget) - (entry->imm - r.position) + state.tsc_offset;
+  }
+  /// Cycles in which no instruction completes: latencies beyond the one cycle an instruction takes.
+  void spend(u64 cycles_spent) {
+    budget -= static_cast<i64>(cycles_spent);
+    idle_cycles += cycles_spent;
+  }
+  u64 idle_cycles = 0;
   SimTime now() const { return Clock{profile.frequency}.at(cycles()); }
   /// Cycles spent waiting for a device, to be taken from the budget when the instruction ends.
   u64 stall_cycles = 0;

@@ -175,6 +175,7 @@ void CpuProfile::describe(ParameterVisitor& v) {
   v.integer("physical_bits", physical_bits, {32, 52}, "bits", "width of a physical address (MAXPHYADDR)");
   v.integer("frequency", frequency, {1'000'000, 10'000'000'000}, "Hz", "core and time-stamp counter frequency");
   v.integer("crystal", crystal, {1'000'000, 1'000'000'000}, "Hz", "local APIC timer frequency (CPUID leaf 0x15)");
+  v.integer("pause_cycles", pause_cycles, {1, 1000}, "cycles", "latency of PAUSE, which idle and spin loops wait with");
   v.list("features", feature_names,
          "features by their Linux /proc/cpuinfo names; an empty list means everything the simulator has");
 }

@@ -34,6 +34,7 @@ struct CpuProfile {
   /// Logical processors of the machine, one thread a core; what CPUID's topology leaves tell. Set by whoever builds the
   /// machine, not by the processor's own configuration.
   u64 cores = 1;
+  u64 pause_cycles = 1;           ///< that PAUSE takes
   std::vector<std::string> feature_names;  ///< as configured; empty: everything the simulator has
   std::bitset<static_cast<unsigned>(Feature::Count)> features;
 

@@ -59,16 +59,11 @@ Engine::Engine(Cpu& cpu, BlockCache& blocks, const OpcodeTable& table) : cpu_(cp
   truncated_.reserve(BlockCache::max_instructions + 4);
 }
 
-void Engine::charge(u64 cycles) {
-  cpu_.budget -= static_cast<i64>(cycles);
-  idle_cycles_ += cycles;
-}
-
 Stop Engine::run(u64 deadline) {
   const HostMxcsr host_mxcsr(cpu_);
   cpu_.deadline = deadline;
   cpu_.budget = static_cast<i64>(deadline - cycles_);
-  idle_cycles_ = 0;
+  cpu_.idle_cycles = 0;
   const u64 start = cycles_;
   Stop stop = Stop::Deadline;
   while (true) {
@@ -94,10 +89,15 @@ Stop Engine::run(u64 deadline) {
       const u64 clears = blocks_.clears;
       const Record* entry = find_block();
       if (entry != nullptr) {
-        if (link != nullptr && clears == blocks_.clears) const_cast<Record*>(link)->imm = reinterpret_cast<u64>(entry);
+        const bool alone = Block::of(entry).alone;
+        if (link != nullptr && !alone && clears == blocks_.clears) {
+          const_cast<Record*>(link)->imm = reinterpret_cast<u64>(entry);
+        }
         ++counters_.dispatches;
-        if (Block::of(entry).alone || !within_code_limit(entry))
-          run_truncated(entry, 1, Block::of(entry).alone);
+        if (alone)
+          run_isolated(entry, true);
+        else if (!within_code_limit(entry))
+          run_truncated(entry, 1, false);
         else if (enter(cpu_, entry, cpu_.state.rip))
           run_entered(entry);
         else
@@ -112,7 +112,7 @@ Stop Engine::run(u64 deadline) {
     }
   }
   cycles_ = cpu_.deadline - static_cast<u64>(cpu_.budget);
-  counters_.instructions += cycles_ - start - idle_cycles_;
+  counters_.instructions += cycles_ - start - cpu_.idle_cycles;
   return stop;
 }
 
@@ -136,14 +136,18 @@ void Engine::run_truncated(const Record* entry, u64 count, bool alone) {
   const Record& last = truncated_.back();
   truncated_.push_back(terminator(run_stop, last.offset + last.length, static_cast<unsigned>(count)));
   truncated_.push_back({});
-  // A jump at the end of the copy must not chain into other blocks: nothing is left of the budget while it runs.
-  const i64 rest = cpu_.budget - static_cast<i64>(count);
+  run_isolated(truncated_.data(), alone);
+}
+
+void Engine::run_isolated(const Record* entry, bool alone) {
+  // A jump at the end must not chain into other blocks: nothing is left of the budget while it runs.
+  const i64 rest = cpu_.budget - static_cast<i64>(entry->imm);
   cpu_.deadline -= static_cast<u64>(rest);
-  cpu_.budget = static_cast<i64>(count);
+  cpu_.budget = static_cast<i64>(entry->imm);
   cpu_.alone = alone;
   cpu_.in_flight = alone ? 1 : 0;
-  enter(cpu_, truncated_.data(), cpu_.state.rip);
-  run_entered(truncated_.data());
+  enter(cpu_, entry, cpu_.state.rip);
+  run_entered(entry);
   cpu_.alone = false;
   cpu_.in_flight = 0;
   cpu_.open_link = nullptr;
@@ -175,7 +179,7 @@ void Engine::after_block() {
     default:
       if (cpu_.accessed_device) settle_device_time();
       ++counters_.faults;
-      charge(1);
+      cpu_.spend(1);
       deliver_exception(cpu_, cpu_.fault);
       break;
   }
@@ -184,7 +188,7 @@ void Engine::after_block() {
 void Engine::settle_device_time() {
   ++counters_.device_accesses;
   cpu_.accessed_device = false;
-  charge(cpu_.stall_cycles);
+  cpu_.spend(cpu_.stall_cycles);
   cpu_.stall_cycles = 0;
   const u64 event = cycle_at(Clock{cpu_.profile.frequency}, cpu_.environment.next_event());
   if (event >= cpu_.deadline) return;
@@ -276,7 +280,8 @@ const Record* Engine::find_block() {
 
 void Engine::remember(const Record* entry) {
   // In other modes a RIP means different code for every CS base, and limits are checked as each block is entered.
-  if (cpu_.mode.flat) cpu_.jumps.insert(cpu_.state.rip, cpu_.jump_key(), entry);
+  // And an instruction that must be alone is entered by the engine only.
+  if (cpu_.mode.flat && !Block::of(entry).alone) cpu_.jumps.insert(cpu_.state.rip, cpu_.jump_key(), entry);
 }
 
 const Record* Engine::cached_block(u64 linear, HostPhysical physical) {
@@ -293,6 +298,11 @@ const Record* Engine::cached_block(u64 linear, HostPhysical physical) {
   }
   remember(block->entry());
   return block->entry();
+}
+
+Handler Engine::terminator_handler(const Block& block, unsigned page_offset) const {
+  if (block.alone) return run_stop;
+  return page_offset < page_size && cpu_.mode.flat ? run_continue : run_continue_far;
 }
 
 const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
@@ -343,8 +353,7 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
   }
   block.bytes = static_cast<u16>(offset);
   const u64 count = scratch_.size();
-  const bool same_page = start + offset < page_size && cpu_.mode.flat;
-  scratch_.push_back(terminator(same_page ? run_continue : run_continue_far, offset, static_cast<unsigned>(count)));
+  scratch_.push_back(terminator(terminator_handler(block, start + offset), offset, static_cast<unsigned>(count)));
 
   const Block* stored = blocks_.insert(block, scratch_, count);
   remember(stored->entry());

@@ -59,6 +59,8 @@ class Engine {
   const Record* find_block();
   const Record* cached_block(u64 linear, HostPhysical physical);
   const Record* decode_block(u64 linear, HostPhysical physical);
+  /// What stands behind a block whose successor begins `page_offset` bytes into its page.
+  Handler terminator_handler(const Block& block, unsigned page_offset) const;
   /// Decodes the one instruction that begins in this page and ends in the next.
   bool decode_crossing(u64 linear, HostPhysical physical, Block& block);
   /// Lets jumps find the block at CpuState::rip without the engine.
@@ -66,13 +68,13 @@ class Engine {
   bool within_code_limit(const Record* entry) const;
   /// Runs at most `count` instructions of the block from a truncated copy that nothing is chained to.
   void run_truncated(const Record* entry, u64 count, bool alone);
+  /// Runs a block to its end and no further.
+  void run_isolated(const Record* entry, bool alone);
   void run_entered(const Record* entry);
   /// Deals with Cpu::leave.
   void after_block();
   /// Device accesses may have taken time, and moved the next event closer.
   void settle_device_time();
-  /// A cycle passes in which no instruction completes.
-  void charge(u64 cycles);
 
   Cpu& cpu_;
   BlockCache& blocks_;
@@ -83,7 +85,6 @@ class Engine {
   EngineCounters counters_;
   std::vector<Record> scratch_;    ///< records of the block being decoded
   std::vector<Record> truncated_;  ///< the copy run_truncated() runs
-  u64 idle_cycles_ = 0;            ///< cycles of this run() in which no instruction completed
 };
 
 }  // namespace bunshin

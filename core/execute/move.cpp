@@ -141,6 +141,13 @@ struct XchgAccumulator {
 bool nop(Cpu&, const Record&) { return true; }
 
 /// 90 is NOP and F3 90 PAUSE, but with REX.B both exchange R8 and the accumulator.
+/// A hint that a loop waits; it takes the profile's time.
+bool pause(Cpu& cpu, const Record&) {
+  cpu.spend(cpu.profile.pause_cycles - 1);
+  return true;
+}
+Handler bind_pause(const Decoded& d) { return d.record.reg == 0 ? run_ending<pause> : sized<XchgAccumulator>(d); }
+
 Handler bind_xchg_accumulator(const Decoded& d) {
   return d.record.reg == 0 ? run_plain<nop> : sized<XchgAccumulator>(d);
 }
@@ -269,7 +276,7 @@ const Row rows[] = {
     {"86 /r", "xchg", {Op::Eb, Op::Gb}, bind_xchg, Feature::Base, attr::lockable},
     {"87 /r", "xchg", {Op::Ev, Op::Gv}, bind_xchg, Feature::Base, attr::lockable},
     {"90+r", "xchg", {Op::Zv, Op::Av}, bind_xchg_accumulator},
-    {"F3 90", "pause", {Op::Zv, Op::Av}, bind_xchg_accumulator},
+    {"F3 90", "pause", {Op::Zv, Op::Av}, bind_pause, Feature::Base, attr::ends_block},
     {"0F C8+r", "bswap", {Op::Zv}, plain<bswap>},
     {"NP 0F 38 F0 /r mem", "movbe", {Op::Gv, Op::M}, sized<MovbeLoad>, Feature::Movbe},
     {"66 0F 38 F0 /r mem", "movbe", {Op::Gv, Op::M}, sized<MovbeLoad>, Feature::Movbe},

@@ -46,9 +46,9 @@ bool rdgsbase(Cpu& cpu, const Record& r) { return read_base(cpu, r, Seg::GS); }
 bool wrfsbase(Cpu& cpu, const Record& r) { return write_base(cpu, r, Seg::FS); }
 bool wrgsbase(Cpu& cpu, const Record& r) { return write_base(cpu, r, Seg::GS); }
 
-bool rdtsc(Cpu& cpu, const Record&) {
+bool rdtsc(Cpu& cpu, const Record& r) {
   if ((cpu.state.cr4 & cr4::TSD) != 0 && cpu.state.cpl != 0) return cpu.raise(Vector::GP, 0);
-  const u64 tsc = cpu.tsc();
+  const u64 tsc = cpu.tsc_at(r);
   cpu.set_reg(offset_of(RAX), static_cast<u32>(tsc));
   cpu.set_reg(offset_of(RDX), static_cast<u32>(tsc >> 32));
   return true;

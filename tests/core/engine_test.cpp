@@ -91,6 +91,34 @@ TEST(Engine, ADeviceSeesTheExactTimeInTheMiddleOfABlock) {
   EXPECT_EQ(m.host.time, Clock{m.profile.frequency}.at(2));
 }
 
+TEST(Engine, TheTimeStampCounterIsExactInTheMiddleOfABlock) {
+  TestMachine m;
+  m.enter_long(0x1000);
+  m.write(0x1000, {0x90, 0x90, 0x0f, 0x31, 0x90, 0xf4});  // nop; nop; rdtsc; nop; hlt
+  EXPECT_EQ(m.processor.run(1000), Stop::Halted);
+  EXPECT_EQ(m.state().gpr[RAX], 2U);
+}
+
+TEST(Engine, AnInstructionThatMustBeAloneIsAloneEachTime) {
+  TestMachine m;
+  m.enter_long(0x1000);
+  // mov ecx,3; again: nop; in eax,0x40; dec ecx; jnz again; hlt: the second and third IN are reached by links
+  m.write(0x1000, {0xb9, 3, 0, 0, 0, 0x90, 0xe5, 0x40, 0xff, 0xc9, 0x75, 0xf9, 0xf4});
+  EXPECT_EQ(m.processor.run(1000), Stop::Halted);
+  EXPECT_EQ(m.host.time, Clock{m.profile.frequency}.at(1 + 2 * 4 + 1));
+}
+
+TEST(Engine, PauseTakesTheProfilesTime) {
+  CpuProfile profile = resolved_profile();
+  profile.pause_cycles = 140;
+  TestMachine m(profile);
+  m.enter_long(0x1000);
+  m.write(0x1000, {0xf3, 0x90, 0xf4});  // pause; hlt
+  EXPECT_EQ(m.processor.run(1000), Stop::Halted);
+  EXPECT_EQ(m.processor.cycles(), 141U);
+  EXPECT_EQ(m.processor.instructions(), 2U);
+}
+
 TEST(Engine, ARepeatedStoreIsBoundedAndResumes) {
   TestMachine m;
   m.enter_long(0x1000);
