@@ -24,7 +24,8 @@ void load_flat_segments(CpuState& state, BootMemory& memory, u32 code_attributes
   const u64 address = memory.place_table(sizeof(table), "global descriptor table");
   memory.put(address, table);
   state.gdtr = {address, sizeof(table) - 1};
-  state.idtr = {0, 0};
+  // As the firmware's real mode leaves it: kernels that go back there rely on that.
+  state.idtr = {0, 0x3ff};
   for (Segment& s : state.seg) s = {boot_data_selector, data_attributes, 0xffffffff, 0};
   state.segment(Seg::CS) = {boot_code_selector, code_attributes, 0xffffffff, 0};
   state.ldtr = {0, Segment::null, 0, 0};
