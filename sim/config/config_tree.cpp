@@ -71,7 +71,7 @@ class TreeBuilder {
     }
     ConfigNode child = convert(value, depth + 1);
     if (child.kind != ConfigNode::Kind::Scalar) child.position = where;
-    map.members.emplace_back(key.Scalar(), std::move(child));
+    map.members.push_back({key.Scalar(), std::move(child)});
   }
 
   std::string name_;
@@ -83,7 +83,7 @@ void merge(ConfigNode& base, ConfigNode&& over) {
   for (auto& [key, value] : over.members) {
     ConfigNode* existing = base.find(key);
     if (existing == nullptr) {
-      base.members.emplace_back(key, std::move(value));
+      base.members.push_back({key, std::move(value)});
     } else if (existing->kind == ConfigNode::Kind::Map && value.kind == ConfigNode::Kind::Map) {
       merge(*existing, std::move(value));
     } else {
@@ -123,7 +123,7 @@ class Includer {
           fmt::format("{}: a configuration is a group of keys, this is {}", own.position.text(), own.kind_name()));
     }
     ConfigNode result = load_includes(own);
-    std::erase_if(own.members, [](const auto& member) { return member.first == "include"; });
+    std::erase_if(own.members, [](const auto& member) { return member.key == "include"; });
     merge(result, std::move(own));
     open_.pop_back();
     return result;
@@ -168,13 +168,13 @@ class Includer {
 std::string Position::text() const { return fmt::format("{}:{}:{}", file, line, column); }
 
 const ConfigNode* ConfigNode::find(std::string_view key) const {
-  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == key; });
-  return found == members.end() ? nullptr : &found->second;
+  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.key == key; });
+  return found == members.end() ? nullptr : &found->node;
 }
 
 ConfigNode* ConfigNode::find(std::string_view key) {
-  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == key; });
-  return found == members.end() ? nullptr : &found->second;
+  const auto found = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.key == key; });
+  return found == members.end() ? nullptr : &found->node;
 }
 
 std::string_view ConfigNode::kind_name() const {
@@ -222,8 +222,8 @@ void apply_override(ConfigNode& root, const std::string& assignment) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     ConfigNode* next = group->find(keys[i]);
     if (next == nullptr) {
-      group->members.emplace_back(keys[i], ConfigNode{});
-      next = &group->members.back().second;
+      group->members.push_back({keys[i], ConfigNode{}});
+      next = &group->members.back().node;
       next->position = where;
     }
     if (i + 1 < keys.size() && next->kind != ConfigNode::Kind::Map) {

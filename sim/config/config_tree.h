@@ -32,6 +32,8 @@ struct Position {
   std::string text() const;
 };
 
+struct ConfigMember;
+
 struct ConfigNode {
   enum class Kind { Null, Scalar, Sequence, Map };
 
@@ -39,12 +41,17 @@ struct ConfigNode {
   Position position;
   std::string scalar;
   std::vector<ConfigNode> items;
-  std::vector<std::pair<std::string, ConfigNode>> members;
+  std::vector<ConfigMember> members;
 
   const ConfigNode* find(std::string_view key) const;
   ConfigNode* find(std::string_view key);
   /// "a list", "a group of keys" …: for messages.
   std::string_view kind_name() const;
+};
+
+struct ConfigMember {
+  std::string key;
+  ConfigNode node;
 };
 
 /// Reads `file` and everything it includes: the fragments named by the top-level key `include` (relative to the file

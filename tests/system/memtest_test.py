@@ -13,10 +13,8 @@ class Memtest(unittest.TestCase):
     def test_a_pass_without_errors(self):
         (image,) = prepare("prepare_memtest.sh")
         end = run("linux.yaml",
-                  {"guest.kernel": image, "machine.cores": 2, "machine.memory": "64MiB",
-                   # The last test waits for 160 seconds; on a slow clock those are few cycles.
-                   "cpu.frequency": "100MHz"},
-                  ("--until-screen", A_CLEAN_PASS, "--max-cycles", 200_000_000_000), timeout=1700)
+                  {"guest.kernel": image, "machine.cores": 2, "machine.memory": "64MiB"},
+                  ("--until-screen", A_CLEAN_PASS, "--max-cycles", 1_000_000_000_000), timeout=1700)
         self.assertEqual(end.status, 0, end)
 
 
