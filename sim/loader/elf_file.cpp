@@ -107,14 +107,24 @@ std::optional<u64> ElfFile::note(const std::string& owner, u32 type) const {
   return std::nullopt;
 }
 
+// Linkers put the file's headers and notes into memory, on the page before the first section: for a kernel at 1 MiB this
+// page is the firmware's. Nobody misses them, and QEMU loads such kernels.
+u64 ElfFile::skipped_headers(const ElfSegment& s) const {
+  if (s.offset != 0 || s.physical_address < BootMemory::low_end || s.physical_address >= BootMemory::high_begin) return 0;
+  const u64 below = std::min(BootMemory::high_begin - s.physical_address, s.memory_size);
+  return physical_entry() - s.physical_address < below ? 0 : below;
+}
+
 u64 ElfFile::load(BootMemory& memory) const {
   u64 end = 0;
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     const ElfSegment& s = segments_[i];
     if (s.type != ElfSegment::load || s.memory_size == 0) continue;
     const std::span<const u8> bytes = image_.slice(s.offset, s.file_size, fmt::format("segment {}", i));
-    memory.claim({s.physical_address, s.memory_size}, image_.name(), fmt::format("segment {}", i));
-    memory.write(s.physical_address, bytes);
+    const u64 skipped = skipped_headers(s);
+    const u64 begin = s.physical_address + skipped;
+    memory.claim({begin, s.memory_size - skipped}, image_.name(), fmt::format("segment {}", i));
+    memory.write(begin, bytes.subspan(std::min<u64>(skipped, bytes.size())));
     end = std::max(end, s.physical_address + s.memory_size);
   }
   if (end == 0) image_.fail("has no loadable segment");

@@ -60,6 +60,8 @@ class ElfFile {
  private:
   template <class Word>
   void parse_headers();
+  /// How much of the segment's beginning is not loaded, in bytes.
+  u64 skipped_headers(const ElfSegment& segment) const;
 
   const ImageFile& image_;
   bool is_64bit_ = false;

@@ -175,6 +175,15 @@ TEST_F(Loader, RefusesSegmentsOverFirmwareTables) {
   EXPECT_THAT(error_of(changed(test_images::elf_32(), 64, 0xe0000)), HasSubstr("overlaps the"));
 }
 
+TEST_F(Loader, LeavesOutFileHeadersBelowOneMib) {
+  const auto with_entry = [](u32 offset) {
+    const ImageFile moved = changed(changed(test_images::elf_32(), 56, 0), 64, 0xff000);
+    return changed(moved, 24, 0xc0100000 + offset);
+  };
+  EXPECT_EQ(load(with_entry(0x1010)).entry, 0x100010u);
+  EXPECT_THAT(error_of(with_entry(0x10)), HasSubstr("overlaps the"));
+}
+
 TEST_F(Loader, RefusesWhatIsNoKernel) {
   EXPECT_THAT(error_of({"text", std::vector<u8>(5000, 'a')}), HasSubstr("not a kernel that any loader knows"));
   EXPECT_THAT(error_of({"empty", {}}), HasSubstr("is empty"));
