@@ -25,6 +25,9 @@ class SameAsQemu(unittest.TestCase):
     def test_selftest(self):
         self.compare("selftest")
 
+    def test_real_mode(self):
+        self.compare("real_mode")
+
     def test_two_processors(self):
         self.compare("smp", 2)
 
@@ -63,6 +66,11 @@ class Endings(unittest.TestCase):
             with self.subTest(processors=processors):
                 end = boot("platform", processors, **{"machine.memory": "5GiB"})
                 self.assertEqual(end.status, 0, end)
+
+    def test_hardware_tasks(self):
+        """Alone: QEMU refuses a task whose conforming code segment has another RPL (SDM vol. 3, table 7-1)."""
+        end = boot("tasks")
+        self.assertEqual(end.status, 0, end)
 
     def test_memory_above_4_gib(self):
         end = boot("selftest", **{"machine.memory": "8GiB"})
