@@ -15,7 +15,7 @@ namespace {
 #include "devices/dsdt.hex"  // dsdt_aml_code: devices/dsdt.asl as iasl compiled it
 
 constexpr u32 local_apic_address = 0xfee0'0000, io_apic_address = 0xfec0'0000, hpet_address = 0xfed0'0000;
-constexpr unsigned header_bytes = 36, header_checksum = 9;
+constexpr unsigned header_checksum = 9;
 
 /// Bytes written in order, little endian.
 class Writer {

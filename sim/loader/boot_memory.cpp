@@ -85,7 +85,7 @@ u64 BootMemory::place_low(u64 size, u64 align, u64 min, u64 max, const std::stri
 }
 
 u64 BootMemory::place_table(u64 size, std::string_view what) {
-  return place_low(size, page_size, 0x1000, low_end, "boot loader", what);
+  return place_low(size, page_size, first_table, low_end, "boot loader", what);
 }
 
 void BootMemory::write(u64 address, std::span<const u8> bytes) {

@@ -34,6 +34,8 @@ class BootMemory {
   /// The end of conventional memory: the extended BIOS data area begins here.
   static constexpr u64 low_end = 0x9fc00;
   static constexpr u64 high_begin = 0x100000;
+  /// Where QEMU puts its Multiboot information: kernels use the pages below for themselves, before they have read it.
+  static constexpr u64 first_table = 0x9000;
 
   PhysicalMemory& memory() { return memory_; }
 
@@ -42,7 +44,7 @@ class BootMemory {
   /// Takes the highest (or lowest) free range of `size` bytes within [min, max). Throws as claim() if there is none.
   u64 place_high(u64 size, u64 align, u64 min, u64 max, const std::string& owner, std::string_view what);
   u64 place_low(u64 size, u64 align, u64 min, u64 max, const std::string& owner, std::string_view what);
-  /// A place in conventional memory, from 0x1000 up, for tables handed to the guest.
+  /// A place in conventional memory, from first_table up, for what is handed to the guest.
   u64 place_table(u64 size, std::string_view what);
 
   /// Copies into a claimed range.

@@ -152,6 +152,7 @@ LoadedGuest load_multiboot(const BootContext& c) {
   }
   const Placed kernel = load_image(c, *header, flags);
 
+  const u64 address = c.memory.place_table(sizeof(Information), "Multiboot information");
   Information info;
   info.cmdline = static_cast<u32>(c.memory.place_string(command_line_with_name(c.files), "command line"));
   info.boot_loader_name = static_cast<u32>(c.memory.place_string("bunshin", "boot loader's name"));
@@ -159,7 +160,6 @@ LoadedGuest load_multiboot(const BootContext& c) {
   describe_memory(c, info);
   describe_modules(c, kernel.end, info);
   describe_screen(info);
-  const u64 address = c.memory.place_table(sizeof(info), "Multiboot information");
   c.memory.put(address, info);
 
   enter_protected_mode(c.state, c.memory, kernel.entry);

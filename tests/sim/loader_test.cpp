@@ -175,6 +175,13 @@ TEST_F(Loader, RefusesSegmentsOverFirmwareTables) {
   EXPECT_THAT(error_of(changed(test_images::elf_32(), 64, 0xe0000)), HasSubstr("overlaps the"));
 }
 
+TEST_F(Loader, MultibootInformationLeavesTheLowestPagesToTheKernel) {
+  load(test_images::multiboot_elf());
+  EXPECT_EQ(state.gpr[RBX], 0x9000u);
+  EXPECT_GE(peek<u32>(state.gpr[RBX] + 16), 0x9000u);
+  EXPECT_GE(state.gdtr.base, 0x9000u);
+}
+
 TEST_F(Loader, LeavesOutFileHeadersBelowOneMib) {
   const auto with_entry = [](u32 offset) {
     const ImageFile moved = changed(changed(test_images::elf_32(), 56, 0), 64, 0xff000);
