@@ -197,7 +197,8 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
     if (page.host == nullptr) {
       device_write(pieces.address[i], {from, pieces.size[i]});
     } else if (page.writable) {
-      if (memory.has_code(pieces.address[i], pieces.size[i]) && !holds(memory, pieces.address[i], from, pieces.size[i])) {
+      const bool code = memory.has_code(pieces.address[i], pieces.size[i]);
+      if (code && !holds(memory, pieces.address[i], from, pieces.size[i])) {
         memory.write(pieces.address[i], {from, pieces.size[i]});
       } else {
         std::memcpy(page.host + pieces.address[i].page_offset(), from, pieces.size[i]);

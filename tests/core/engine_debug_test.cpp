@@ -29,8 +29,8 @@ TEST(DataBreakpoint, TrapsBehindTheStoreThatHitsAWarmPage) {
   DebugMachine m;
   m.state().dr[1] = m.data;
   // mov byte [0x200000],1; mov eax,0x00d00408 (DR1: four bytes, writes); mov dr7,rax; mov dword [0x200000],42; hlt
-  m.write(0x1000, {0xc6, 0x04, 0x25, 0, 0, 0x20, 0, 1, 0xb8, 0x08, 0x04, 0xd0, 0, 0x0f, 0x23, 0xf8,
-                   0xc7, 0x04, 0x25, 0, 0, 0x20, 0, 42, 0, 0, 0, 0xf4});
+  m.write(0x1000, {0xc6, 0x04, 0x25, 0,    0,    0x20, 0, 1,    0xb8, 0x08, 0x04, 0xd0, 0, 0x0f,
+                   0x23, 0xf8, 0xc7, 0x04, 0x25, 0,    0, 0x20, 0,    42,   0,    0,    0, 0xf4});
   EXPECT_EQ(m.processor.run(100'000), Stop::Halted);
   EXPECT_EQ(m.traps(), 1u);
   EXPECT_EQ(m.state().gpr[R9], dr6::fixed | 2);
@@ -41,10 +41,10 @@ TEST(DataBreakpoint, TrapsBehindTheStoreThatHitsAWarmPage) {
 TEST(DataBreakpoint, OnReadsTooSeesALoadAndEndsWithDr7) {
   DebugMachine m;
   m.state().dr[0] = m.data;
-  // mov eax,0x000f0402 (DR0: four bytes, reads and writes); mov dr7,rax; mov ebx,[0x200002]; mov eax,0x400; mov dr7,rax;
-  // mov ebx,[0x200002]; hlt
-  m.write(0x1000, {0xb8, 0x02, 0x04, 0x0f, 0,    0x0f, 0x23, 0xf8, 0x8b, 0x1c, 0x25, 2,    0,    0x20, 0,    0xb8, 0,
-                   4,    0,    0,    0x0f, 0x23, 0xf8, 0x8b, 0x1c, 0x25, 2,    0,    0x20, 0,    0xf4});
+  // mov eax,0x000f0402 (DR0: four bytes, reads and writes); mov dr7,rax; mov ebx,[0x200002];
+  // mov eax,0x400; mov dr7,rax; mov ebx,[0x200002]; hlt
+  m.write(0x1000, {0xb8, 0x02, 0x04, 0x0f, 0,    0x0f, 0x23, 0xf8, 0x8b, 0x1c, 0x25, 2, 0,    0x20, 0,   0xb8,
+                   0,    4,    0,    0,    0x0f, 0x23, 0xf8, 0x8b, 0x1c, 0x25, 2,    0, 0x20, 0,    0xf4});
   EXPECT_EQ(m.processor.run(100'000), Stop::Halted);
   EXPECT_EQ(m.traps(), 1u);
   EXPECT_EQ(m.state().gpr[R10], 0x100fu);

@@ -291,6 +291,15 @@ TEST(Sysret, RefusesANonCanonicalTargetWithKernelPrivilege) {
   EXPECT_EQ(m.cpu.state.cpl, 0);
 }
 
+TEST(Sysret, TrapsAtOnceIfItSetsTf) {
+  EventMachine m;
+  m.enter_long(0);
+  m.set(RCX, 0x2002);
+  m.set(R11, rflags::TF | 2);
+  ASSERT_TRUE(sysret(m.cpu, record_of(8)));
+  EXPECT_EQ(m.cpu.state.pending_debug, u64{1} << 14);
+}
+
 TEST(Sysenter, AndSysexitRoundTrip) {
   EventMachine m;
   m.enter_protected(3);
