@@ -175,6 +175,7 @@ struct Pc::Parts {
   void reset_processors();
   void fill_fw_cfg();
   void write_firmware_data();
+  void start_legacy_chips();
   void set_cmos();
   template <class Visit>
   void for_each_device(Visit visit) const;
@@ -410,6 +411,25 @@ void Pc::Parts::set_cmos() {
   cmos.set_byte(0x5f, static_cast<u8>(cores.size() - 1));
 }
 
+// As a PC's firmware leaves them (IBM PC AT Technical Reference) and QEMU's does: kernels exist that count the 18.2 Hz of
+// a timer that they never program, or unmask lines of interrupt controllers that they never initialise.
+void Pc::Parts::start_legacy_chips() {
+  constexpr u8 initialise = 0x11, mode_8086 = 0x01;
+  struct Setting {
+    u8 vector, cascade, mask;
+  };
+  constexpr std::array<Setting, 2> pics{{{0x08, 0x04, 0xb8}, {0x70, 0x02, 0x8e}}};
+  for (unsigned i = 0; i < pics.size(); ++i) {
+    pic.chip.write(i, 0, 1, initialise);
+    for (const u8 word : {pics[i].vector, pics[i].cascade, mode_8086, pics[i].mask}) pic.chip.write(i, 1, 1, word);
+  }
+  pic.chip.write(2, 1, 1, 1 << (AcpiPm::sci_irq - 8) | 1 << (10 - 8) | 1 << (11 - 8));  // ELCR: SCI and PIRQs
+  pit.chip.write(0, 3, 1, 0x34);  // channel 0: mode 2, 65536
+  pit.chip.write(0, 0, 1, 0);
+  pit.chip.write(0, 0, 1, 0);
+  com1.chip.write(0, 4, 1, 0x08);  // OUT2: interrupts reach the PIC
+}
+
 void Pc::Parts::write_firmware_data() {
   PhysicalMemory& ram = board.memory;
   // IBM BIOS data area: COM1's port, EBDA segment, equipment, conventional memory in KiB, video mode 3.
@@ -495,7 +515,7 @@ void Pc::power_on() {
   p.cores.front()->apic.set_virtual_wire();
   assign_pci_resources(p.pci.chip, pci_windows);
   p.lpc.chip.route_interrupts();
-  p.pic.chip.write(2, 1, 1, 1 << (AcpiPm::sci_irq - 8) | 1 << (10 - 8) | 1 << (11 - 8));  // ELCR: SCI and PIRQs
+  p.start_legacy_chips();
   p.set_cmos();
   p.write_firmware_data();
 }

@@ -156,7 +156,8 @@ LoadedGuest load_multiboot(const BootContext& c) {
   Information info;
   info.cmdline = static_cast<u32>(c.memory.place_string(command_line_with_name(c.files), "command line"));
   info.boot_loader_name = static_cast<u32>(c.memory.place_string("bunshin", "boot loader's name"));
-  info.flags |= 1u << 2 | 1u << 9;
+  info.boot_device = 0x8000'ffff;  // the first disk, no partition
+  info.flags |= 1u << 1 | 1u << 2 | 1u << 9;
   describe_memory(c, info);
   describe_modules(c, kernel.end, info);
   describe_screen(info);

@@ -273,6 +273,15 @@ TEST_F(PcTest, BarOverAnotherDeviceDoesNotAnswer) {
   EXPECT_EQ(load(bar + VirtioPci::device_at, 4), 64u);
 }
 
+TEST_F(PcTest, TimerTicksWithoutBeingProgrammed) {
+  machine->pc.power_on();
+  EXPECT_EQ(in(0x21), 0xb8u);
+  EXPECT_EQ(in(0xa1), 0x8eu);
+  run_for(SimTime{60'000'000'000});
+  out(0x20, 0x0a);
+  EXPECT_EQ(in(0x20) & 1, 1u);
+}
+
 TEST_F(PcTest, ShutdownStatusTurnsAResetIntoInit) {
   const unsigned resets = machine->events.resets, inits = machine->pins[0].inits;
   out(0x70, 0x0f);
