@@ -87,6 +87,7 @@ struct TestCore {
         cpu(profile, TlbParameters{}, 0, memory, bus, apic, environment) {
     apic.reset();
     cpu.alone = true;
+    cpu.entry = &entry;
     cpu.update_mode();
   }
 
@@ -123,6 +124,8 @@ struct TestCore {
     return fault ? ~u64{0} : out.value;
   }
 
+  /// Of the block that the tested instruction would stand in, alone.
+  Record entry{.imm = 1};
   CpuProfile profile;
   PhysicalMemory memory;
   NullDeviceHost host;
