@@ -15,6 +15,7 @@ namespace {
 #include "devices/dsdt.hex"  // dsdt_aml_code: devices/dsdt.asl as iasl compiled it
 
 constexpr u32 local_apic_address = 0xfee0'0000, io_apic_address = 0xfec0'0000, hpet_address = 0xfed0'0000;
+/// Offset of the checksum in a system description table header (ACPI 5.2.6).
 constexpr unsigned header_checksum = 9;
 
 /// Bytes written in order, little endian.
