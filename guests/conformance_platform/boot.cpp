@@ -98,12 +98,9 @@ bool high_memory_works() {
 }
 
 constexpr Check checks[] = {
-    {"magic number", magic_is_right},
-    {"flags", flags_are_set},
-    {"arguments", arguments_follow_the_name},
-    {"modules", modules_are_loaded},
-    {"memory map", map_agrees_with_the_sizes},
-    {"low memory", low_memory_is_usable},
+    {"magic number", magic_is_right},          {"flags", flags_are_set},
+    {"arguments", arguments_follow_the_name},  {"modules", modules_are_loaded},
+    {"memory map", map_agrees_with_the_sizes}, {"low memory", low_memory_is_usable},
     {"memory above 4 GiB", high_memory_works},
 };
 

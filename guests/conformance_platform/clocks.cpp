@@ -55,8 +55,7 @@ bool pit_one_shot_takes_its_time() {
   out8(pit2, count >> 8);
   const bool low = (in8(port_b) & 0x20) == 0;
   const u64 start = read_tsc();
-  while ((in8(port_b) & 0x20) == 0) {
-  }
+  while ((in8(port_b) & 0x20) == 0) {}
   return near((read_tsc() - start) * 50, tsc_hertz) && low;
 }
 
@@ -87,8 +86,7 @@ bool pit_reads_back() {
 bool rtc_second_takes_its_time() {
   const auto next_second = [] {
     const u8 now = rtc(0);
-    while (rtc(0) == now) {
-    }
+    while (rtc(0) == now) {}
     return read_tsc();
   };
   const u64 start = next_second();
@@ -96,13 +94,10 @@ bool rtc_second_takes_its_time() {
 }
 
 bool rtc_announces_updates() {
-  while ((rtc(10) & 0x80) != 0) {
-  }
-  while ((rtc(10) & 0x80) == 0) {
-  }
+  while ((rtc(10) & 0x80) != 0) {}
+  while ((rtc(10) & 0x80) == 0) {}
   const u64 start = read_tsc();
-  while ((rtc(10) & 0x80) != 0) {
-  }
+  while ((rtc(10) & 0x80) != 0) {}
   return read_tsc() - start < tsc_hertz / 100;
 }
 

@@ -34,7 +34,9 @@ u64 find_root() {
 bool has_signature() { return firmware_value(signature_item, 4) == 0x554d4551; }
 bool has_interface() { return (firmware_value(id_item, 4) & 1) != 0; }
 bool counts_processors() { return firmware_value(processors_item, 2) == processor_count(); }
-bool tells_ram_size() { return firmware_value(ram_size_item, 8) % 0x10'0000 == 0 && firmware_value(ram_size_item, 8) != 0; }
+bool tells_ram_size() {
+  return firmware_value(ram_size_item, 8) % 0x10'0000 == 0 && firmware_value(ram_size_item, 8) != 0;
+}
 
 bool item_ends_in_zeros() {
   out16(0x510, signature_item);
@@ -146,8 +148,7 @@ u64 tsc_in_pm_ticks(u32 ticks) {
   const u16 port = pm_timer_port();
   const u64 start = read_tsc();
   const u32 first = in32(port);
-  while (((in32(port) - first) & 0xff'ffff) < ticks) {
-  }
+  while (((in32(port) - first) & 0xff'ffff) < ticks) {}
   return read_tsc() - start;
 }
 

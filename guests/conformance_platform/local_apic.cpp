@@ -139,7 +139,8 @@ bool masked_timer_still_counts() {
 bool disabled_by_software_masks_entries() {
   write_apic(ApicRegister::Timer, vector);
   mmio(apic + svr) = spurious_vector;
-  const bool masked = (read_apic(ApicRegister::Timer) & 0x1'0000) != 0 && (read_apic(ApicRegister::Lint0) & 0x1'0000) != 0;
+  const bool masked =
+      (read_apic(ApicRegister::Timer) & 0x1'0000) != 0 && (read_apic(ApicRegister::Lint0) & 0x1'0000) != 0;
   enable_apic(false);
   return masked;
 }

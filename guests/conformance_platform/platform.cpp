@@ -4,8 +4,9 @@
 
 extern "C" guest::u32 kernel_main() {
   using namespace guest;
-  constexpr unsigned (*groups[])() = {check_boot,        check_firmware,   check_interrupt_controllers, check_clocks,
-                                      check_peripherals, check_local_apic, check_processors};
+  constexpr unsigned (*groups[])() = {check_boot,      check_firmware,    check_interrupt_controllers,
+                                      check_clocks,    check_peripherals, check_local_apic,
+                                      check_processors};
   unsigned failed = 0;
   for (const auto check : groups) failed += check();
   if (failed == 0) {

@@ -1,10 +1,10 @@
 // The other processors: INIT and STARTUP (Intel SDM vol. 3, 8.4.4), again while one runs, and interrupts among them.
 
+#include "guests/runtime/processors.h"
 #include "guests/conformance_platform/platform.h"
 #include "guests/runtime/apic.h"
 #include "guests/runtime/console.h"
 #include "guests/runtime/interrupts.h"
-#include "guests/runtime/processors.h"
 
 extern "C" {
 extern char platform_trampoline[], platform_trampoline_end[];

@@ -110,7 +110,8 @@ std::optional<u64> ElfFile::note(const std::string& owner, u32 type) const {
 // Linkers put the file's headers and notes into memory, on the page before the first section: for a kernel at 1 MiB this
 // page is the firmware's. Nobody misses them, and QEMU loads such kernels.
 u64 ElfFile::skipped_headers(const ElfSegment& s) const {
-  if (s.offset != 0 || s.physical_address < BootMemory::low_end || s.physical_address >= BootMemory::high_begin) return 0;
+  if (s.offset != 0 || s.physical_address < BootMemory::low_end || s.physical_address >= BootMemory::high_begin)
+    return 0;
   const u64 below = std::min(BootMemory::high_begin - s.physical_address, s.memory_size);
   return physical_entry() - s.physical_address < below ? 0 : below;
 }
