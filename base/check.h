@@ -17,7 +17,7 @@ class SimulatorBug : public std::logic_error {
 
 }  // namespace bunshin
 
-#define SIM_CHECK(condition)                               \
-  do {                                                     \
+#define SIM_CHECK(condition)                                \
+  do {                                                      \
     if (!(condition)) ::bunshin::simulator_bug(#condition); \
   } while (false)

@@ -5,7 +5,8 @@
 namespace bunshin {
 
 void StatRegistry::add(std::string_view name, const u64& counter, std::string_view unit, std::string_view description) {
-  add(name, [&counter]() -> std::variant<u64, double, std::string> { return counter; }, unit, description);
+  add(
+      name, [&counter]() -> std::variant<u64, double, std::string> { return counter; }, unit, description);
 }
 
 void StatRegistry::add(std::string_view name, std::function<std::variant<u64, double, std::string>()> read,

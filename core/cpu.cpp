@@ -29,7 +29,9 @@ bool checks_alignment(const CpuState& s) {
   return s.cpl == 3 && (s.flags.system & rflags::AC) != 0 && (s.cr0 & cr0::AM) != 0;
 }
 
-bool flat_data(const Segment& s) { return covers_everything(s) && !s.is_code() && !s.is_expand_down() && s.is_writable_or_readable(); }
+bool flat_data(const Segment& s) {
+  return covers_everything(s) && !s.is_code() && !s.is_expand_down() && s.is_writable_or_readable();
+}
 
 PagingMode paging_mode_of(const CpuState& s) {
   if (!s.paging()) return PagingMode::None;
@@ -141,8 +143,10 @@ bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access,
   if (const auto fault = cpu.mmu.translate(Linear(linear), access, pieces.address[0])) return cpu.raise(*fault);
   if (first == size) return true;
   u64 second = linear + first;
-  if (!cpu.state.code64()) second = static_cast<u32>(second);
-  else if (!is_canonical(second, (cpu.state.cr4 & cr4::LA57) != 0 ? 57 : 48)) return cpu.raise(Vector::GP, 0);
+  if (!cpu.state.code64())
+    second = static_cast<u32>(second);
+  else if (!is_canonical(second, (cpu.state.cr4 & cr4::LA57) != 0 ? 57 : 48))
+    return cpu.raise(Vector::GP, 0);
   if (const auto fault = cpu.mmu.translate(Linear(second), access, pieces.address[1])) return cpu.raise(*fault);
   return true;
 }
@@ -257,7 +261,8 @@ bool Cpu::device_read(HostPhysical address, std::span<u8> data) {
     return false;
   }
   on_device(address, static_cast<unsigned>(data.size()), [&](u64 at, unsigned done, unsigned size, SimTime& delay) {
-    const u64 value = is_apic_page(address) ? apic.read(0, at & 0xfff, size) : bus.read(BusSpace::Memory, at, size, delay);
+    const u64 value =
+        is_apic_page(address) ? apic.read(0, at & 0xfff, size) : bus.read(BusSpace::Memory, at, size, delay);
     std::memcpy(data.data() + done, &value, size);
   });
   return true;

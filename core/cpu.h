@@ -37,24 +37,25 @@ class CoreEnvironment {
 /// Why a block was left before its end.
 enum class Leave : u8 {
   None,
-  Fault,            ///< Cpu::fault is to be delivered at the instruction
-  DeviceAccess,     ///< the access needs the exact time: run the instruction again, alone
-  Repeat,           ///< a repeated string instruction made progress: take events, then run it again
-  Unimplemented,    ///< the profile has the instruction, the simulator lacks it
-  Debugger,         ///< a breakpoint of the attached debugger
+  Fault,          ///< Cpu::fault is to be delivered at the instruction
+  DeviceAccess,   ///< the access needs the exact time: run the instruction again, alone
+  Repeat,         ///< a repeated string instruction made progress: take events, then run it again
+  Unimplemented,  ///< the profile has the instruction, the simulator lacks it
+  Debugger,       ///< a breakpoint of the attached debugger
 };
 
 /// The execution mode that decoding depends on; a block is valid for one physical address and one mode.
 struct CodeMode {
-  u8 bits = 16;          ///< default operand/address size: 16, 32 or 64
-  bool stack32 = false;  ///< SS.B (ignored in 64-bit mode)
-  bool flat = false;     ///< 64-bit mode, or all of CS, DS, ES, SS have base 0 and limit 4 GiB in 32-bit mode
+  u8 bits = 16;                 ///< default operand/address size: 16, 32 or 64
+  bool stack32 = false;         ///< SS.B (ignored in 64-bit mode)
+  bool flat = false;            ///< 64-bit mode, or all of CS, DS, ES, SS have base 0 and limit 4 GiB in 32-bit mode
   bool protected_mode = false;  ///< CR0.PE and not virtual-8086
-  bool fpu = true;       ///< CR0.EM = TS = 0
-  bool sse = false;      ///< CR0.EM = TS = 0, CR4.OSFXSR = 1
+  bool fpu = true;              ///< CR0.EM = TS = 0
+  bool sse = false;             ///< CR0.EM = TS = 0, CR4.OSFXSR = 1
   u8 cpl = 0;
   u32 key() const {
-    return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 | u32{sse} << 12 | u32{cpl} << 13;
+    return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 |
+           u32{sse} << 12 | u32{cpl} << 13;
   }
 };
 
@@ -157,9 +158,13 @@ class Cpu {
   }
   /// The record's memory operand.
   template <class T>
-  [[nodiscard]] bool load(const Record& r, T& out) { return load(segment_of(r), effective_address(r), out); }
+  [[nodiscard]] bool load(const Record& r, T& out) {
+    return load(segment_of(r), effective_address(r), out);
+  }
   template <class T>
-  [[nodiscard]] bool store(const Record& r, const T& value) { return store(segment_of(r), effective_address(r), value); }
+  [[nodiscard]] bool store(const Record& r, const T& value) {
+    return store(segment_of(r), effective_address(r), value);
+  }
 
   /// Access by linear address with the current privilege (segmentation done).
   template <class T>

@@ -11,12 +11,27 @@ namespace bunshin {
 
 /// What produced the status flags. Ordered so that kind & 3 is log2 of the operand size in bytes.
 enum class FlagKind : u8 {
-  Add8, Add16, Add32, Add64,      ///< result, source: CF = result < source
-  Sub8, Sub16, Sub32, Sub64,      ///< result, source: minuend = result + source
-  Logic8, Logic16, Logic32, Logic64,  ///< CF = OF = AF = 0
-  Inc8, Inc16, Inc32, Inc64,      ///< CF kept in `source`
-  Dec8, Dec16, Dec32, Dec64,      ///< CF kept in `source`
-  Explicit = 0x80,                ///< `result` holds the flags themselves
+  Add8,
+  Add16,
+  Add32,
+  Add64,  ///< result, source: CF = result < source
+  Sub8,
+  Sub16,
+  Sub32,
+  Sub64,  ///< result, source: minuend = result + source
+  Logic8,
+  Logic16,
+  Logic32,
+  Logic64,  ///< CF = OF = AF = 0
+  Inc8,
+  Inc16,
+  Inc32,
+  Inc64,  ///< CF kept in `source`
+  Dec8,
+  Dec16,
+  Dec32,
+  Dec64,            ///< CF kept in `source`
+  Explicit = 0x80,  ///< `result` holds the flags themselves
 };
 
 class LazyFlags {
@@ -29,20 +44,47 @@ class LazyFlags {
 
   template <class T>
   static constexpr FlagKind sized(FlagKind k8) {
-    return static_cast<FlagKind>(static_cast<u8>(k8) + (sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3));
+    return static_cast<FlagKind>(static_cast<u8>(k8) + (sizeof(T) == 1   ? 0
+                                                        : sizeof(T) == 2 ? 1
+                                                        : sizeof(T) == 4 ? 2
+                                                                         : 3));
   }
   template <class T>
-  void set_add(T r, T src) { result = r; source = src; kind = sized<T>(FlagKind::Add8); }
+  void set_add(T r, T src) {
+    result = r;
+    source = src;
+    kind = sized<T>(FlagKind::Add8);
+  }
   template <class T>
-  void set_sub(T r, T src) { result = r; source = src; kind = sized<T>(FlagKind::Sub8); }
+  void set_sub(T r, T src) {
+    result = r;
+    source = src;
+    kind = sized<T>(FlagKind::Sub8);
+  }
   template <class T>
-  void set_logic(T r) { result = r; kind = sized<T>(FlagKind::Logic8); }
+  void set_logic(T r) {
+    result = r;
+    kind = sized<T>(FlagKind::Logic8);
+  }
   template <class T>
-  void set_inc(T r) { const bool c = cf(); result = r; source = c; kind = sized<T>(FlagKind::Inc8); }
+  void set_inc(T r) {
+    const bool c = cf();
+    result = r;
+    source = c;
+    kind = sized<T>(FlagKind::Inc8);
+  }
   template <class T>
-  void set_dec(T r) { const bool c = cf(); result = r; source = c; kind = sized<T>(FlagKind::Dec8); }
+  void set_dec(T r) {
+    const bool c = cf();
+    result = r;
+    source = c;
+    kind = sized<T>(FlagKind::Dec8);
+  }
   /// `bits` in RFLAGS layout; only the six status flags are taken.
-  void set_status(u64 bits) { result = bits & 0x8d5; kind = FlagKind::Explicit; }
+  void set_status(u64 bits) {
+    result = bits & 0x8d5;
+    kind = FlagKind::Explicit;
+  }
   /// Replaces the flags selected by `mask` (status flags only).
   void change_status(u64 mask, u64 bits) { set_status((status() & ~mask) | (bits & mask)); }
 
@@ -51,7 +93,8 @@ class LazyFlags {
       case 0: return result < source;
       case 1: return minuend() < source;
       case 2: return false;
-      case 3: case 4: return source != 0;
+      case 3:
+      case 4: return source != 0;
       default: return (result & 1) != 0;
     }
   }

@@ -26,7 +26,8 @@ constexpr u32 readable_code = Segment::code_or_data | 0xb;
 void init_state(CpuState& s, const CpuProfile& profile, u64 kept_cr0_bits) {
   s.gpr = {};
   s.gpr[CpuState::page_slot] = page_size;
-  s.gpr[RDX] = (profile.family & 0xf) << 8 | (profile.model & 0xf) << 4 | (profile.model >> 4) << 16 | (profile.stepping & 0xf);
+  s.gpr[RDX] =
+      (profile.family & 0xf) << 8 | (profile.model & 0xf) << 4 | (profile.model >> 4) << 16 | (profile.stepping & 0xf);
   s.rip = 0xfff0;
   s.flags.set_value(rflags::fixed);
   s.seg.fill(real_mode_segment(0, read_write_data));
@@ -114,7 +115,8 @@ void Processor::blocks_cleared() {
 void Processor::register_stats(StatRegistry& registry, const std::string& prefix) const {
   const EngineCounters& c = engine_.counters();
   registry.add(prefix + ".instructions", c.instructions, "instructions", "instructions completed");
-  registry.add(prefix + ".dispatches", c.dispatches, "blocks", "blocks entered by the engine rather than by another block");
+  registry.add(prefix + ".dispatches", c.dispatches, "blocks",
+               "blocks entered by the engine rather than by another block");
   registry.add(prefix + ".interrupts", c.interrupts, "interrupts", "external interrupts and NMIs delivered");
   registry.add(prefix + ".faults", c.faults, "faults", "faults delivered");
   registry.add(prefix + ".device_accesses", c.device_accesses, "accesses", "instructions that accessed a device");
@@ -147,9 +149,9 @@ void Processor::hash(StateHash& hash) const {
   for (const u64 v : s.dr) hash.add(v);
   for (const u64 v : s.pdpte) hash.add(v);
   const Msrs& m = s.msr;
-  for (const u64 v : {m.efer, m.star, m.lstar, m.cstar, m.sfmask, m.kernel_gs_base, m.tsc_aux, m.sysenter_cs, m.sysenter_esp,
-                      m.sysenter_eip, m.pat, m.misc_enable, m.debugctl, m.spec_ctrl, m.feature_control, m.mcg_status,
-                      m.tsc_adjust, m.mtrr_def_type}) {
+  for (const u64 v : {m.efer, m.star, m.lstar, m.cstar, m.sfmask, m.kernel_gs_base, m.tsc_aux, m.sysenter_cs,
+                      m.sysenter_esp, m.sysenter_eip, m.pat, m.misc_enable, m.debugctl, m.spec_ctrl, m.feature_control,
+                      m.mcg_status, m.tsc_adjust, m.mtrr_def_type}) {
     hash.add(v);
   }
   for (const u64 v : m.mtrr_fixed) hash.add(v);
@@ -164,8 +166,8 @@ void Processor::hash(StateHash& hash) const {
   hash.add(f.ip);
   hash.add(f.operand);
   for (const Xmm& x : s.xmm) hash.add(std::span<const u8>(x.bytes));
-  hash.add(u64{static_cast<u8>(s.activity)} | u64{s.cpl} << 8 | u64{s.interrupt_shadow} << 16 | u64{s.debug_shadow} << 17 |
-           u64{s.nmi_blocked} << 18 | u64{s.nmi_pending} << 19);
+  hash.add(u64{static_cast<u8>(s.activity)} | u64{s.cpl} << 8 | u64{s.interrupt_shadow} << 16 |
+           u64{s.debug_shadow} << 17 | u64{s.nmi_blocked} << 18 | u64{s.nmi_pending} << 19);
   hash.add(s.pending_debug);
   hash.add(engine_.cycles());
 }

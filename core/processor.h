@@ -14,8 +14,9 @@ namespace bunshin {
 class Processor final : public ProcessorPins, public CodeListener {
  public:
   /// `bootstrap` processors start at the reset vector, others wait for a SIPI.
-  Processor(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, bool bootstrap, PhysicalMemory& memory,
-            BusPort& bus, LocalApic& apic, CoreEnvironment& environment, BlockCache& blocks, const OpcodeTable& table);
+  Processor(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, bool bootstrap,
+            PhysicalMemory& memory, BusPort& bus, LocalApic& apic, CoreEnvironment& environment, BlockCache& blocks,
+            const OpcodeTable& table);
 
   /// Power-on state (SDM vol. 3, table 9-1).
   void reset();

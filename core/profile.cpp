@@ -89,13 +89,15 @@ constexpr FeatureName feature_names_table[] = {
     {Feature::F16c, "f16c"},
 };
 
-static_assert([] {
-  unsigned i = 0;
-  for (const FeatureName& f : feature_names_table) {
-    if (static_cast<unsigned>(f.feature) != i++) return false;
-  }
-  return i == static_cast<unsigned>(Feature::Count);
-}(), "the table is indexed by feature");
+static_assert(
+    [] {
+      unsigned i = 0;
+      for (const FeatureName& f : feature_names_table) {
+        if (static_cast<unsigned>(f.feature) != i++) return false;
+      }
+      return i == static_cast<unsigned>(Feature::Count);
+    }(),
+    "the table is indexed by feature");
 
 /// Not simulated yet: a profile may name them, but "everything the simulator has" is without them.
 constexpr Feature lacking[] = {Feature::Avx, Feature::Avx2, Feature::Fma, Feature::F16c};
@@ -107,20 +109,26 @@ struct Prerequisite {
 
 /// What no processor has one without the other of, because one is defined in terms of the other.
 constexpr Prerequisite prerequisites[] = {
-    {Feature::Lm, Feature::Pae},           {Feature::Lm, Feature::Msr},           {Feature::Syscall, Feature::Msr},
-    {Feature::Nx, Feature::Pae},           {Feature::Pdpe1gb, Feature::Lm},       {Feature::Pcid, Feature::Lm},
-    {Feature::La57, Feature::Lm},          {Feature::Pku, Feature::Lm},           {Feature::Fsgsbase, Feature::Lm},
-    {Feature::X2apic, Feature::Apic},      {Feature::X2apic, Feature::Msr},       {Feature::TscDeadline, Feature::Apic},
-    {Feature::TscDeadline, Feature::Tsc},  {Feature::TscAdjust, Feature::Tsc},    {Feature::Rdtscp, Feature::Tsc},
-    {Feature::Sse, Feature::Fxsr},         {Feature::Fxsr, Feature::Fpu},         {Feature::Mmx, Feature::Fpu},
-    {Feature::Sse2, Feature::Sse},         {Feature::Sse3, Feature::Sse2},        {Feature::Ssse3, Feature::Sse3},
-    {Feature::Sse41, Feature::Ssse3},      {Feature::Sse42, Feature::Sse41},      {Feature::Aes, Feature::Sse2},
-    {Feature::Pclmulqdq, Feature::Sse2},   {Feature::Sha, Feature::Ssse3},        {Feature::Xsave, Feature::Fxsr},
-    {Feature::Xsaveopt, Feature::Xsave},   {Feature::Xsavec, Feature::Xsave},     {Feature::Xgetbv1, Feature::Xsave},
-    {Feature::Avx, Feature::Xsave},        {Feature::Avx2, Feature::Avx},         {Feature::Fma, Feature::Avx},
-    {Feature::F16c, Feature::Avx},         {Feature::Pse36, Feature::Pse},        {Feature::Mca, Feature::Mce},
-    {Feature::Mtrr, Feature::Msr},         {Feature::Pat, Feature::Msr},          {Feature::Sep, Feature::Msr},
-    {Feature::ArchCapabilities, Feature::Msr},
+    {Feature::Lm, Feature::Pae},          {Feature::Lm, Feature::Msr},
+    {Feature::Syscall, Feature::Msr},     {Feature::Nx, Feature::Pae},
+    {Feature::Pdpe1gb, Feature::Lm},      {Feature::Pcid, Feature::Lm},
+    {Feature::La57, Feature::Lm},         {Feature::Pku, Feature::Lm},
+    {Feature::Fsgsbase, Feature::Lm},     {Feature::X2apic, Feature::Apic},
+    {Feature::X2apic, Feature::Msr},      {Feature::TscDeadline, Feature::Apic},
+    {Feature::TscDeadline, Feature::Tsc}, {Feature::TscAdjust, Feature::Tsc},
+    {Feature::Rdtscp, Feature::Tsc},      {Feature::Sse, Feature::Fxsr},
+    {Feature::Fxsr, Feature::Fpu},        {Feature::Mmx, Feature::Fpu},
+    {Feature::Sse2, Feature::Sse},        {Feature::Sse3, Feature::Sse2},
+    {Feature::Ssse3, Feature::Sse3},      {Feature::Sse41, Feature::Ssse3},
+    {Feature::Sse42, Feature::Sse41},     {Feature::Aes, Feature::Sse2},
+    {Feature::Pclmulqdq, Feature::Sse2},  {Feature::Sha, Feature::Ssse3},
+    {Feature::Xsave, Feature::Fxsr},      {Feature::Xsaveopt, Feature::Xsave},
+    {Feature::Xsavec, Feature::Xsave},    {Feature::Xgetbv1, Feature::Xsave},
+    {Feature::Avx, Feature::Xsave},       {Feature::Avx2, Feature::Avx},
+    {Feature::Fma, Feature::Avx},         {Feature::F16c, Feature::Avx},
+    {Feature::Pse36, Feature::Pse},       {Feature::Mca, Feature::Mce},
+    {Feature::Mtrr, Feature::Msr},        {Feature::Pat, Feature::Msr},
+    {Feature::Sep, Feature::Msr},         {Feature::ArchCapabilities, Feature::Msr},
 };
 
 /// Levenshtein distance.

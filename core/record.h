@@ -21,7 +21,7 @@ inline constexpr u8 address_size = 0x0c;  ///< log2 of bytes - 1, shifted by 2: 
 inline constexpr u8 rep = 0x10;           ///< F3
 inline constexpr u8 repne = 0x20;         ///< F2
 inline constexpr u8 lock = 0x40;
-inline constexpr u8 memory = 0x80;        ///< the ModRM operand is memory
+inline constexpr u8 memory = 0x80;  ///< the ModRM operand is memory
 }  // namespace prefix
 
 struct Record {
@@ -40,10 +40,10 @@ struct Record {
   u8 scale : 4 = 0;    ///< shift count 0-3
   u8 segment : 4 = 0;  ///< Seg of the memory operand, override applied
   u8 prefixes = 0;
-  u8 length = 0;       ///< of the whole instruction, in bytes
-  u8 position = 0;     ///< instructions before this one in the block
-  u16 offset = 0;      ///< of the first byte from the block's start
-  u16 row = 0;         ///< index into the opcode table
+  u8 length = 0;    ///< of the whole instruction, in bytes
+  u8 position = 0;  ///< instructions before this one in the block
+  u16 offset = 0;   ///< of the first byte from the block's start
+  u16 row = 0;      ///< index into the opcode table
 
   unsigned operand_bytes() const { return 1u << (prefixes & prefix::operand_size); }
   unsigned address_bytes() const { return 2u << ((prefixes & prefix::address_size) >> 2); }

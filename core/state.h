@@ -94,10 +94,10 @@ struct X87Register {
 struct X87State {
   std::array<X87Register, 8> registers{};
   u16 control = 0x37f;
-  u16 status = 0;       ///< without TOP, which is `top`
+  u16 status = 0;  ///< without TOP, which is `top`
   u8 top = 0;
-  u8 empty = 0xff;      ///< bit i set: physical register i is empty
-  u16 opcode = 0;       ///< low 11 bits
+  u8 empty = 0xff;  ///< bit i set: physical register i is empty
+  u16 opcode = 0;   ///< low 11 bits
   u16 ip_selector = 0, operand_selector = 0;
   u64 ip = 0, operand = 0;
 };
@@ -157,7 +157,7 @@ struct CpuState {
   bool debug_shadow = false;      ///< after MOV/POP SS: debug exceptions wait too
   bool nmi_blocked = false;
   bool nmi_pending = false;
-  u64 pending_debug = 0;          ///< DR6 bits of a trap to be delivered after this instruction
+  u64 pending_debug = 0;  ///< DR6 bits of a trap to be delivered after this instruction
 
   Segment& segment(Seg s) { return seg[static_cast<unsigned>(s)]; }
   const Segment& segment(Seg s) const { return seg[static_cast<unsigned>(s)]; }

@@ -25,7 +25,7 @@ struct FirmwareTables {
   static constexpr u64 facs = base + 64;
   static constexpr u64 mp_pointer = 0xf'0000;
   static constexpr u64 rsdp = 0xf'8000;  ///< in the F segment: not everybody looks in the E segment
-  std::vector<u8> bytes;  ///< to be placed at `base`
+  std::vector<u8> bytes;                 ///< to be placed at `base`
 };
 
 /// Throws std::runtime_error if `cores` is not 1..16.

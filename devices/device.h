@@ -48,5 +48,4 @@ class Device {
   ~Device() = default;
 };
 
-
 }  // namespace bunshin

@@ -159,8 +159,8 @@ void Hpet::write_timer(unsigned index, u64 offset, u64 value, u64 mask) {
   Timer& timer = timers_[index];
   switch (offset) {
     case 0:
-      timer.configuration = merge(timer.configuration, value, mask) &
-                            (timer_writable | (fsb_delivery_ ? fsb_enable_bit : 0));
+      timer.configuration =
+          merge(timer.configuration, value, mask) & (timer_writable | (fsb_delivery_ ? fsb_enable_bit : 0));
       if ((timer.configuration & narrow_bit) != 0) {
         timer.comparator &= 0xffffffff;
         timer.period &= 0xffffffff;

@@ -69,8 +69,8 @@ void LocalApic::set_virtual_wire() {
 // Figure 10-27: disabled -> xAPIC -> x2APIC -> disabled, and xAPIC -> disabled; every other change is a #GP.
 bool LocalApic::set_base_msr(u64 value) {
   const u64 address_bits = (u64{1} << (features_.physical_address_bits & 63)) - 1;
-  const u64 writable = (address_bits & ~u64{0xfff}) | base_bootstrap | base_enable |
-                       (features_.x2apic ? base_x2apic : 0);
+  const u64 writable =
+      (address_bits & ~u64{0xfff}) | base_bootstrap | base_enable | (features_.x2apic ? base_x2apic : 0);
   if ((value & ~writable) != 0) return false;
   const bool enable = (value & base_enable) != 0;
   const bool x2apic = (value & base_x2apic) != 0;
@@ -140,17 +140,13 @@ bool LocalApic::register_exists(u32 offset) const {
     case svr_register:
     case esr_register:
     case icr_register:
-    case divide_register:
-      return true;
+    case divide_register: return true;
     case apr_register:
     case rrd_register:
     case dfr_register:
-    case icr_high_register:
-      return !x2apic_enabled();
-    case self_ipi_register:
-      return x2apic_enabled();
-    default:
-      return false;
+    case icr_high_register: return !x2apic_enabled();
+    case self_ipi_register: return x2apic_enabled();
+    default: return false;
   }
 }
 
@@ -184,28 +180,20 @@ void LocalApic::write_register(u32 offset, u32 value) {
     return write_lvt(static_cast<Lvt>((offset - lvt_timer_register) >> 4), value);
   }
   switch (offset) {
-    case tpr_register:
-      tpr_ = static_cast<u8>(value);
-      return update();
+    case tpr_register: tpr_ = static_cast<u8>(value); return update();
     case eoi_register: return end_of_interrupt();
     case ldr_register:
       if (!x2apic_enabled()) ldr_ = value & 0xff000000;
       return;
-    case dfr_register:
-      dfr_ = value | 0x0fffffff;
-      return;
+    case dfr_register: dfr_ = value | 0x0fffffff; return;
     case svr_register: return write_svr(value);
     case esr_register:
       // 10.5.3: a write makes what was detected readable and arms the error interrupt again.
       esr_ = esr_detected_;
       esr_detected_ = 0;
       return;
-    case icr_register:
-      icr_ = (icr_ & ~u64{0xffffffff}) | (value & 0x000ccfff);
-      return send_icr(value);
-    case icr_high_register:
-      icr_ = (icr_ & 0xffffffff) | u64{value & 0xff000000} << 32;
-      return;
+    case icr_register: icr_ = (icr_ & ~u64{0xffffffff}) | (value & 0x000ccfff); return send_icr(value);
+    case icr_high_register: icr_ = (icr_ & 0xffffffff) | u64{value & 0xff000000} << 32; return;
     case initial_count_register: return write_initial_count(value);
     case divide_register: return write_divide(value);
     case self_ipi_register: return send_icr((value & 0xff) | 1 << 18);

@@ -89,11 +89,28 @@ struct LocalApicFeatures {
 class LocalApic final : public Device {
  public:
   enum Register : u32 {
-    id_register = 0x020, version_register = 0x030, tpr_register = 0x080, apr_register = 0x090, ppr_register = 0x0a0,
-    eoi_register = 0x0b0, rrd_register = 0x0c0, ldr_register = 0x0d0, dfr_register = 0x0e0, svr_register = 0x0f0,
-    isr_register = 0x100, tmr_register = 0x180, irr_register = 0x200, esr_register = 0x280, icr_register = 0x300,
-    icr_high_register = 0x310, lvt_timer_register = 0x320, lvt_error_register = 0x370, initial_count_register = 0x380,
-    current_count_register = 0x390, divide_register = 0x3e0, self_ipi_register = 0x3f0,
+    id_register = 0x020,
+    version_register = 0x030,
+    tpr_register = 0x080,
+    apr_register = 0x090,
+    ppr_register = 0x0a0,
+    eoi_register = 0x0b0,
+    rrd_register = 0x0c0,
+    ldr_register = 0x0d0,
+    dfr_register = 0x0e0,
+    svr_register = 0x0f0,
+    isr_register = 0x100,
+    tmr_register = 0x180,
+    irr_register = 0x200,
+    esr_register = 0x280,
+    icr_register = 0x300,
+    icr_high_register = 0x310,
+    lvt_timer_register = 0x320,
+    lvt_error_register = 0x370,
+    initial_count_register = 0x380,
+    current_count_register = 0x390,
+    divide_register = 0x3e0,
+    self_ipi_register = 0x3f0,
   };
   /// Error status register, 10.5.3.
   enum Error : u32 { send_illegal_vector = 1 << 5, receive_illegal_vector = 1 << 6, illegal_register = 1 << 7 };
@@ -224,7 +241,7 @@ class LocalApic final : public Device {
   u32 initial_count_ = 0;
   u32 divide_ = 0;
   bool timer_running_ = false;
-  u64 origin_tick_ = 0;   ///< timer_clock_ tick at which the count was origin_count_
+  u64 origin_tick_ = 0;  ///< timer_clock_ tick at which the count was origin_count_
   u32 origin_count_ = 0;
   u64 deadline_ = 0;
   SimTime deadline_at_ = SimTime::never();

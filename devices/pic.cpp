@@ -108,10 +108,10 @@ void Pic::Chip::write_data(u8 value) {
 }
 
 void Pic::Chip::hash(StateHash& hash) const {
-  const std::array<u8, 18> bytes{irr,         lines,      imr,        isr,      elcr,
-                                 vector_base, lowest,     expected_icw, initialised, needs_icw4,
-                                 single,      auto_eoi,   rotate_on_auto_eoi,   special_fully_nested, special_mask,
-                                 poll,        read_isr,   0};
+  const std::array<u8, 18> bytes{
+      irr,          lines,       imr,        isr,    elcr,     vector_base,        lowest,
+      expected_icw, initialised, needs_icw4, single, auto_eoi, rotate_on_auto_eoi, special_fully_nested,
+      special_mask, poll,        read_isr,   0};
   hash.add(bytes);
 }
 

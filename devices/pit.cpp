@@ -187,8 +187,8 @@ void Pit::Channel::latch_status(u64 now) {
   if (status_latched_) return;
   advance(now);
   const bool null_count = null_count_ || (loaded_ && now < origin_);
-  status_ = static_cast<u8>((output(now) ? 0x80 : 0) | (null_count ? 0x40 : 0) | access_ << 4 | mode_ << 1 |
-                            (bcd_ ? 1 : 0));
+  status_ =
+      static_cast<u8>((output(now) ? 0x80 : 0) | (null_count ? 0x40 : 0) | access_ << 4 | mode_ << 1 | (bcd_ ? 1 : 0));
   status_latched_ = true;
 }
 
@@ -209,11 +209,26 @@ u8 Pit::Channel::read_count(u64 now) {
 }
 
 void Pit::Channel::hash(StateHash& hash) const {
-  for (const u64 word :
-       {u64{mode_}, u64{bcd_}, u64{access_}, u64{gate_}, period_, reload_, u64{loaded_}, u64{counting_},
-        u64{reload_waits_}, reload_at_, u64{null_count_}, origin_, held_, u64{high_byte_next_write_},
-        u64{high_byte_next_read_}, u64{low_byte_}, u64{latched_bytes_}, u64{latch_}, u64{status_latched_},
-        u64{status_}}) {
+  for (const u64 word : {u64{mode_},
+                         u64{bcd_},
+                         u64{access_},
+                         u64{gate_},
+                         period_,
+                         reload_,
+                         u64{loaded_},
+                         u64{counting_},
+                         u64{reload_waits_},
+                         reload_at_,
+                         u64{null_count_},
+                         origin_,
+                         held_,
+                         u64{high_byte_next_write_},
+                         u64{high_byte_next_read_},
+                         u64{low_byte_},
+                         u64{latched_bytes_},
+                         u64{latch_},
+                         u64{status_latched_},
+                         u64{status_}}) {
     hash.add(word);
   }
 }

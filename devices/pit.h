@@ -60,10 +60,10 @@ class Pit final : public Device {
     bool bcd_ = false;
     u8 access_ = 3;  ///< 1 low byte, 2 high byte, 3 low then high
     bool gate_ = true;
-    u64 period_ = 65'536;    ///< the count being counted down
-    u64 reload_ = 65'536;    ///< the count register
-    bool loaded_ = false;    ///< the counter has been started since the control word (modes 1, 5: by a trigger)
-    bool counting_ = false;  ///< false while the gate holds it
+    u64 period_ = 65'536;        ///< the count being counted down
+    u64 reload_ = 65'536;        ///< the count register
+    bool loaded_ = false;        ///< the counter has been started since the control word (modes 1, 5: by a trigger)
+    bool counting_ = false;      ///< false while the gate holds it
     bool reload_waits_ = false;  ///< modes 2, 3: reload_ takes effect at the end of the period or half-cycle,
     u64 reload_at_ = 0;          ///< which is this tick
     bool null_count_ = false;    ///< a count was written and no trigger has loaded it yet

@@ -7,8 +7,20 @@ namespace bunshin {
 namespace {
 
 enum Index : u8 {
-  seconds = 0, seconds_alarm = 1, minutes = 2, minutes_alarm = 3, hours = 4, hours_alarm = 5, day_of_week = 6,
-  day_of_month = 7, month = 8, year = 9, register_a = 10, register_b = 11, register_c = 12, register_d = 13,
+  seconds = 0,
+  seconds_alarm = 1,
+  minutes = 2,
+  minutes_alarm = 3,
+  hours = 4,
+  hours_alarm = 5,
+  day_of_week = 6,
+  day_of_month = 7,
+  month = 8,
+  year = 9,
+  register_a = 10,
+  register_b = 11,
+  register_c = 12,
+  register_d = 13,
 };
 
 constexpr u8 a_update_in_progress = 0x80, a_divider = 0x70, a_divider_running = 0x20;

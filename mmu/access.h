@@ -24,11 +24,11 @@ struct Access {
 /// Everything translation depends on. The core derives it from its registers.
 struct PagingContext {
   PagingMode mode = PagingMode::None;
-  u64 root = 0;  ///< CR3
-  bool write_protect = false;  ///< CR0.WP
+  u64 root = 0;                                                                                 ///< CR3
+  bool write_protect = false;                                                                   ///< CR0.WP
   bool pse = false, global_pages = false, smep = false, smap = false, protection_keys = false;  ///< CR4
-  bool no_execute = false;       ///< EFER.NXE
-  u16 pcid = 0;                  ///< CR3 bits 11:0 if CR4.PCIDE, else 0
+  bool no_execute = false;                                                                      ///< EFER.NXE
+  u16 pcid = 0;  ///< CR3 bits 11:0 if CR4.PCIDE, else 0
   u32 pkru = 0;
   bool user = false;             ///< CPL is 3
   bool access_override = false;  ///< EFLAGS.AC

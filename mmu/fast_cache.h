@@ -18,9 +18,9 @@ class FastCache {
   static constexpr u64 no_tag = 1;
 
   struct Entry {
-    u64 read_tag = no_tag;   ///< linear page address that may be read
-    u64 write_tag = no_tag;  ///< … written
-    u64 execute_tag = no_tag;  ///< … fetched from
+    u64 read_tag = no_tag;      ///< linear page address that may be read
+    u64 write_tag = no_tag;     ///< … written
+    u64 execute_tag = no_tag;   ///< … fetched from
     std::uintptr_t addend = 0;  ///< host address = linear address + addend
   };
 

@@ -9,8 +9,14 @@
 namespace bunshin {
 
 /// Encoded as in IA32_PAT and the MTRRs (SDM vol. 3, tables 11-8 and 11-10); encodings 2 and 3 are reserved.
-enum class MemoryType : u8 { Uncacheable = 0, WriteCombining = 1, WriteThrough = 4, WriteProtected = 5, WriteBack = 6,
-                             UncachedMinus = 7 };
+enum class MemoryType : u8 {
+  Uncacheable = 0,
+  WriteCombining = 1,
+  WriteThrough = 4,
+  WriteProtected = 5,
+  WriteBack = 6,
+  UncachedMinus = 7
+};
 
 /// The PAT entry that a translation's PAT, PCD and PWT bits select (`index` = PAT:PCD:PWT, 0-7). A reserved encoding,
 /// which WRMSR refuses, reads as uncacheable.
@@ -27,20 +33,15 @@ constexpr MemoryType effective_memory_type(MemoryType pat, MemoryType mtrr) {
   //                                     UC           WC              -            -            WT
   //                                     WP           WB              UC-
   constexpr std::array<std::array<MemoryType, 8>, 8> table{{
-      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, Uncacheable,
-       Uncacheable, Uncacheable, Uncacheable},
-      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, Uncacheable,
-       Uncacheable, WriteCombining, WriteCombining},
+      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, Uncacheable, Uncacheable, Uncacheable, Uncacheable},
+      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, Uncacheable, Uncacheable, WriteCombining, WriteCombining},
       {},
       {},
-      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, WriteThrough,
-       WriteProtected, WriteThrough, Uncacheable},
-      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, WriteThrough,
-       WriteProtected, WriteProtected, WriteCombining},
-      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, WriteThrough,
-       WriteProtected, WriteBack, Uncacheable},
-      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, Uncacheable,
-       Uncacheable, Uncacheable, Uncacheable},
+      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, WriteThrough, WriteProtected, WriteThrough, Uncacheable},
+      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, WriteThrough, WriteProtected, WriteProtected,
+       WriteCombining},
+      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, WriteThrough, WriteProtected, WriteBack, Uncacheable},
+      {Uncacheable, WriteCombining, Uncacheable, Uncacheable, Uncacheable, Uncacheable, Uncacheable, Uncacheable},
   }};
   return table[static_cast<unsigned>(mtrr) & 7][static_cast<unsigned>(pat) & 7];
 }

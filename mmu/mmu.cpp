@@ -25,8 +25,7 @@ AccessKinds without_execute(AccessKinds kinds) {
 
 }  // namespace
 
-Mmu::Mmu(const TlbParameters& parameters, PhysicalMemory& memory)
-    : memory_(memory), tlb_(parameters), walker_(memory) {
+Mmu::Mmu(const TlbParameters& parameters, PhysicalMemory& memory) : memory_(memory), tlb_(parameters), walker_(memory) {
   select_fast();
 }
 

@@ -49,10 +49,10 @@ class Mmu {
   }
 
   /// Invalidations (SDM vol. 3, 4.10.4.1).
-  void flush_all();                                ///< all PCIDs, global entries included
-  void flush_non_global();                         ///< all PCIDs, global entries stay
-  void flush_pcid(u16 pcid);                       ///< MOV CR3, INVPCID type 1: one PCID's non-global entries
-  void flush_page(Linear address);                 ///< INVLPG: current PCID and globals, paging-structure caches
+  void flush_all();                                   ///< all PCIDs, global entries included
+  void flush_non_global();                            ///< all PCIDs, global entries stay
+  void flush_pcid(u16 pcid);                          ///< MOV CR3, INVPCID type 1: one PCID's non-global entries
+  void flush_page(Linear address);                    ///< INVLPG: current PCID and globals, paging-structure caches
   void flush_page_of_pcid(Linear address, u16 pcid);  ///< INVPCID type 0: globals stay
   /// The page holds (or no longer holds) decoded instructions: fast writes to it must (may) end.
   void code_page_changed(HostPhysical page);

@@ -137,8 +137,8 @@ void Tlb::hash(StateHash& hash) const {
       hash.add(e.physical);
       hash.add(e.last_use);
       hash.add(u64{e.pcid} | u64{e.pat_index} << 16 | u64{e.rights.protection_key} << 24 |
-               u64{e.rights.writable} << 32 | u64{e.rights.user} << 33 | u64{e.rights.executable} << 34 | u64{e.global} << 35 | u64{e.dirty} << 36 |
-               u64{e.fetched} << 37);
+               u64{e.rights.writable} << 32 | u64{e.rights.user} << 33 | u64{e.rights.executable} << 34 |
+               u64{e.global} << 35 | u64{e.dirty} << 36 | u64{e.fetched} << 37);
     }
   }
 }

@@ -42,8 +42,8 @@ struct TlbEntry {
   u8 shift = page_shift;  ///< log2 of the page's size in bytes
   u8 pat_index = 0;       ///< PAT:PCD:PWT
   bool global = false;
-  bool dirty = false;     ///< D is known to be set: writes need no walk
-  bool fetched = false;   ///< instructions were fetched through it
+  bool dirty = false;    ///< D is known to be set: writes need no walk
+  bool fetched = false;  ///< instructions were fetched through it
 
   HostPhysical translate(Linear address) const {
     return HostPhysical(physical | (address.value & ((u64{1} << shift) - 1)));
@@ -89,7 +89,7 @@ class Tlb {
     unsigned shift = page_shift;
     u64 ways = 1;
     u64 set_mask = 0;
-    bool used = false;  ///< may hold a valid entry
+    bool used = false;       ///< may hold a valid entry
     std::vector<u64> pages;  ///< linear >> shift of each entry, apart so that a set's tags share cache lines
     std::vector<TlbEntry> entries;
 

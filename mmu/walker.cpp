@@ -8,9 +8,7 @@ namespace bunshin {
 namespace {
 
 /// Bits high:low, empty if high < low.
-constexpr u64 bits(unsigned high, unsigned low) {
-  return high < low ? 0 : (~u64{0} >> (63 - high)) & (~u64{0} << low);
-}
+constexpr u64 bits(unsigned high, unsigned low) { return high < low ? 0 : (~u64{0} >> (63 - high)) & (~u64{0} << low); }
 
 constexpr u64 address_mask = bits(51, 12);
 
@@ -107,7 +105,8 @@ Walker::Path Walker::descend(Linear address, WalkObserver* observer) const {
     step.address = stage.address;
     const u64 entry = step.entry = read_entry(step.address);
     ++path.references;
-    if (observer != nullptr) [[unlikely]] observer->reference({1, path.level, step.address, entry});
+    if (observer != nullptr) [[unlikely]]
+      observer->reference({1, path.level, step.address, entry});
 
     if ((entry & pte::P) == 0) return path;
     const bool leaf = level == 1 || (row.large && (entry & pte::PS) != 0);
@@ -156,7 +155,8 @@ bool Walker::set_accessed_dirty(Path& path, bool write) {
     const u64 wanted = pte::A | (write && i + 1 == path.references ? pte::D : 0);
     if ((step.entry & wanted) == wanted) continue;
     const SecondStageResult stage = host(step.guest, SecondStageAccess::TableWrite);
-    if (stage.faulted) [[unlikely]] return false;
+    if (stage.faulted) [[unlikely]]
+      return false;
     step.entry |= wanted;
     write_entry(stage.address, step.entry);
   }
@@ -183,7 +183,8 @@ WalkResult Walker::walk(Linear address, const Access& access) {
   const Level& row = levels_[path.level];
   const u64 leaf = path.leaf();
   const SecondStageResult stage = host(leaf_base(path), data);
-  if (stage.faulted) [[unlikely]] return {WalkOutcome::SecondStageFault, 0, {}};
+  if (stage.faulted) [[unlikely]]
+    return {WalkOutcome::SecondStageFault, 0, {}};
   const u64 pat_bit = path.level == 1 ? pte::PS : pte::large_PAT;
   WalkResult result{WalkOutcome::Translated, 0, {}};
   Translation& t = result.translation;

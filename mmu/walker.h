@@ -35,7 +35,7 @@ struct WalkReference {
   u8 dimension = 1;  ///< 1: the guest's own tables, 2: the second stage's
   u8 level = 0;      ///< 1 holds the entries that map 4 KiB pages
   HostPhysical address;
-  u64 entry = 0;     ///< as read, before A and D are set
+  u64 entry = 0;  ///< as read, before A and D are set
 };
 
 class WalkObserver {
@@ -48,11 +48,11 @@ class WalkObserver {
 
 /// What a successful walk found.
 struct Translation {
-  HostPhysical page;        ///< of the whole page, aligned to its size
-  u8 shift = page_shift;    ///< log2 of the page's size in bytes
-  u8 pat_index = 0;         ///< PAT:PCD:PWT of the leaf entry
-  bool global = false;      ///< G, if CR4.PGE
-  bool dirty = false;       ///< the leaf's D is set
+  HostPhysical page;      ///< of the whole page, aligned to its size
+  u8 shift = page_shift;  ///< log2 of the page's size in bytes
+  u8 pat_index = 0;       ///< PAT:PCD:PWT of the leaf entry
+  bool global = false;    ///< G, if CR4.PGE
+  bool dirty = false;     ///< the leaf's D is set
   PageRights rights;
 };
 
@@ -97,11 +97,11 @@ class Walker {
  private:
   /// One level of the current mode with the current controls.
   struct Level {
-    u8 shift = 0;              ///< of the table index within the linear address
-    bool large = false;        ///< PS maps a page here
+    u8 shift = 0;        ///< of the table index within the linear address
+    bool large = false;  ///< PS maps a page here
     u32 index_mask = 0;
-    u64 reserved_table = 0;    ///< reserved in an entry that references a table
-    u64 reserved_leaf = 0;     ///< … that maps a page
+    u64 reserved_table = 0;  ///< reserved in an entry that references a table
+    u64 reserved_leaf = 0;   ///< … that maps a page
   };
   struct Step {
     GuestPhysical guest;
@@ -112,7 +112,7 @@ class Walker {
   /// A walk down the tables, as found: no rights applied yet.
   struct Path {
     Stop stop = Stop::NotPresent;
-    u8 level = 0;      ///< of the last entry read
+    u8 level = 0;  ///< of the last entry read
     u8 references = 0;
     PageRights rights{true, true, true, 0};
     std::array<Step, 5> steps;
@@ -127,7 +127,8 @@ class Walker {
   /// Base of the page that the leaf entry of `path` maps.
   GuestPhysical leaf_base(const Path& path) const;
   SecondStageResult host(GuestPhysical address, SecondStageAccess access) const {
-    if (second_stage_ == nullptr) [[likely]] return {HostPhysical(address.value), false};
+    if (second_stage_ == nullptr) [[likely]]
+      return {HostPhysical(address.value), false};
     return second_stage_->translate(address, access);
   }
   u32 access_code(const Access& access) const;

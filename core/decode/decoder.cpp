@@ -83,7 +83,10 @@ class Bytes {
 class Decoder {
  public:
   Decoder(const OpcodeTable& table, const CpuProfile& profile, const CodeMode& mode, std::span<const u8> bytes)
-      : table_(table), profile_(profile), mode_(mode), in_(bytes.first(std::min<std::size_t>(bytes.size(), max_length))),
+      : table_(table),
+        profile_(profile),
+        mode_(mode),
+        in_(bytes.first(std::min<std::size_t>(bytes.size(), max_length))),
         truncated_(bytes.size() < max_length) {}
 
   DecodeStatus decode(unsigned offset, unsigned page_offset, Decoded& out) {
@@ -124,14 +127,19 @@ class Decoder {
         continue;
       }
       switch (b) {
-        case 0x26: case 0x2e: case 0x36: case 0x3e:
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e:
           if (mode_.bits != 64) segment_ = static_cast<i8>((b >> 3) & 3);
           break;
-        case 0x64: case 0x65: segment_ = static_cast<i8>(b - 0x60); break;
+        case 0x64:
+        case 0x65: segment_ = static_cast<i8>(b - 0x60); break;
         case 0x66: operand_override_ = true; break;
         case 0x67: address_override_ = true; break;
         case 0xf0: lock_ = true; break;
-        case 0xf2: case 0xf3: repeat_ = b; break;
+        case 0xf2:
+        case 0xf3: repeat_ = b; break;
         default: return;
       }
       // REX counts only directly before the opcode (SDM vol. 2, 2.2.1).
@@ -184,10 +192,14 @@ class Decoder {
     unsigned operand = mode_.bits == 16 ? 2 : 4;
     if (mode_.bits == 64) {
       const bool wide = (rex_ & 8) != 0;
-      if ((attributes & attr::force64) != 0) operand = 8;
-      else if (wide) operand = 8;
-      else if (operand_override_) operand = 2;
-      else if ((attributes & attr::default64) != 0) operand = 8;
+      if ((attributes & attr::force64) != 0)
+        operand = 8;
+      else if (wide)
+        operand = 8;
+      else if (operand_override_)
+        operand = 2;
+      else if ((attributes & attr::default64) != 0)
+        operand = 8;
     } else if (operand_override_) {
       operand = 6 - operand;
     }
@@ -210,7 +222,11 @@ class Decoder {
   static bool is_byte_row(const Row& row) {
     if ((row.attributes & attr::byte_operands) != 0) return true;
     switch (row.operands[0]) {
-      case Op::Eb: case Op::Gb: case Op::Zb: case Op::Al: case Op::Ob: return true;
+      case Op::Eb:
+      case Op::Gb:
+      case Op::Zb:
+      case Op::Al:
+      case Op::Ob: return true;
       default: return false;
     }
   }
@@ -228,8 +244,10 @@ class Decoder {
     }
     if (mod_ == 3 || p.modrm >= 0) return;
     out.memory = true;
-    if (address_bytes_ == 2) take_address16(modrm, out.record);
-    else take_address(modrm, out.record);
+    if (address_bytes_ == 2)
+      take_address16(modrm, out.record);
+    else
+      take_address(modrm, out.record);
   }
 
   void take_address16(u8 modrm, Record& r) {
@@ -285,17 +303,42 @@ class Decoder {
     for (const Op op : p.row->operands) {
       switch (op) {
         case Op::Gb: r.reg = byte_gpr_offset(reg_, rex); break;
-        case Op::Gw: case Op::Gd: case Op::Gv: case Op::Gy: r.reg = gpr_offset(reg_); break;
+        case Op::Gw:
+        case Op::Gd:
+        case Op::Gv:
+        case Op::Gy: r.reg = gpr_offset(reg_); break;
         case Op::Zb: r.reg = byte_gpr_offset(in_opcode, rex); break;
         case Op::Zv: r.reg = gpr_offset(in_opcode); break;
-        case Op::Eb: if (!out.memory) r.rm = byte_gpr_offset(rm_, rex); break;
-        case Op::Ew: case Op::Ed: case Op::Eq: case Op::Ev: case Op::Ey: case Op::Rv: case Op::Ry:
+        case Op::Eb:
+          if (!out.memory) r.rm = byte_gpr_offset(rm_, rex);
+          break;
+        case Op::Ew:
+        case Op::Ed:
+        case Op::Eq:
+        case Op::Ev:
+        case Op::Ey:
+        case Op::Rv:
+        case Op::Ry:
           if (!out.memory) r.rm = gpr_offset(rm_);
           break;
-        case Op::Sw: case Op::Pq: r.reg = static_cast<u8>(reg_ & 7); break;
-        case Op::Cd: case Op::Dd: case Op::Vx: r.reg = static_cast<u8>(reg_); break;
-        case Op::Ux: case Op::Wx: case Op::Wd: case Op::Wq: case Op::Ww: if (!out.memory) r.rm = static_cast<u8>(rm_); break;
-        case Op::Nq: case Op::Qq: case Op::Qd: case Op::Sti: if (!out.memory) r.rm = static_cast<u8>(rm_ & 7); break;
+        case Op::Sw:
+        case Op::Pq: r.reg = static_cast<u8>(reg_ & 7); break;
+        case Op::Cd:
+        case Op::Dd:
+        case Op::Vx: r.reg = static_cast<u8>(reg_); break;
+        case Op::Ux:
+        case Op::Wx:
+        case Op::Wd:
+        case Op::Wq:
+        case Op::Ww:
+          if (!out.memory) r.rm = static_cast<u8>(rm_);
+          break;
+        case Op::Nq:
+        case Op::Qq:
+        case Op::Qd:
+        case Op::Sti:
+          if (!out.memory) r.rm = static_cast<u8>(rm_ & 7);
+          break;
         case Op::Ib: immediate(in_.unsigned_value(1)); break;
         case Op::Ibs: immediate(in_.signed_value(1)); break;
         case Op::Iw: immediate(in_.unsigned_value(2)); break;
@@ -308,7 +351,8 @@ class Decoder {
           r.imm = target | in_.unsigned_value(2) << 32;
           break;
         }
-        case Op::Ob: case Op::Ov:
+        case Op::Ob:
+        case Op::Ov:
           r.imm = in_.unsigned_value(address_bytes_);
           r.base = r.index = gpr_offset(CpuState::zero_slot);
           out.memory = true;
@@ -375,8 +419,8 @@ class Decoder {
 
 }  // namespace
 
-DecodeStatus decode(const OpcodeTable& table, const CpuProfile& profile, const CodeMode& mode, std::span<const u8> bytes,
-                    unsigned offset, unsigned page_offset, Decoded& out) {
+DecodeStatus decode(const OpcodeTable& table, const CpuProfile& profile, const CodeMode& mode,
+                    std::span<const u8> bytes, unsigned offset, unsigned page_offset, Decoded& out) {
   return Decoder(table, profile, mode, bytes).decode(offset, page_offset, out);
 }
 

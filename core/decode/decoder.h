@@ -14,15 +14,15 @@ namespace bunshin {
 /// A row with its encoding string taken apart.
 struct Pattern {
   const Row* row = nullptr;
-  u16 index = 0;          ///< of the row, as Record::row has it
-  u8 map = 0;             ///< 0 one-byte, 1 0F, 2 0F 38, 3 0F 3A
+  u16 index = 0;  ///< of the row, as Record::row has it
+  u8 map = 0;     ///< 0 one-byte, 1 0F, 2 0F 38, 3 0F 3A
   u8 opcode = 0;
   bool register_in_opcode = false;
-  u8 mandatory = 0;       ///< 0 any, 1 none, 0x66, 0xF3, 0xF2
-  i8 rex_w = -1;          ///< -1 any, 0, 1
-  i8 reg_field = -1;      ///< ModRM.reg
-  i16 modrm = -1;         ///< the whole byte
-  i8 memory = -1;         ///< -1 any, 0 register form only, 1 memory form only
+  u8 mandatory = 0;   ///< 0 any, 1 none, 0x66, 0xF3, 0xF2
+  i8 rex_w = -1;      ///< -1 any, 0, 1
+  i8 reg_field = -1;  ///< ModRM.reg
+  i16 modrm = -1;     ///< the whole byte
+  i8 memory = -1;     ///< -1 any, 0 register form only, 1 memory form only
   bool has_modrm = false;
 };
 
@@ -54,7 +54,7 @@ enum class DecodeStatus : u8 {
 /// Decodes one instruction from `bytes` in `mode`. Undefined encodings decode to an instruction that raises #UD.
 /// `offset` is the instruction's distance from the start of its block, which is folded into RIP-relative displacements;
 /// `page_offset` its distance from the start of its page (4096 if it crosses into the next).
-DecodeStatus decode(const OpcodeTable& table, const CpuProfile& profile, const CodeMode& mode, std::span<const u8> bytes,
-                    unsigned offset, unsigned page_offset, Decoded& out);
+DecodeStatus decode(const OpcodeTable& table, const CpuProfile& profile, const CodeMode& mode,
+                    std::span<const u8> bytes, unsigned offset, unsigned page_offset, Decoded& out);
 
 }  // namespace bunshin

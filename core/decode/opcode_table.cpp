@@ -32,24 +32,53 @@ int hex_byte(std::string_view token) {
 
 bool is_modrm_operand(Op op) {
   switch (op) {
-    case Op::None: case Op::Zb: case Op::Zv: case Op::Al: case Op::Ax: case Op::Eax: case Op::Av: case Op::Cl: case Op::Dx:
-    case Op::One: case Op::Es: case Op::Cs: case Op::Ss: case Op::Ds: case Op::Fs: case Op::Gs: case Op::Ib: case Op::Ibs:
-    case Op::Iw: case Op::Iz: case Op::Iv: case Op::Jb: case Op::Jz: case Op::Ap: case Op::Ob: case Op::Ov: case Op::St0:
-      return false;
-    default:
-      return true;
+    case Op::None:
+    case Op::Zb:
+    case Op::Zv:
+    case Op::Al:
+    case Op::Ax:
+    case Op::Eax:
+    case Op::Av:
+    case Op::Cl:
+    case Op::Dx:
+    case Op::One:
+    case Op::Es:
+    case Op::Cs:
+    case Op::Ss:
+    case Op::Ds:
+    case Op::Fs:
+    case Op::Gs:
+    case Op::Ib:
+    case Op::Ibs:
+    case Op::Iw:
+    case Op::Iz:
+    case Op::Iv:
+    case Op::Jb:
+    case Op::Jz:
+    case Op::Ap:
+    case Op::Ob:
+    case Op::Ov:
+    case Op::St0: return false;
+    default: return true;
   }
 }
 
 /// What may stand before the opcode bytes. True if the token was a prefix.
 bool take_prefix(std::string_view token, Pattern& p) {
-  if (token == "NP") p.mandatory = 1;
-  else if (token == "66") p.mandatory = 0x66;
-  else if (token == "F3") p.mandatory = 0xf3;
-  else if (token == "F2") p.mandatory = 0xf2;
-  else if (token == "REX.W" || token == "W1") p.rex_w = 1;
-  else if (token == "W0") p.rex_w = 0;
-  else return false;
+  if (token == "NP")
+    p.mandatory = 1;
+  else if (token == "66")
+    p.mandatory = 0x66;
+  else if (token == "F3")
+    p.mandatory = 0xf3;
+  else if (token == "F2")
+    p.mandatory = 0xf2;
+  else if (token == "REX.W" || token == "W1")
+    p.rex_w = 1;
+  else if (token == "W0")
+    p.rex_w = 0;
+  else
+    return false;
   return true;
 }
 
@@ -115,8 +144,10 @@ void OpcodeTable::add(std::span<const Row> rows) {
 }
 
 OpcodeTable::OpcodeTable() {
-  for (const auto rows : {arithmetic_rows(), shift_rows(), multiply_rows(), move_rows(), bit_rows(), control_flow_rows(),
-                          stack_rows(), string_rows(), flag_rows(), system_rows(), event_rows(), x87_rows(), simd_rows()}) add(rows);
+  for (const auto rows :
+       {arithmetic_rows(), shift_rows(), multiply_rows(), move_rows(), bit_rows(), control_flow_rows(), stack_rows(),
+        string_rows(), flag_rows(), system_rows(), event_rows(), x87_rows(), simd_rows()})
+    add(rows);
   for (auto& patterns : by_opcode_) {
     std::stable_sort(patterns.begin(), patterns.end(),
                      [](const Pattern& a, const Pattern& b) { return specificity(a) > specificity(b); });

@@ -51,9 +51,8 @@ bool check_instruction_breakpoint(Cpu& cpu) {
   const bool suppressed = (s.flags.system & rflags::RF) != 0 || s.debug_shadow;
   if (!suppressed) {
     const u64 linear = instruction_linear(s);
-    const u64 hits = hit_breakpoints(s, [linear](const Breakpoint& b) {
-      return b.watch == Watch::Execution && b.first == linear;
-    });
+    const u64 hits =
+        hit_breakpoints(s, [linear](const Breakpoint& b) { return b.watch == Watch::Execution && b.first == linear; });
     if (hits != 0) {
       s.pending_debug = hits;
       return cpu.raise(Vector::DB);
@@ -69,8 +68,10 @@ void instruction_completed(Cpu& cpu) {
   CpuState& s = cpu.state;
   if (s.pending_debug == 0) return;
   // Behind MOV SS everything waits, and the step itself is lost.
-  if (s.debug_shadow) s.pending_debug &= ~dr6::BS;
-  else deliver_pending_debug(cpu);
+  if (s.debug_shadow)
+    s.pending_debug &= ~dr6::BS;
+  else
+    deliver_pending_debug(cpu);
 }
 
 void deliver_pending_debug(Cpu& cpu) { deliver_exception(cpu, Fault::plain(Vector::DB)); }
@@ -90,9 +91,8 @@ void note_data_access(CpuState& s, u64 linear, unsigned size, bool write) {
 
 void note_io_access(CpuState& s, u16 port, unsigned size) {
   if ((s.cr4 & cr4::DE) == 0) return;
-  s.pending_debug |= hit_breakpoints(s, [=](const Breakpoint& b) {
-    return b.watch == Watch::Io && b.overlaps(port, size);
-  });
+  s.pending_debug |=
+      hit_breakpoints(s, [=](const Breakpoint& b) { return b.watch == Watch::Io && b.overlaps(port, size); });
 }
 
 bool check_general_detect(Cpu& cpu) {

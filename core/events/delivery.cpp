@@ -14,8 +14,11 @@ enum class FaultClass : u8 { Benign, Contributory, Page, Double };
 /// SDM vol. 3, table 6-4.
 FaultClass class_of(Vector v) {
   switch (v) {
-    case Vector::DE: case Vector::TS: case Vector::NP: case Vector::SS: case Vector::GP:
-      return FaultClass::Contributory;
+    case Vector::DE:
+    case Vector::TS:
+    case Vector::NP:
+    case Vector::SS:
+    case Vector::GP: return FaultClass::Contributory;
     case Vector::PF: return FaultClass::Page;
     case Vector::DF: return FaultClass::Double;
     default: return FaultClass::Benign;
@@ -56,9 +59,12 @@ void finish_delivery(Cpu& cpu) {
 bool deliver_once(Cpu& cpu, Event& event) {
   CpuState& s = cpu.state;
   bool done = false;
-  if (s.long_mode_active()) done = deliver_long_mode(cpu, event);
-  else if (s.protected_mode()) done = deliver_protected(cpu, event);
-  else done = deliver_real_mode(cpu, event);
+  if (s.long_mode_active())
+    done = deliver_long_mode(cpu, event);
+  else if (s.protected_mode())
+    done = deliver_protected(cpu, event);
+  else
+    done = deliver_real_mode(cpu, event);
   if (!done) {
     // EXT: the fault arose in delivering something the program did not ask for (SDM vol. 3, 6.13).
     const bool carries_ext = class_of(cpu.fault.vector) == FaultClass::Contributory;

@@ -81,9 +81,7 @@ bool return_8086(Cpu& cpu, unsigned width, u16 released) {
 }
 
 /// Without breakpoints RF suppresses nothing, and nobody would clear it.
-u64 useful_flags(const CpuState& s, u64 flags) {
-  return (s.dr[7] & dr7::enables) != 0 ? flags : flags & ~rflags::RF;
-}
+u64 useful_flags(const CpuState& s, u64 flags) { return (s.dr[7] & dr7::enables) != 0 ? flags : flags & ~rflags::RF; }
 
 void load_flags(CpuState& s, u64 image, u64 changeable) {
   s.flags.set_value(useful_flags(s, (s.flags.value() & ~changeable) | (image & changeable)));
@@ -166,8 +164,8 @@ bool interrupt_return_protected(Cpu& cpu, unsigned width) {
   }
   // 64-bit code pops SS:RSP whatever the levels are (SDM vol. 3, 6.14.3).
   const bool with_stack = r.cpl() != s.cpl || cpu.mode.bits == 64;
-  if (!fetch_return_code(cpu, r) || (with_stack && (!stack.pop(width, r.rsp) || !stack.pop(width, r.ss) ||
-                                                    !fetch_return_stack(cpu, r)))) {
+  if (!fetch_return_code(cpu, r) ||
+      (with_stack && (!stack.pop(width, r.rsp) || !stack.pop(width, r.ss) || !fetch_return_stack(cpu, r)))) {
     return false;
   }
   if (!check_target(cpu, r.code, r.rip)) return false;

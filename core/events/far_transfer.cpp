@@ -177,7 +177,9 @@ bool transfer_to_system(Cpu& cpu, u16 selector, Descriptor& d, bool call) {
         [[fallthrough]];
       case SystemType::CallGate:
         return call ? call_through_gate(cpu, selector, d) : jump_through_gate(cpu, selector, d);
-      case SystemType::TaskGate: case SystemType::Tss: case SystemType::Tss16:
+      case SystemType::TaskGate:
+      case SystemType::Tss:
+      case SystemType::Tss16:
         if (long_mode) break;
         return transfer_to_task(cpu, selector, d, call ? TaskSwitchCause::Call : TaskSwitchCause::Jump);
       default: break;

@@ -17,11 +17,17 @@ namespace bunshin::semantics {
 [[nodiscard]] bool ltr(Cpu& cpu, const Record& r);
 
 template <Seg seg>
-bool push_segment(Cpu& cpu, const Record& r) { return push_segment(cpu, r, seg); }
+bool push_segment(Cpu& cpu, const Record& r) {
+  return push_segment(cpu, r, seg);
+}
 template <Seg seg>
-bool pop_segment(Cpu& cpu, const Record& r) { return pop_segment(cpu, r, seg); }
+bool pop_segment(Cpu& cpu, const Record& r) {
+  return pop_segment(cpu, r, seg);
+}
 template <Seg seg>
-bool load_far_pointer(Cpu& cpu, const Record& r) { return load_far_pointer(cpu, r, seg); }
+bool load_far_pointer(Cpu& cpu, const Record& r) {
+  return load_far_pointer(cpu, r, seg);
+}
 
 /// --- Far transfers and software interrupts (transfer_instructions.cpp) ---
 [[nodiscard]] bool jmp_far_direct(Cpu& cpu, const Record& r);

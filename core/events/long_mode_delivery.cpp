@@ -49,8 +49,8 @@ bool read_target(Cpu& cpu, const Descriptor& gate, Target& t) {
 /// Pushes the frame in one write: it is at most 48 bytes, and aligned.
 bool push_frame(Cpu& cpu, const Event& event, Target& t) {
   const CpuState& s = cpu.state;
-  std::array<u64, 6> frame{event.error_code, event.return_rip,   s.segment(Seg::CS).selector,
-                           event.flags,      s.gpr[RSP], s.segment(Seg::SS).selector};
+  std::array<u64, 6> frame{event.error_code, event.return_rip, s.segment(Seg::CS).selector,
+                           event.flags,      s.gpr[RSP],       s.segment(Seg::SS).selector};
   t.rsp &= ~u64{0xf};
   const unsigned first = event.has_error_code ? 0 : 1;
   const unsigned bytes = (6 - first) * 8;

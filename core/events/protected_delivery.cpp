@@ -20,11 +20,12 @@ struct Target {
 bool is_valid_gate(const Descriptor& gate) {
   if (!gate.is_system()) return false;
   switch (gate.system_type()) {
-    case SystemType::TaskGate: case SystemType::InterruptGate16: case SystemType::TrapGate16:
-    case SystemType::InterruptGate: case SystemType::TrapGate:
-      return true;
-    default:
-      return false;
+    case SystemType::TaskGate:
+    case SystemType::InterruptGate16:
+    case SystemType::TrapGate16:
+    case SystemType::InterruptGate:
+    case SystemType::TrapGate: return true;
+    default: return false;
   }
 }
 

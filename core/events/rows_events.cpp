@@ -18,7 +18,8 @@ const Record* run_flag_change(Cpu& cpu, const Record* record) {
   const u64 before = cpu.state.flags.system;
   const u64 rip = next_rip(cpu, *record);
   cpu.state.rip = rip;
-  if (!semantics(cpu, *record)) [[unlikely]] return leave_block(cpu, record);
+  if (!semantics(cpu, *record)) [[unlikely]]
+    return leave_block(cpu, record);
   const u64 after = cpu.state.flags.system;
   // Clearing IF is no news either.
   const u64 changed = (before ^ after) & (watched & ~((after & rflags::IF) == 0 ? rflags::IF : 0));
@@ -34,7 +35,8 @@ Handler flag_change(const Decoded&) {
 /// SYSCALL cannot open the door to an interrupt, so it goes straight on in the kernel.
 const Record* run_syscall(Cpu& cpu, const Record* record) {
   cpu.state.rip = next_rip(cpu, *record);
-  if (!syscall(cpu, *record)) [[unlikely]] return leave_block(cpu, record);
+  if (!syscall(cpu, *record)) [[unlikely]]
+    return leave_block(cpu, record);
   if ((cpu.state.flags.system & rflags::TF) != 0 || cpu.state.pending_debug != 0) return end_block(cpu, record);
   return jump(cpu, cpu.state.rip);
 }
@@ -44,6 +46,7 @@ Handler bind_syscall(const Decoded&) { return run_syscall; }
 constexpr u32 end = attr::ends_block;
 constexpr u32 old = attr::invalid64;
 
+// clang-format off
 const Row rows[] = {
     // Segment registers
     {"06", "push", {Op::Es}, plain<push_segment<Seg::ES>>, Feature::Base, old},
@@ -96,6 +99,7 @@ const Row rows[] = {
     {"NP 0F 01 CA", "clac", {}, ending<clac>, Feature::Smap, end},
     {"NP 0F 01 CB", "stac", {}, ending<stac>, Feature::Smap, end},
 };
+// clang-format on
 
 }  // namespace
 

@@ -84,9 +84,12 @@ bool load_far_pointer(Cpu& cpu, const Record& r, Seg seg) {
                       : width == 4 ? cpu.load(from, address, dword)
                                    : cpu.load(from, address, qword);
   if (!loaded || !cpu.load(from, address + width, selector) || !load_segment(cpu, seg, selector)) return false;
-  if (width == 2) cpu.set_reg(r.reg, word);
-  else if (width == 4) cpu.set_reg(r.reg, dword);
-  else cpu.set_reg(r.reg, qword);
+  if (width == 2)
+    cpu.set_reg(r.reg, word);
+  else if (width == 4)
+    cpu.set_reg(r.reg, dword);
+  else
+    cpu.set_reg(r.reg, qword);
   return true;
 }
 

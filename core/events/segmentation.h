@@ -9,8 +9,18 @@ namespace bunshin {
 /// System-segment and gate types (SDM vol. 3, table 3-2). In IA-32e mode only Ldt, the two Tss, CallGate, InterruptGate
 /// and TrapGate exist, and they are the 64-bit forms.
 enum class SystemType : u8 {
-  Tss16 = 1, Ldt = 2, BusyTss16 = 3, CallGate16 = 4, TaskGate = 5, InterruptGate16 = 6, TrapGate16 = 7,
-  Tss = 9, BusyTss = 11, CallGate = 12, InterruptGate = 14, TrapGate = 15,
+  Tss16 = 1,
+  Ldt = 2,
+  BusyTss16 = 3,
+  CallGate16 = 4,
+  TaskGate = 5,
+  InterruptGate16 = 6,
+  TrapGate16 = 7,
+  Tss = 9,
+  BusyTss = 11,
+  CallGate = 12,
+  InterruptGate = 14,
+  TrapGate = 15,
 };
 
 /// A descriptor-table entry as it lies in memory.

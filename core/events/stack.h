@@ -21,8 +21,9 @@ inline u64 moved_stack_pointer(u64 pointer, unsigned bits, u64 delta) {
 
 /// Loads rSP with a value popped or found in memory, for a stack of this width.
 inline void set_stack_pointer(CpuState& s, unsigned bits, u64 value) {
-  s.gpr[RSP] = bits == 16 ? (s.gpr[RSP] & ~u64{0xffff}) | static_cast<u16>(value)
-                          : bits == 32 ? static_cast<u32>(value) : value;
+  s.gpr[RSP] = bits == 16   ? (s.gpr[RSP] & ~u64{0xffff}) | static_cast<u16>(value)
+               : bits == 32 ? static_cast<u32>(value)
+                            : value;
 }
 
 class Stack {

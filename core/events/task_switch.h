@@ -12,10 +12,10 @@ enum class TaskSwitchCause : u8 { Jump, Call, Interrupt, Return };
 
 struct TaskSwitch {
   TaskSwitchCause cause = TaskSwitchCause::Jump;
-  u16 selector = 0;     ///< of the new task's TSS
-  Descriptor tss;       ///< checked: a TSS of the right business, present
-  u64 return_rip = 0;   ///< saved as the old task's EIP
-  u64 flags = 0;        ///< saved as the old task's EFLAGS
+  u16 selector = 0;               ///< of the new task's TSS
+  Descriptor tss;                 ///< checked: a TSS of the right business, present
+  u64 return_rip = 0;             ///< saved as the old task's EIP
+  u64 flags = 0;                  ///< saved as the old task's EFLAGS
   std::optional<u32> error_code;  ///< pushed on the new task's stack
 };
 

@@ -241,6 +241,7 @@ using Adox = AddWithFlag<rflags::OF, T>;
 
 constexpr u32 lock = attr::lockable;
 
+// clang-format off
 const Row rows[] = {
     {"00 /r", "add", {Op::Eb, Op::Gb}, bind_rm_reg<Add>, Feature::Base, lock},
     {"01 /r", "add", {Op::Ev, Op::Gv}, bind_rm_reg<Add>, Feature::Base, lock},
@@ -353,6 +354,7 @@ const Row rows[] = {
     {"66 0F 38 F6 /r", "adcx", {Op::Gy, Op::Ey}, sized<Adcx>, Feature::Adx},
     {"F3 0F 38 F6 /r", "adox", {Op::Gy, Op::Ey}, sized<Adox>, Feature::Adx},
 };
+// clang-format on
 
 }  // namespace
 

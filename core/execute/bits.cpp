@@ -150,6 +150,7 @@ Handler bind_popcnt(const Decoded& d) {
 
 constexpr u32 lock = attr::lockable;
 
+// clang-format off
 const Row rows[] = {
     {"0F A3 /r", "bt", {Op::Ev, Op::Gv}, bind_bit_register<Test>},
     {"0F AB /r", "bts", {Op::Ev, Op::Gv}, bind_bit_register<Set>, Feature::Base, lock},
@@ -165,6 +166,7 @@ const Row rows[] = {
     {"F3 0F BD /r", "lzcnt", {Op::Gv, Op::Ev}, bind_zero_count<true>, Feature::Lzcnt},
     {"F3 0F B8 /r", "popcnt", {Op::Gv, Op::Ev}, bind_popcnt, Feature::Popcnt},
 };
+// clang-format on
 
 }  // namespace
 

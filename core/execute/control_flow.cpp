@@ -243,6 +243,7 @@ Handler fixed(const Decoded&) {
 constexpr u32 branch = attr::ends_block | attr::force64;
 constexpr u32 conditional = branch | attr::conditional_jump;
 
+// clang-format off
 const Row rows[] = {
     {"EB", "jmp", {Op::Jb}, bind_jmp, Feature::Base, branch},
     {"E9", "jmp", {Op::Jz}, bind_jmp, Feature::Base, branch},
@@ -288,6 +289,7 @@ const Row rows[] = {
     {"0F 8E", "jle", {Op::Jz}, bind_jcc<14>, Feature::Base, conditional},
     {"0F 8F", "jg", {Op::Jz}, bind_jcc<15>, Feature::Base, conditional},
 };
+// clang-format on
 
 }  // namespace
 

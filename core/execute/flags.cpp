@@ -42,12 +42,14 @@ bool salc(Cpu& cpu, const Record&) {
   return true;
 }
 
+// clang-format off
 const Row rows[] = {
     {"F8", "clc", {}, plain<clc>},           {"F9", "stc", {}, plain<stc>},
     {"F5", "cmc", {}, plain<cmc>},           {"FC", "cld", {}, plain<cld>},
     {"FD", "std", {}, plain<set_direction>}, {"9F", "lahf", {}, plain<lahf>},
     {"9E", "sahf", {}, plain<sahf>},         {"D6", "salc", {}, plain<salc>, Feature::Base, attr::invalid64},
 };
+// clang-format on
 
 }  // namespace
 

@@ -254,6 +254,7 @@ bool extend_into_rdx(Cpu& cpu, const Record& r) {
 
 constexpr u32 byte = attr::byte_operands;
 
+// clang-format off
 const Row rows[] = {
     {"88 /r", "mov", {Op::Eb, Op::Gb}, bind_mov_rm_reg},
     {"89 /r", "mov", {Op::Ev, Op::Gv}, bind_mov_rm_reg},
@@ -319,6 +320,7 @@ const Row rows[] = {
     {"0F 9E /r", "setle", {Op::Eb}, bind_setcc<14>, Feature::Base, byte},
     {"0F 9F /r", "setg", {Op::Eb}, bind_setcc<15>, Feature::Base, byte},
 };
+// clang-format on
 
 }  // namespace
 

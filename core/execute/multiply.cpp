@@ -242,6 +242,7 @@ bool aad(Cpu& cpu, const Record& r) {
   return true;
 }
 
+// clang-format off
 const Row rows[] = {
     {"F6 /4", "mul", {Op::Eb}, bind_mul},
     {"F7 /4", "mul", {Op::Ev}, bind_mul},
@@ -261,6 +262,7 @@ const Row rows[] = {
     {"D4", "aam", {Op::Ib}, plain<aam>, Feature::Base, attr::invalid64},
     {"D5", "aad", {Op::Ib}, plain<aad>, Feature::Base, attr::invalid64},
 };
+// clang-format on
 
 }  // namespace
 

@@ -186,6 +186,7 @@ Handler bind_double_shift(const Decoded& d) {
   });
 }
 
+// clang-format off
 const Row rows[] = {
     {"C0 /0", "rol", {Op::Eb, Op::Ib}, bind_shift<Rol, ByImmediate>},
     {"C0 /1", "ror", {Op::Eb, Op::Ib}, bind_shift<Ror, ByImmediate>},
@@ -240,6 +241,7 @@ const Row rows[] = {
     {"0F AC /r", "shrd", {Op::Ev, Op::Gv, Op::Ib}, bind_double_shift<Shrd, ByImmediate>},
     {"0F AD /r", "shrd", {Op::Ev, Op::Gv, Op::Cl}, bind_double_shift<Shrd, ByCl>},
 };
+// clang-format on
 
 }  // namespace
 

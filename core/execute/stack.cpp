@@ -149,6 +149,7 @@ struct LeaveFrame {
 
 constexpr u32 wide = attr::default64;
 
+// clang-format off
 const Row rows[] = {
     {"50+r", "push", {Op::Zv}, bind_push_reg, Feature::Base, wide},
     {"58+r", "pop", {Op::Zv}, bind_pop_reg, Feature::Base, wide},
@@ -161,6 +162,7 @@ const Row rows[] = {
     {"C8", "enter", {Op::Iw, Op::Ib}, sized<Enter>, Feature::Base, wide},
     {"C9", "leave", {}, sized<LeaveFrame>, Feature::Base, wide},
 };
+// clang-format on
 
 }  // namespace
 

@@ -170,6 +170,7 @@ Handler bind_string(const Decoded& d) {
 
 constexpr u32 byte = attr::byte_operands;
 
+// clang-format off
 const Row rows[] = {
     {"A4", "movsb", {}, bind_string<Movs>, Feature::Base, byte}, {"A5", "movs", {}, bind_string<Movs>},
     {"A6", "cmpsb", {}, bind_string<Cmps>, Feature::Base, byte}, {"A7", "cmps", {}, bind_string<Cmps>},
@@ -177,6 +178,7 @@ const Row rows[] = {
     {"AC", "lodsb", {}, bind_string<Lods>, Feature::Base, byte}, {"AD", "lods", {}, bind_string<Lods>},
     {"AE", "scasb", {}, bind_string<Scas>, Feature::Base, byte}, {"AF", "scas", {}, bind_string<Scas>},
 };
+// clang-format on
 
 }  // namespace
 

@@ -42,8 +42,10 @@ struct FromMmx {
 template <unsigned alignment>
 [[gnu::always_inline]] inline bool aligned_address(Cpu& cpu, const Record& r, unsigned size, AccessKind kind,
                                                    u64& linear) {
-  if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), size, kind, linear)) [[unlikely]] return false;
-  if ((linear & (alignment - 1)) != 0) [[unlikely]] return cpu.raise(Vector::GP, 0);
+  if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), size, kind, linear)) [[unlikely]]
+    return false;
+  if ((linear & (alignment - 1)) != 0) [[unlikely]]
+    return cpu.raise(Vector::GP, 0);
   return true;
 }
 /// Memory operands: `size` bytes, and what alignment they need.
@@ -71,7 +73,8 @@ struct Scalar {
   }
   static bool load(Cpu& cpu, const Record& r, Vec& out) {
     T v{};
-    if (!cpu.load(r, v)) [[unlikely]] return false;
+    if (!cpu.load(r, v)) [[unlikely]]
+      return false;
     out = from64(v);
     return true;
   }
@@ -90,7 +93,8 @@ struct Flat {
   static bool load(Cpu& cpu, const Record& r, Vec& out) {
     const u64 linear = flat_address(cpu, r);
     const u8* host = cpu.mmu.fast().read(linear, Memory::size);
-    if (host == nullptr || (linear & (Memory::alignment - 1)) != 0) [[unlikely]] return Memory::load(cpu, r, out);
+    if (host == nullptr || (linear & (Memory::alignment - 1)) != 0) [[unlikely]]
+      return Memory::load(cpu, r, out);
     out = Memory::from_host(host);
     return true;
   }
@@ -110,7 +114,8 @@ inline u8 imm8(const Record& r) { return static_cast<u8>(r.imm); }
 template <LaneOp op, class Source>
 bool run_xmm(Cpu& cpu, const Record& r) {
   Vec s;
-  if (!Source::load(cpu, r, s)) [[unlikely]] return false;
+  if (!Source::load(cpu, r, s)) [[unlikely]]
+    return false;
   Xmm& d = cpu.state.xmm[r.reg];
   write(d, op(read(d), s));
   return true;
@@ -132,7 +137,8 @@ Handler xmm_from_memory(const Decoded& d) {
 template <ImmOp op, class Source>
 bool run_xmm_imm(Cpu& cpu, const Record& r) {
   Vec s;
-  if (!Source::load(cpu, r, s)) [[unlikely]] return false;
+  if (!Source::load(cpu, r, s)) [[unlikely]]
+    return false;
   Xmm& d = cpu.state.xmm[r.reg];
   write(d, op(read(d), s, imm8(r)));
   return true;
@@ -147,7 +153,8 @@ using MaskOp = Vec (*)(Vec d, Vec s, Vec mask);
 template <MaskOp op, class Source>
 bool run_xmm_mask(Cpu& cpu, const Record& r) {
   Vec s;
-  if (!Source::load(cpu, r, s)) [[unlikely]] return false;
+  if (!Source::load(cpu, r, s)) [[unlikely]]
+    return false;
   Xmm& d = cpu.state.xmm[r.reg];
   write(d, op(read(d), s, read(cpu.state.xmm[0])));
   return true;
@@ -173,11 +180,13 @@ Handler xmm_shift(const Decoded&) {
 template <LaneOp op, Tiny tiny, class Source>
 bool run_fp(Cpu& cpu, const Record& r) {
   Vec s;
-  if (!Source::load(cpu, r, s)) [[unlikely]] return false;
+  if (!Source::load(cpu, r, s)) [[unlikely]]
+    return false;
   Xmm& d = cpu.state.xmm[r.reg];
   const Vec before = read(d);
   Vec result;
-  if (!compute_vector<tiny>(cpu, result, [&] { return op(before, s); })) [[unlikely]] return false;
+  if (!compute_vector<tiny>(cpu, result, [&] { return op(before, s); })) [[unlikely]]
+    return false;
   write(d, result);
   return true;
 }
@@ -188,7 +197,8 @@ Handler fp(const Decoded& d) {
 template <ImmOp op, Tiny tiny, class Source>
 bool run_fp_imm(Cpu& cpu, const Record& r) {
   Vec s;
-  if (!Source::load(cpu, r, s)) [[unlikely]] return false;
+  if (!Source::load(cpu, r, s)) [[unlikely]]
+    return false;
   Xmm& d = cpu.state.xmm[r.reg];
   const Vec before = read(d);
   Vec result;
@@ -237,7 +247,8 @@ struct FlatStore {
   static bool store(Cpu& cpu, const Record& r, const Xmm& x) {
     const u64 linear = flat_address(cpu, r);
     u8* host = cpu.mmu.fast().write(linear, Memory::size);
-    if (host == nullptr || (linear & (Memory::alignment - 1)) != 0) [[unlikely]] return Memory::store(cpu, r, x);
+    if (host == nullptr || (linear & (Memory::alignment - 1)) != 0) [[unlikely]]
+      return Memory::store(cpu, r, x);
     Memory::to_host(host, x);
     return true;
   }
@@ -260,7 +271,8 @@ Handler xmm_store(const Decoded& d) {
 template <LaneOp op, class Source>
 bool run_mmx(Cpu& cpu, const Record& r) {
   Vec s;
-  if (!x87::deliver_pending(cpu) || !Source::load(cpu, r, s)) [[unlikely]] return false;
+  if (!x87::deliver_pending(cpu) || !Source::load(cpu, r, s)) [[unlikely]]
+    return false;
   X87State& x = cpu.state.x87;
   x87::enter_mmx(x);
   x87::set_mmx(x, r.reg, low64(op(from64(x87::mmx(x, r.reg)), s)));
@@ -273,7 +285,8 @@ Handler mmx(const Decoded& d) {
 template <ImmOp op, class Source>
 bool run_mmx_imm(Cpu& cpu, const Record& r) {
   Vec s;
-  if (!x87::deliver_pending(cpu) || !Source::load(cpu, r, s)) [[unlikely]] return false;
+  if (!x87::deliver_pending(cpu) || !Source::load(cpu, r, s)) [[unlikely]]
+    return false;
   X87State& x = cpu.state.x87;
   x87::enter_mmx(x);
   x87::set_mmx(x, r.reg, low64(op(from64(x87::mmx(x, r.reg)), s, imm8(r))));
@@ -285,7 +298,8 @@ Handler mmx_imm(const Decoded& d) {
 }
 template <LaneOp op>
 bool run_mmx_shift(Cpu& cpu, const Record& r) {
-  if (!x87::deliver_pending(cpu)) [[unlikely]] return false;
+  if (!x87::deliver_pending(cpu)) [[unlikely]]
+    return false;
   X87State& x = cpu.state.x87;
   x87::enter_mmx(x);
   x87::set_mmx(x, r.rm, low64(op(from64(x87::mmx(x, r.rm)), from64(imm8(r)))));

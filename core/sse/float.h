@@ -10,10 +10,10 @@
 namespace bunshin::sse {
 
 /// Assembly text cannot be a template argument.
-#define BUNSHIN_HOST_INSTRUCTION(name)                    \
-  inline Vec name(Vec d, Vec s) {                         \
-    asm volatile(#name " %1, %0" : "+x"(d) : "x"(s));     \
-    return d;                                             \
+#define BUNSHIN_HOST_INSTRUCTION(name)                \
+  inline Vec name(Vec d, Vec s) {                     \
+    asm volatile(#name " %1, %0" : "+x"(d) : "x"(s)); \
+    return d;                                         \
   }
 #define BUNSHIN_HOST_INSTRUCTIONS(name) \
   BUNSHIN_HOST_INSTRUCTION(name##ps)    \

@@ -54,9 +54,7 @@ class OwnMxcsr {
 };
 
 /// The guest's MXCSR now (STMXCSR, FXSAVE, XSAVE). HostMxcsr must be alive.
-inline u32 current_mxcsr(const Cpu& cpu) {
-  return (cpu.state.mxcsr & ~mxcsr::flags) | (_mm_getcsr() & mxcsr::flags);
-}
+inline u32 current_mxcsr(const Cpu& cpu) { return (cpu.state.mxcsr & ~mxcsr::flags) | (_mm_getcsr() & mxcsr::flags); }
 /// Replaces the guest's MXCSR; `value` has no reserved bits (the caller raised #GP otherwise). HostMxcsr must be alive.
 inline void set_mxcsr(Cpu& cpu, u32 value) {
   cpu.state.mxcsr = value;

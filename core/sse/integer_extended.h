@@ -66,8 +66,10 @@ Vec palignr(Vec d, Vec s, u8 imm) {
   Lanes<u8> r{};
   for (unsigned i = 0; i < bytes; ++i) {
     const unsigned from = i + imm;
-    if (from < bytes) r[i] = b[from];
-    else if (from < 2 * bytes) r[i] = a[from - bytes];
+    if (from < bytes)
+      r[i] = b[from];
+    else if (from < 2 * bytes)
+      r[i] = a[from - bytes];
   }
   return vector<u8>(r);
 }

@@ -102,6 +102,7 @@ Handler to_general(const Decoded& d) {
   return by_form<convert_to_register<i32, narrow, FromXmm>, convert_to_register<i32, narrow, Memory>>(d);
 }
 
+// clang-format off
 constexpr Row rows[] = {
     {"F3 0F 2A /r", "cvtsi2ss", {Op::Vx, Op::Ey}, from_general<cvtsi2ss<i32>, cvtsi2ss<i64>>, Feature::Sse, attr::sse},
     {"F2 0F 2A /r", "cvtsi2sd", {Op::Vx, Op::Ey}, from_general<cvtsi2sd<i32>, cvtsi2sd<i64>>, Feature::Sse2, attr::sse},
@@ -186,6 +187,7 @@ constexpr Row rows[] = {
     {"66 0F 3A 40 /r", "dpps", {Op::Vx, Op::Wx, Op::Ib}, fp_imm<dpps, Tiny::Ps>, Feature::Sse41, attr::sse},
     {"66 0F 3A 41 /r", "dppd", {Op::Vx, Op::Wx, Op::Ib}, fp_imm<dppd, Tiny::Pd>, Feature::Sse41, attr::sse},
 };
+// clang-format on
 
 }  // namespace
 

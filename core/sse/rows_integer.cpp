@@ -16,6 +16,7 @@ bool run_ptest(Cpu& cpu, const Record& r) {
   return true;
 }
 
+// clang-format off
 constexpr Row rows[] = {
     {"66 0F 60 /r", "punpcklbw", {Op::Vx, Op::Wx}, xmm<punpcklbw>, Feature::Sse2, attr::sse},
     {"66 0F 61 /r", "punpcklwd", {Op::Vx, Op::Wx}, xmm<punpcklwd>, Feature::Sse2, attr::sse},
@@ -135,6 +136,7 @@ constexpr Row rows[] = {
     {"66 0F 38 41 /r", "phminposuw", {Op::Vx, Op::Wx}, xmm<phminposuw>, Feature::Sse41, attr::sse},
     {"66 0F 3A 42 /r", "mpsadbw", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<mpsadbw>, Feature::Sse41, attr::sse},
 };
+// clang-format on
 
 }  // namespace
 

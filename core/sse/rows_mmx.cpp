@@ -136,6 +136,7 @@ bool to_integers(Cpu& cpu, const Record& r) {
   return true;
 }
 
+// clang-format off
 constexpr Row rows[] = {
     {"NP 0F 60 /r", "punpcklbw", {Op::Pq, Op::Qd}, mmx<punpcklbw, Low4>, Feature::Mmx, attr::mmx},
     {"NP 0F 61 /r", "punpcklwd", {Op::Pq, Op::Qd}, mmx<punpcklwd, Low4>, Feature::Mmx, attr::mmx},
@@ -248,6 +249,7 @@ constexpr Row rows[] = {
     {"66 0F 2D /r", "cvtpd2pi", {Op::Pq, Op::Wx},
      by_form<to_integers<cvtpd2pi, FromXmm>, to_integers<cvtpd2pi, Aligned16>>, Feature::Sse2, attr::mmx | attr::sse},
 };
+// clang-format on
 
 }  // namespace
 

@@ -97,6 +97,7 @@ bool movnti(Cpu& cpu, const Record& r) {
   return cpu.store(r, cpu.reg<Int>(r.reg));
 }
 
+// clang-format off
 constexpr Row rows[] = {
     {"NP 0F 10 /r", "movups", {Op::Vx, Op::Wx}, xmm<second, Any16>, Feature::Sse, attr::sse},
     {"66 0F 10 /r", "movupd", {Op::Vx, Op::Wx}, xmm<second, Any16>, Feature::Sse2, attr::sse},
@@ -187,6 +188,7 @@ constexpr Row rows[] = {
     {"66 0F 3A 22 /r", "pinsrd", {Op::Vx, Op::Ey, Op::Ib},
      by_form_and_width<Insert<u32>, Insert<u64>>, Feature::Sse41, attr::sse},
 };
+// clang-format on
 
 }  // namespace
 

@@ -27,11 +27,15 @@ bool pcmpstr(Cpu& cpu, const Record& r) {
   const Vec d = read(cpu.state.xmm[r.reg]);
   const u8 imm = imm8(r);
   StringLengths n;
-  if constexpr (std::is_void_v<Length>) n = implicit_lengths(d, s, imm);
-  else n = explicit_lengths<Length>(cpu, imm);
+  if constexpr (std::is_void_v<Length>)
+    n = implicit_lengths(d, s, imm);
+  else
+    n = explicit_lengths<Length>(cpu, imm);
   const StringResult result = compare_strings(d, s, n, imm);
-  if constexpr (output == Output::Index) cpu.state.gpr[RCX] = string_index(result.bits, imm);
-  else write(cpu.state.xmm[0], string_mask(result.bits, imm));
+  if constexpr (output == Output::Index)
+    cpu.state.gpr[RCX] = string_index(result.bits, imm);
+  else
+    write(cpu.state.xmm[0], string_mask(result.bits, imm));
   cpu.state.flags.set_status(result.flags);
   return true;
 }
@@ -66,6 +70,7 @@ Handler crc32(const Decoded& d) {
   return d.operand_bytes == 8 ? crc32_of<u64>(d) : d.operand_bytes == 2 ? crc32_of<u16>(d) : crc32_of<u32>(d);
 }
 
+// clang-format off
 constexpr Row rows[] = {
     {"66 0F 3A 60 /r", "pcmpestrm", {Op::Vx, Op::Wx, Op::Ib}, explicit_string<Output::Mask>, Feature::Sse42, attr::sse},
     {"66 0F 3A 61 /r", "pcmpestri", {Op::Vx, Op::Wx, Op::Ib},
@@ -92,6 +97,7 @@ constexpr Row rows[] = {
     {"NP 0F 38 CD /r", "sha256msg2", {Op::Vx, Op::Wx}, xmm<sha256msg2>, Feature::Sha, attr::sse},
     {"NP 0F 3A CC /r", "sha1rnds4", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<sha1rnds4>, Feature::Sha, attr::sse},
 };
+// clang-format on
 
 }  // namespace
 

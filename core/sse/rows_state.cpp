@@ -37,6 +37,7 @@ const Record* run_nothing(Cpu& cpu, const Record* r) { return next(cpu, r); }
 /// Fences order what is already in order; prefetches and reserved NOPs do not touch their operand.
 Handler nothing(const Decoded&) { return run_nothing; }
 
+// clang-format off
 constexpr Row rows[] = {
     {"NP 0F AE /0 mem", "fxsave", {Op::M}, plain<fxsave>, Feature::Fxsr, attr::x87},
     {"NP 0F AE /1 mem", "fxrstor", {Op::M}, plain<fxrstor>, Feature::Fxsr, attr::x87},
@@ -66,6 +67,7 @@ constexpr Row rows[] = {
     {"0F 1E /r", "nop", {Op::Ev}, nothing},
     {"0F 1F /r", "nop", {Op::Ev}, nothing},
 };
+// clang-format on
 
 }  // namespace
 

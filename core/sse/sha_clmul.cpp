@@ -87,8 +87,8 @@ Vec sha256rnds2(Vec d, Vec s, Vec keys) {
 }
 Vec sha256msg1(Vec d, Vec s) {
   const Lanes<u32> a = lanes<u32>(d), b = lanes<u32>(s);
-  return vector<u32>({a[0] + small_sigma0(a[1]), a[1] + small_sigma0(a[2]), a[2] + small_sigma0(a[3]),
-                      a[3] + small_sigma0(b[0])});
+  return vector<u32>(
+      {a[0] + small_sigma0(a[1]), a[1] + small_sigma0(a[2]), a[2] + small_sigma0(a[3]), a[3] + small_sigma0(b[0])});
 }
 Vec sha256msg2(Vec d, Vec s) {
   const Lanes<u32> a = lanes<u32>(d), b = lanes<u32>(s);

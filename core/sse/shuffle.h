@@ -51,9 +51,7 @@ Vec blend(Vec d, Vec s, u8 imm) {
 /// Blends by the sign bits of the elements of `mask`.
 inline Vec pblendvb(Vec d, Vec s, Vec mask) { return select(_mm_cmpgt_epi8(_mm_setzero_si128(), mask), s, d); }
 inline Vec blendvps(Vec d, Vec s, Vec mask) { return select(_mm_srai_epi32(mask, 31), s, d); }
-inline Vec blendvpd(Vec d, Vec s, Vec mask) {
-  return select(_mm_shuffle_epi32(_mm_srai_epi32(mask, 31), 0xf5), s, d);
-}
+inline Vec blendvpd(Vec d, Vec s, Vec mask) { return select(_mm_shuffle_epi32(_mm_srai_epi32(mask, 31), 0xf5), s, d); }
 
 template <class T>
 Vec insert(Vec d, u64 value, u8 imm) {

@@ -89,8 +89,10 @@ bool acceptable(const Cpu& cpu, const Header& h) {
 
 /// A component named in XSTATE_BV comes from the image, any other becomes initial.
 void restore_x87(Cpu& cpu, bool from_image, const LegacyImage& image, LegacyFormat format) {
-  if (from_image) load_x87(cpu.state.x87, image, format);
-  else cpu.state.x87 = X87State();
+  if (from_image)
+    load_x87(cpu.state.x87, image, format);
+  else
+    cpu.state.x87 = X87State();
 }
 void restore_xmm(Cpu& cpu, bool from_image, const LegacyImage& image, LegacyFormat format) {
   static constexpr LegacyImage initial{};

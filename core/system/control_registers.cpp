@@ -5,8 +5,8 @@
 namespace bunshin {
 namespace {
 
-constexpr u64 cr0_defined = cr0::PE | cr0::MP | cr0::EM | cr0::TS | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::NW |
-                            cr0::CD | cr0::PG;
+constexpr u64 cr0_defined =
+    cr0::PE | cr0::MP | cr0::EM | cr0::TS | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::NW | cr0::CD | cr0::PG;
 constexpr u64 cr3_keep_translations = u64{1} << 63;
 
 u64 physical_mask(const CpuProfile& profile) { return (u64{1} << profile.physical_bits) - 1; }
@@ -60,12 +60,15 @@ u64 cr4_writable(const CpuProfile& profile) {
     u64 bits;
   };
   static constexpr Bits table[] = {
-      {Feature::Base, cr4::PCE},      {Feature::Vme, cr4::VME | cr4::PVI}, {Feature::Tsc, cr4::TSD},
-      {Feature::De, cr4::DE},         {Feature::Pse, cr4::PSE},            {Feature::Pae, cr4::PAE},
-      {Feature::Mce, cr4::MCE},       {Feature::Pge, cr4::PGE},            {Feature::Fxsr, cr4::OSFXSR},
-      {Feature::Sse, cr4::OSXMMEXCPT}, {Feature::Umip, cr4::UMIP},         {Feature::La57, cr4::LA57},
-      {Feature::Fsgsbase, cr4::FSGSBASE}, {Feature::Pcid, cr4::PCIDE},     {Feature::Xsave, cr4::OSXSAVE},
-      {Feature::Smep, cr4::SMEP},     {Feature::Smap, cr4::SMAP},          {Feature::Pku, cr4::PKE},
+      {Feature::Base, cr4::PCE},          {Feature::Vme, cr4::VME | cr4::PVI},
+      {Feature::Tsc, cr4::TSD},           {Feature::De, cr4::DE},
+      {Feature::Pse, cr4::PSE},           {Feature::Pae, cr4::PAE},
+      {Feature::Mce, cr4::MCE},           {Feature::Pge, cr4::PGE},
+      {Feature::Fxsr, cr4::OSFXSR},       {Feature::Sse, cr4::OSXMMEXCPT},
+      {Feature::Umip, cr4::UMIP},         {Feature::La57, cr4::LA57},
+      {Feature::Fsgsbase, cr4::FSGSBASE}, {Feature::Pcid, cr4::PCIDE},
+      {Feature::Xsave, cr4::OSXSAVE},     {Feature::Smep, cr4::SMEP},
+      {Feature::Smap, cr4::SMAP},         {Feature::Pku, cr4::PKE},
   };
   u64 writable = 0;
   for (const Bits& b : table) {

@@ -94,8 +94,10 @@ bool arpl(Cpu& cpu, const Record& r) {
   const bool raised = (destination & 3) < source_rpl;
   if (raised) {
     const u16 adjusted = static_cast<u16>((destination & ~3u) | source_rpl);
-    if (!r.has_memory()) cpu.set_reg(r.rm, adjusted);
-    else if (!cpu.store(r, adjusted)) return false;
+    if (!r.has_memory())
+      cpu.set_reg(r.rm, adjusted);
+    else if (!cpu.store(r, adjusted))
+      return false;
   }
   set_zf(cpu, raised);
   return true;

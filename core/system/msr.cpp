@@ -42,6 +42,7 @@ bool write_base(Cpu& cpu, u32 /*index*/, u64 value) {
   return true;
 }
 
+// clang-format off
 constexpr Row core_rows[] = {
     {0x174, 1, Feature::Sep, Maker::Any, read_field<&Msrs::sysenter_cs>, write_masked<&Msrs::sysenter_cs, 0xffff'ffff>},
     {0x175, 1, Feature::Sep, Maker::Any, read_field<&Msrs::sysenter_esp>, write_canonical<&Msrs::sysenter_esp>},
@@ -61,6 +62,7 @@ constexpr Row core_rows[] = {
     {0xc000'0103, 1, Feature::Rdtscp, Maker::Any, read_field<&Msrs::tsc_aux>,
      write_masked<&Msrs::tsc_aux, 0xffff'ffff>},
 };
+// clang-format on
 
 bool belongs_to(const Row& row, const CpuProfile& profile) {
   if (!profile.has(row.feature)) return false;

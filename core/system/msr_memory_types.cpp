@@ -66,6 +66,7 @@ bool write_pat(Cpu& cpu, u32 /*index*/, u64 value) {
 constexpr u64 mtrr_capabilities = mtrr_pairs | fixed_ranges_supported | write_combining_supported;
 static_assert(mtrr_pairs * 2 == std::tuple_size_v<decltype(Msrs::mtrr_variable)>);
 
+// clang-format off
 constexpr Row rows[] = {
     {0xfe, 1, Feature::Mtrr, Maker::Any, read_constant<mtrr_capabilities>},
     {0x200, 2 * mtrr_pairs, Feature::Mtrr, Maker::Any, read_variable, write_variable},
@@ -75,6 +76,7 @@ constexpr Row rows[] = {
     {0x277, 1, Feature::Pat, Maker::Any, read_field<&Msrs::pat>, write_pat},
     {0x2ff, 1, Feature::Mtrr, Maker::Any, read_field<&Msrs::mtrr_def_type>, write_default_type},
 };
+// clang-format on
 
 }  // namespace
 

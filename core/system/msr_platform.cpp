@@ -89,6 +89,7 @@ bool write_iorr(Cpu& cpu, u32 index, u64 value) {
   return true;
 }
 
+// clang-format off
 constexpr Row rows[] = {
     // P5_MC_ADDR, P5_MC_TYPE: kept for software written for the Pentium.
     {0x00, 2, Feature::Mce, Maker::Any, read_constant<0>, write_ignored},
@@ -119,6 +120,7 @@ constexpr Row rows[] = {
     {0xc001'0055, 1, Feature::Base, Maker::Amd, read_constant<0>, write_ignored},
     {0xc001'1029, 1, Feature::Base, Maker::Amd, read_field<&Msrs::de_cfg>, write_field<&Msrs::de_cfg>},
 };
+// clang-format on
 
 }  // namespace
 

@@ -66,9 +66,7 @@ bool read_apic_base(const Cpu& cpu, u32 /*index*/, u64& value) {
   return true;
 }
 
-bool write_apic_base(Cpu& cpu, u32 /*index*/, u64 value) {
-  return timed_apic(cpu).set_base_msr(value);
-}
+bool write_apic_base(Cpu& cpu, u32 /*index*/, u64 value) { return timed_apic(cpu).set_base_msr(value); }
 
 bool read_x2apic(const Cpu& cpu, u32 index, u64& value) {
   cpu.environment.set_local_time(cpu.now());
@@ -77,6 +75,7 @@ bool read_x2apic(const Cpu& cpu, u32 index, u64& value) {
 
 bool write_x2apic(Cpu& cpu, u32 index, u64 value) { return timed_apic(cpu).write_msr(index, value); }
 
+// clang-format off
 constexpr Row rows[] = {
     {0x10, 1, Feature::Tsc, Maker::Any, read_tsc, write_tsc},
     {0x1b, 1, Feature::Apic, Maker::Any, read_apic_base, write_apic_base},
@@ -84,6 +83,7 @@ constexpr Row rows[] = {
     {0x6e0, 1, Feature::TscDeadline, Maker::Any, read_deadline, write_deadline},
     {0x800, 0x100, Feature::X2apic, Maker::Any, read_x2apic, write_x2apic},
 };
+// clang-format on
 
 }  // namespace
 

@@ -6,9 +6,7 @@
 namespace bunshin::semantics {
 namespace {
 
-bool fsgsbase_enabled(Cpu& cpu) {
-  return (cpu.state.cr4 & cr4::FSGSBASE) != 0 || cpu.raise(Vector::UD);
-}
+bool fsgsbase_enabled(Cpu& cpu) { return (cpu.state.cr4 & cr4::FSGSBASE) != 0 || cpu.raise(Vector::UD); }
 
 bool read_base(Cpu& cpu, const Record& r, Seg seg) {
   if (!fsgsbase_enabled(cpu)) return false;

@@ -14,6 +14,7 @@ constexpr u32 supervisor = attr::privileged;
 constexpr u32 ending_supervisor = attr::privileged | attr::ends_block;
 constexpr u32 control_register = attr::privileged | attr::force64;
 
+// clang-format off
 constexpr Row rows[] = {
     // Control and debug registers. Their operand size is the mode's; prefixes do not count.
     {"0F 20 /r", "mov", {Op::Ry, Op::Cd}, plain<in::mov_from_cr>, Feature::Base, control_register},
@@ -83,6 +84,7 @@ constexpr Row rows[] = {
     {"6E", "outsb", {}, plain<in::outs_byte>, Feature::Base, attr::alone | attr::byte_operands},
     {"6F", "outs", {}, plain<in::outs>, Feature::Base, attr::alone},
 };
+// clang-format on
 
 }  // namespace
 

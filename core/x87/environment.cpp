@@ -26,13 +26,8 @@ Fields protected_fields(const X87State& s, bool wide) {
 Fields real_fields(const X87State& s) {
   const u32 ip = (u32{s.ip_selector} << 4) + static_cast<u32>(s.ip);
   const u32 operand = (u32{s.operand_selector} << 4) + static_cast<u32>(s.operand);
-  return {s.control,
-          status_word(s),
-          full_tag_word(s),
-          ip & 0xffff,
-          (ip >> 16) << 12 | s.opcode,
-          operand & 0xffff,
-          (operand >> 16) << 12};
+  return {s.control,        status_word(s),       full_tag_word(s), ip & 0xffff, (ip >> 16) << 12 | s.opcode,
+          operand & 0xffff, (operand >> 16) << 12};
 }
 
 }  // namespace

@@ -28,19 +28,22 @@ constexpr u16 default_control = 0x37f;
   const u16 before = read_status();
   const u16 unwanted = exceptions | SF | ES;
   if ((before & (control.inexact_known ? unwanted & ~PE : unwanted)) != 0) clear_flags();
-  if (control.word != default_control) [[unlikely]] load_control(control.word);
+  if (control.word != default_control) [[unlikely]]
+    load_control(control.word);
   return before;
 }
 
 /// The operation's status. A pending exception is cleared before any waiting instruction could deliver it.
 [[gnu::always_inline]] inline u16 collect() {
   const u16 status = read_status();
-  if ((status & ES) != 0) [[unlikely]] clear_flags();
+  if ((status & ES) != 0) [[unlikely]]
+    clear_flags();
   return status;
 }
 
 [[gnu::always_inline]] inline void leave(Control control) {
-  if (control.word != default_control) [[unlikely]] load_control(default_control);
+  if (control.word != default_control) [[unlikely]]
+    load_control(default_control);
 }
 
 [[gnu::always_inline]] inline void push(const X87Register& r) { __asm__ volatile("fldt %0" : : "m"(r)); }

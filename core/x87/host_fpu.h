@@ -74,10 +74,20 @@ Stored<Bcd> store_bcd(Control control, const X87Register& source);
 
 /// Instructions on the top of the stack.
 enum class Function : u8 {
-  Sqrt, Rndint, F2xm1, Sin, Cos,                      ///< of ST(0)
-  Scale, Prem, Prem1,                                 ///< of ST(0) and ST(1), result in ST(0)
-  Patan, Yl2x, Yl2xp1,                                ///< of ST(0) and ST(1), result in ST(1), pop
-  Xtract, Ptan, Sincos,                               ///< of ST(0), push
+  Sqrt,
+  Rndint,
+  F2xm1,
+  Sin,
+  Cos,  ///< of ST(0)
+  Scale,
+  Prem,
+  Prem1,  ///< of ST(0) and ST(1), result in ST(0)
+  Patan,
+  Yl2x,
+  Yl2xp1,  ///< of ST(0) and ST(1), result in ST(1), pop
+  Xtract,
+  Ptan,
+  Sincos,  ///< of ST(0), push
 };
 struct StackResult {
   X87Register st0, st1;  ///< st1 only if depth is 2

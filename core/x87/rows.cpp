@@ -95,6 +95,7 @@ auto truncated(const X87State& s) {
   return prepare(s, true);
 }
 
+// clang-format off
 constexpr Row rows[] = {
     // clang-format off
     {"9B", "fwait", {}, plain<fwait>, Feature::Fpu, 0},
@@ -290,6 +291,7 @@ constexpr Row rows[] = {
     {"DF /6 reg", "fcomip", {Op::St0, Op::Sti}, plain<comi<false, true>>, Feature::Cmov, attr::x87},
     // clang-format on
 };
+// clang-format on
 
 }  // namespace
 

@@ -12,7 +12,8 @@ namespace bunshin::x87 {
 /// A waiting instruction first delivers a pending unmasked exception (SDM vol. 1, 8.7.1). With CR0.NE = 0 that is the
 /// platform's business (see ferr()).
 inline bool deliver_pending(Cpu& cpu) {
-  if (!exception_pending(cpu.state.x87) || (cpu.state.cr0 & cr0::NE) == 0) [[likely]] return true;
+  if (!exception_pending(cpu.state.x87) || (cpu.state.cr0 & cr0::NE) == 0) [[likely]]
+    return true;
   return cpu.raise(Vector::MF);
 }
 

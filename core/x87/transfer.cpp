@@ -107,8 +107,7 @@ PreparedStore<u64> prepare_float64(const X87State& s) {
 }
 
 PreparedStore<X87Register> prepare_float80(const X87State& s) {
-  return prepare<X87Register>(s, indefinite,
-                              [](const X87Register& r) { return host::Stored<X87Register>{r, 0}; });
+  return prepare<X87Register>(s, indefinite, [](const X87Register& r) { return host::Stored<X87Register>{r, 0}; });
 }
 
 PreparedStore<u16> prepare_int16(const X87State& s, bool truncate) {

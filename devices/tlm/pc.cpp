@@ -424,7 +424,7 @@ void Pc::Parts::start_legacy_chips() {
     for (const u8 word : {pics[i].vector, pics[i].cascade, mode_8086, pics[i].mask}) pic.chip.write(i, 1, 1, word);
   }
   pic.chip.write(2, 1, 1, 1 << (AcpiPm::sci_irq - 8) | 1 << (10 - 8) | 1 << (11 - 8));  // ELCR: SCI and PIRQs
-  pit.chip.write(0, 3, 1, 0x34);  // channel 0: mode 2, 65536
+  pit.chip.write(0, 3, 1, 0x34);                                                        // channel 0: mode 2, 65536
   pit.chip.write(0, 0, 1, 0);
   pit.chip.write(0, 0, 1, 0);
   com1.chip.write(0, 4, 1, 0x08);  // OUT2: interrupts reach the PIC

@@ -26,8 +26,7 @@ u64 served = 0;
 void map_the_faulting_page(guest::Frame&) {
   const u64 page = (guest::read_cr2() - guest::window) / guest::page_bytes;
   served = served * 3 + page;
-  table[page % entries] =
-      (guest::arena + page * guest::page_bytes) | guest::Present | guest::Writable | guest::User;
+  table[page % entries] = (guest::arena + page * guest::page_bytes) | guest::Present | guest::Writable | guest::User;
 }
 
 void unmap_all() {

@@ -1,7 +1,7 @@
 #include "base/state_hash.h"
 
-#include <array>
 #include <gtest/gtest.h>
+#include <array>
 
 namespace bunshin {
 namespace {

@@ -58,7 +58,8 @@ struct TestMachine {
     s.cr4 = cr4::PAE | cr4::OSFXSR;
     s.cr0 |= cr0::PG;
     s.msr.efer = efer::LME | efer::LMA;
-    s.segment(Seg::CS).attributes = Segment::code_or_data | Segment::present | Segment::granularity | Segment::long_mode | 0xb;
+    s.segment(Seg::CS).attributes =
+        Segment::code_or_data | Segment::present | Segment::granularity | Segment::long_mode | 0xb;
     processor.state_changed();
   }
 

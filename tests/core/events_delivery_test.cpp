@@ -273,15 +273,14 @@ TEST_P(DoubleFaultTable, Delivers) {
   EXPECT_EQ(m.stacked(1), 0x1000u);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Table6_5, DoubleFaultTable,
-    ::testing::Values(Combination{Fault::plain(Vector::UD), false, Vector::NP},
-                      Combination{Fault::plain(Vector::UD), true, Vector::PF},
-                      Combination{Fault::plain(Vector::DE), false, Vector::DF},
-                      Combination{Fault::plain(Vector::DE), true, Vector::PF},
-                      Combination{Fault::with_code(Vector::SS, 0), false, Vector::DF},
-                      Combination{Fault::page(0x5000, 0), false, Vector::DF},
-                      Combination{Fault::page(0x5000, 0), true, Vector::DF}));
+INSTANTIATE_TEST_SUITE_P(Table6_5, DoubleFaultTable,
+                         ::testing::Values(Combination{Fault::plain(Vector::UD), false, Vector::NP},
+                                           Combination{Fault::plain(Vector::UD), true, Vector::PF},
+                                           Combination{Fault::plain(Vector::DE), false, Vector::DF},
+                                           Combination{Fault::plain(Vector::DE), true, Vector::PF},
+                                           Combination{Fault::with_code(Vector::SS, 0), false, Vector::DF},
+                                           Combination{Fault::page(0x5000, 0), false, Vector::DF},
+                                           Combination{Fault::page(0x5000, 0), true, Vector::DF}));
 
 TEST(DoubleFault, ItsOwnFaultIsShutdown) {
   EventMachine m;

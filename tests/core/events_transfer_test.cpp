@@ -337,8 +337,8 @@ TEST(Popf, SupervisorChangesAllButVmRfVifVip) {
   m.enter_protected(0);
   push_words(m, {0xffff'ffff});
   ASSERT_TRUE(popf(m.cpu, record_of(4)));
-  const u64 all = rflags::status | rflags::TF | rflags::DF | rflags::NT | rflags::AC | rflags::ID | rflags::IF |
-                  rflags::IOPL | 2;
+  const u64 all =
+      rflags::status | rflags::TF | rflags::DF | rflags::NT | rflags::AC | rflags::ID | rflags::IF | rflags::IOPL | 2;
   EXPECT_EQ(m.cpu.state.flags.value(), all);
 }
 

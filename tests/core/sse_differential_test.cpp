@@ -46,19 +46,36 @@ class Operands {
 
  private:
   u32 single() {
-    static constexpr u32 special[] = {
-        0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00001, 0x7f800001, 0xffa00002, 1,
-        0x807fffff, 0x00800000, 0x7f7fffff, 0x3f000000, 0x3fc00000, 0x4f000000, 0xcf000000, 0x5f000000, 0x40200000,
-        0x4b000001, 0x00400000};
+    static constexpr u32 special[] = {0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
+                                      0x7fc00001, 0x7f800001, 0xffa00002, 1,          0x807fffff, 0x00800000,
+                                      0x7f7fffff, 0x3f000000, 0x3fc00000, 0x4f000000, 0xcf000000, 0x5f000000,
+                                      0x40200000, 0x4b000001, 0x00400000};
     return below(3) == 0 ? static_cast<u32>(0x3f000000 + (bits() & 0x8dffffff)) : special[below(std::size(special))];
   }
   u64 doubled() {
-    static constexpr u64 special[] = {
-        0, u64{1} << 63, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
-        0x7ff8000000000001, 0x7ff0000000000001, 0xfff4000000000002, 1, 0x800fffffffffffff, 0x0010000000000000,
-        0x7fefffffffffffff, 0x3fe0000000000000, 0x3ff8000000000000, 0x41dfffffffc00000, 0x41e0000000000000,
-        0x43e0000000000000, 0xc3e0000000000000, 0x47efffffffffffff, 0x380fffffffffffff, 0x36a0000000000000,
-        0x4330000000000001};
+    static constexpr u64 special[] = {0,
+                                      u64{1} << 63,
+                                      0x3ff0000000000000,
+                                      0xbff0000000000000,
+                                      0x7ff0000000000000,
+                                      0xfff0000000000000,
+                                      0x7ff8000000000001,
+                                      0x7ff0000000000001,
+                                      0xfff4000000000002,
+                                      1,
+                                      0x800fffffffffffff,
+                                      0x0010000000000000,
+                                      0x7fefffffffffffff,
+                                      0x3fe0000000000000,
+                                      0x3ff8000000000000,
+                                      0x41dfffffffc00000,
+                                      0x41e0000000000000,
+                                      0x43e0000000000000,
+                                      0xc3e0000000000000,
+                                      0x47efffffffffffff,
+                                      0x380fffffffffffff,
+                                      0x36a0000000000000,
+                                      0x4330000000000001};
     return below(3) == 0 ? 0x3fe0000000000000 + (bits() & 0x803fffffffffffff) : special[below(std::size(special))];
   }
   u16 edge16() {

@@ -144,9 +144,7 @@ class Flush : public testing::Test {
     t.map(0, TestCore::frame(8));
     t.map(1, TestCore::frame(9), 7 | global);
   }
-  void use_pcids() {
-    ASSERT_TRUE(write_cr4(t.cpu, t.cpu.state.cr4 | cr4::PCIDE));
-  }
+  void use_pcids() { ASSERT_TRUE(write_cr4(t.cpu, t.cpu.state.cr4 | cr4::PCIDE)); }
   bool page_stale() { return t.where(0) == TestCore::frame(0); }
   bool global_stale() { return t.where(1) == TestCore::frame(1); }
 

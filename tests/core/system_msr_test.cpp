@@ -58,13 +58,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{0x175, non_canonical, false},
         // 32-bit registers.
         Case{0xc0000103, 0xffffffff, true}, Case{0xc0000103, u64{1} << 32, false},
-        Case{0xc0000084, u64{1} << 32, false},
-        Case{0x174, u64{1} << 32, false},
+        Case{0xc0000084, u64{1} << 32, false}, Case{0x174, u64{1} << 32, false},
         // Machine check: status registers may only be cleared, controls are storage.
-        Case{0x400, ~u64{0}, true}, Case{0x400, non_canonical, false},
-        Case{0x401, 1, false}, Case{0x40d, 0, true}, Case{0x17a, 8, false},
-        Case{0x1d9, 2, true}, Case{0x1d9, 0x40, false}, Case{0x48, 1, true}, Case{0x48, 2, false}, Case{0x3a, 1, false},
-        Case{0x179, 0, false}, Case{0xfe, 0, false}));
+        Case{0x400, ~u64{0}, true}, Case{0x400, non_canonical, false}, Case{0x401, 1, false}, Case{0x40d, 0, true},
+        Case{0x17a, 8, false}, Case{0x1d9, 2, true}, Case{0x1d9, 0x40, false}, Case{0x48, 1, true},
+        Case{0x48, 2, false}, Case{0x3a, 1, false}, Case{0x179, 0, false}, Case{0xfe, 0, false}));
 
 TEST(Msr, UnknownRegistersDoNotExist) {
   TestCore t;

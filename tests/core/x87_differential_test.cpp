@@ -40,7 +40,9 @@ bool compares(u8 opcode, u8 modrm) {
   const unsigned reg = (modrm >> 3) & 7;
   if (modrm < 0xc0) return (opcode & 1) == 0 && (reg == 2 || reg == 3);
   switch (opcode) {
-    case 0xd8: case 0xdc: case 0xde: return reg == 2 || reg == 3;
+    case 0xd8:
+    case 0xdc:
+    case 0xde: return reg == 2 || reg == 3;
     case 0xd9: return modrm == 0xe4;
     case 0xda: return modrm == 0xe9;
     case 0xdd: return reg == 4 || reg == 5;
@@ -82,12 +84,22 @@ class Generator {
   bool one_in(unsigned n) { return random_() % n == 0; }
 
   X87Register value() {
-    static constexpr u64 mantissas[] = {0, 1, 0x8000000000000000, 0x8000000000000001, 0xc000000000000000,
-                                        0xffffffffffffffff, 0x7fffffffffffffff, 0x4000000000000000, 0xa000000000000000,
-                                        0xbfffffffffffffff, 0x8000000000000800, 0xfffffffffffff800, 0x8000008000000000};
-    static constexpr u16 exponents[] = {0, 1, 2, 0x3ffe, 0x3fff, 0x4000, 0x4001, 0x400e, 0x401e, 0x403e, 0x403f, 0x403d,
-                                        0x3fbf, 0x3f80, 0x3f81, 0x3c00, 0x3c01, 0x43fe, 0x43ff, 0x407e, 0x407f, 0x7ffd,
-                                        0x7ffe, 0x7fff, 0x7fff, 0x3bff, 0x403a};
+    static constexpr u64 mantissas[] = {0,
+                                        1,
+                                        0x8000000000000000,
+                                        0x8000000000000001,
+                                        0xc000000000000000,
+                                        0xffffffffffffffff,
+                                        0x7fffffffffffffff,
+                                        0x4000000000000000,
+                                        0xa000000000000000,
+                                        0xbfffffffffffffff,
+                                        0x8000000000000800,
+                                        0xfffffffffffff800,
+                                        0x8000008000000000};
+    static constexpr u16 exponents[] = {0,      1,      2,      0x3ffe, 0x3fff, 0x4000, 0x4001, 0x400e, 0x401e,
+                                        0x403e, 0x403f, 0x403d, 0x3fbf, 0x3f80, 0x3f81, 0x3c00, 0x3c01, 0x43fe,
+                                        0x43ff, 0x407e, 0x407f, 0x7ffd, 0x7ffe, 0x7fff, 0x7fff, 0x3bff, 0x403a};
     u64 mantissa = one_in(2) ? mantissas[next() % std::size(mantissas)] : next() | u64{1} << 63;
     if (one_in(8)) mantissa = next();
     if (one_in(4)) mantissa &= ~u64{0} << (next() % 64);
@@ -102,9 +114,12 @@ class Generator {
     for (X87Register& r : s.registers) r = value();
     if (one_in(3)) s.registers[next() & 7] = s.registers[next() & 7];
     s.top = next() & 7;
-    if (one_in(3)) s.empty = static_cast<u8>(next());
-    else if (one_in(2)) s.empty = 0;
-    else s.empty = static_cast<u8>(1u << x87::physical(s, 7));
+    if (one_in(3))
+      s.empty = static_cast<u8>(next());
+    else if (one_in(2))
+      s.empty = 0;
+    else
+      s.empty = static_cast<u8>(1u << x87::physical(s, 7));
     static constexpr u16 precisions[] = {0, 0x200, 0x300};
     const u64 masks = one_in(3) ? next() & 0x3f : 0x3f;
     set_control_word(s, static_cast<u16>(masks | precisions[next() % 3] | (next() & 0xc00)));

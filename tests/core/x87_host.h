@@ -26,12 +26,12 @@ class HostInstruction {
 
   /// For memory forms `modrm` must be [rdx] (mod 0, rm 2). `flags` are the status flags before and after.
   void run(u8 opcode, u8 modrm, const SaveImage& before, SaveImage& after, Memory& memory, u64& flags) {
-    const std::array<u8, 16> code{0xdd, 0x27,           // frstor [rdi]
-                                  0x51, 0x9d,           // push rcx; popfq
+    const std::array<u8, 16> code{0xdd,   0x27,         // frstor [rdi]
+                                  0x51,   0x9d,         // push rcx; popfq
                                   opcode, modrm,        //
-                                  0x9c, 0x58,           // pushfq; pop rax
-                                  0x49, 0x89, 0x00,     // mov [r8], rax
-                                  0xdd, 0x36,           // fnsave [rsi]
+                                  0x9c,   0x58,         // pushfq; pop rax
+                                  0x49,   0x89,  0x00,  // mov [r8], rax
+                                  0xdd,   0x36,         // fnsave [rsi]
                                   0xc3};
     std::memcpy(code_, code.data(), code.size());
     using Function = void (*)(const u8*, u8*, u8*, u64, u64*);

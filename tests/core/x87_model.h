@@ -29,8 +29,10 @@ inline bool arithmetic_group(unsigned reg) { return reg < 2 || reg > 3; }
 
 template <class T>
 void memory_group(X87State& s, unsigned reg, T value) {
-  if (arithmetic_group(reg)) arithmetic(s, static_cast<Arithmetic>(reg), value);
-  else compare(s, value, reg - 2);
+  if (arithmetic_group(reg))
+    arithmetic(s, static_cast<Arithmetic>(reg), value);
+  else
+    compare(s, value, reg - 2);
 }
 
 /// False if the map has no such data instruction (control instructions have their own tests).
@@ -44,18 +46,22 @@ inline bool model_memory(X87State& s, u8 opcode, unsigned reg, Memory& m) {
   }
   switch (opcode << 4 | reg) {
     case 0xd90: load(s, from_bytes<Float32>(m)); return true;
-    case 0xd92: case 0xd93: finish_store(s, prepare_float32(s), m, 4, reg == 3); return true;
+    case 0xd92:
+    case 0xd93: finish_store(s, prepare_float32(s), m, 4, reg == 3); return true;
     case 0xdb0: load(s, from_integer(from_bytes<i32>(m))); return true;
     case 0xdb1: finish_store(s, prepare_int32(s, true), m, 4, true); return true;
-    case 0xdb2: case 0xdb3: finish_store(s, prepare_int32(s, false), m, 4, reg == 3); return true;
+    case 0xdb2:
+    case 0xdb3: finish_store(s, prepare_int32(s, false), m, 4, reg == 3); return true;
     case 0xdb5: load(s, X87Register{from_bytes<u64>(m), static_cast<u16>(m[8] | m[9] << 8)}); return true;
     case 0xdb7: finish_store(s, prepare_float80(s), m, 10, true); return true;
     case 0xdd0: load(s, from_bytes<Float64>(m)); return true;
     case 0xdd1: finish_store(s, prepare_int64(s, true), m, 8, true); return true;
-    case 0xdd2: case 0xdd3: finish_store(s, prepare_float64(s), m, 8, reg == 3); return true;
+    case 0xdd2:
+    case 0xdd3: finish_store(s, prepare_float64(s), m, 8, reg == 3); return true;
     case 0xdf0: load(s, from_integer(from_bytes<i16>(m))); return true;
     case 0xdf1: finish_store(s, prepare_int16(s, true), m, 2, true); return true;
-    case 0xdf2: case 0xdf3: finish_store(s, prepare_int16(s, false), m, 2, reg == 3); return true;
+    case 0xdf2:
+    case 0xdf3: finish_store(s, prepare_int16(s, false), m, 2, reg == 3); return true;
     case 0xdf4: load(s, from_bytes<host::Bcd>(m)); return true;
     case 0xdf5: load(s, from_integer(from_bytes<i64>(m))); return true;
     case 0xdf6: finish_store(s, prepare_bcd(s), m, 10, true); return true;
@@ -109,23 +115,34 @@ inline bool model_registers(X87State& s, u8 opcode, u8 modrm, u64& flags) {
   };
   switch (opcode) {
     case 0xd8:
-      if (arithmetic_group(reg)) arithmetic(s, static_cast<Arithmetic>(reg), 0, i, false);
-      else compare(s, false, i, reg - 2);
+      if (arithmetic_group(reg))
+        arithmetic(s, static_cast<Arithmetic>(reg), 0, i, false);
+      else
+        compare(s, false, i, reg - 2);
       return true;
     case 0xd9:
-      if (reg == 0) load(s, i);
-      else if (reg == 1) exchange(s, i);
-      else if (reg == 3) store_without_fault(s, i);
-      else return model_d9_single(s, modrm);
+      if (reg == 0)
+        load(s, i);
+      else if (reg == 1)
+        exchange(s, i);
+      else if (reg == 3)
+        store_without_fault(s, i);
+      else
+        return model_d9_single(s, modrm);
       return true;
     case 0xda:
-      if (reg < 4) move_if(s, i, condition(reg, flags));
-      else if (modrm == 0xe9) compare(s, true, 1, 2);
-      else return false;
+      if (reg < 4)
+        move_if(s, i, condition(reg, flags));
+      else if (modrm == 0xe9)
+        compare(s, true, 1, 2);
+      else
+        return false;
       return true;
     case 0xdb:
-      if (reg < 4) move_if(s, i, !condition(reg, flags));
-      else return (reg == 5 || reg == 6) && to_flags(reg == 5, false);
+      if (reg < 4)
+        move_if(s, i, !condition(reg, flags));
+      else
+        return (reg == 5 || reg == 6) && to_flags(reg == 5, false);
       return true;
     case 0xdc:
     case 0xde:
@@ -142,17 +159,26 @@ inline bool model_registers(X87State& s, u8 opcode, u8 modrm, u64& flags) {
       }
       return true;
     case 0xdd:
-      if (reg == 0) free_register(s, i, false);
-      else if (reg == 1) exchange(s, i);
-      else if (reg == 2 || reg == 3) store(s, i, reg == 3);
-      else if (reg == 4 || reg == 5) compare(s, true, i, reg - 4);
-      else return false;
+      if (reg == 0)
+        free_register(s, i, false);
+      else if (reg == 1)
+        exchange(s, i);
+      else if (reg == 2 || reg == 3)
+        store(s, i, reg == 3);
+      else if (reg == 4 || reg == 5)
+        compare(s, true, i, reg - 4);
+      else
+        return false;
       return true;
     default:
-      if (reg == 0) free_register(s, i, true);
-      else if (reg == 1) exchange(s, i);
-      else if (reg == 2 || reg == 3) store(s, i, true);
-      else return (reg == 5 || reg == 6) && to_flags(reg == 5, true);
+      if (reg == 0)
+        free_register(s, i, true);
+      else if (reg == 1)
+        exchange(s, i);
+      else if (reg == 2 || reg == 3)
+        store(s, i, true);
+      else
+        return (reg == 5 || reg == 6) && to_flags(reg == 5, true);
       return true;
   }
 }

@@ -336,8 +336,8 @@ TEST_F(LocalApicTest, X2ApicMsrAccessRights) {
     const bool status = low >= 0x10 && low < 0x28;
     const bool read_only = low == 0x02 || low == 0x03 || low == 0x0a || low == 0x0d || low == 0x39 || status;
     const bool write_only = low == 0x0b || low == 0x3f;
-    const bool read_write = low == 0x08 || low == 0x0f || low == 0x28 || low == 0x30 || (low >= 0x32 && low <= 0x38) ||
-                            low == 0x3e;
+    const bool read_write =
+        low == 0x08 || low == 0x0f || low == 0x28 || low == 0x30 || (low >= 0x32 && low <= 0x38) || low == 0x3e;
     EXPECT_EQ(apic().read_msr(number, value), read_only || read_write) << number;
     EXPECT_EQ(apic().write_msr(number, 0), write_only || read_write) << number;
     if (low != 0x30) {

@@ -176,8 +176,8 @@ ReferenceAnswer PagingReference::translate(u64 linear, const Access& access) {
   code_ = (access.kind == AccessKind::Write ? 2 : 0) | (access.user && !access.implicit ? 4 : 0);
   if (access.kind == AccessKind::Execute && (c_.smep || has_execute_disable())) code_ |= 0x10;
   const bool found = c_.mode == PagingMode::TwoLevel ? walk_32bit(linear)
-                     : c_.mode == PagingMode::Pae  ? walk_pae(linear)
-                                               : walk_long(linear);
+                     : c_.mode == PagingMode::Pae    ? walk_pae(linear)
+                                                     : walk_long(linear);
   bool key_violation = false;
   const bool good = found && access_allowed(access, key_violation);
   if (found && !good) {

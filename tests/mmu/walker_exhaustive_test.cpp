@@ -30,9 +30,7 @@ class WalkerAgainstReference : public testing::TestWithParam<PagingMode> {
   WalkerAgainstReference() : path_(memory_, GetParam()), walker_(memory_) {}
 
   bool wide() const { return GetParam() != PagingMode::TwoLevel; }
-  bool level_may_be_large(unsigned level) const {
-    return (paging_format(GetParam()).large_levels >> level & 1) != 0;
-  }
+  bool level_may_be_large(unsigned level) const { return (paging_format(GetParam()).large_levels >> level & 1) != 0; }
 
   /// Runs one access on both; false (and a test failure that says everything) if they differ. Restores the tables.
   bool agree(const PagingContext& c, const Access& access) {

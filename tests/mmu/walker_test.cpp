@@ -129,8 +129,8 @@ TEST_F(Walker4Level, EveryReferenceAndTheDataGoThroughTheSecondStage) {
   // The guest's tables, copied up by one MiB where the second stage puts them.
   for (unsigned level = 4; level >= 1; --level) {
     const u64 entry = level > 1 ? guest.get(level) | pte::A : 0x5000 | TablePath::permissive | pte::A;
-    ASSERT_TRUE(host.write(HostPhysical(guest.entry_address(level) + mib),
-                           std::span(reinterpret_cast<const u8*>(&entry), 8)));
+    ASSERT_TRUE(
+        host.write(HostPhysical(guest.entry_address(level) + mib), std::span(reinterpret_cast<const u8*>(&entry), 8)));
   }
   Walker walker(host);
   walker.set_context(guest.context());
@@ -195,8 +195,9 @@ TEST(MemoryType, CombinesAsTheManualsTable) {
     MemoryType mtrr;
     std::array<MemoryType, 6> effective;  // for PAT UC, UC-, WC, WT, WB, WP, in the manual's order
   };
-  constexpr std::array<MemoryType, 6> pat{Uncacheable, UncachedMinus, WriteCombining,
-                                          WriteThrough, WriteBack, WriteProtected};
+  constexpr std::array<MemoryType, 6> pat{Uncacheable,  UncachedMinus, WriteCombining,
+                                          WriteThrough, WriteBack,     WriteProtected};
+  // clang-format off
   constexpr std::array<Row, 5> rows{{
       {Uncacheable, {Uncacheable, Uncacheable, WriteCombining, Uncacheable, Uncacheable, Uncacheable}},
       {WriteCombining, {Uncacheable, WriteCombining, WriteCombining, Uncacheable, WriteCombining, Uncacheable}},
@@ -204,6 +205,7 @@ TEST(MemoryType, CombinesAsTheManualsTable) {
       {WriteBack, {Uncacheable, Uncacheable, WriteCombining, WriteThrough, WriteBack, WriteProtected}},
       {WriteProtected, {Uncacheable, WriteCombining, WriteCombining, WriteThrough, WriteProtected, WriteProtected}},
   }};
+  // clang-format on
   for (const Row& row : rows) {
     for (unsigned i = 0; i < pat.size(); ++i) {
       EXPECT_EQ(effective_memory_type(pat[i], row.mtrr), row.effective[i]) << static_cast<int>(row.mtrr) << ' ' << i;
