@@ -1,0 +1,287 @@
+"""Runs the benchmark guests on the simulator and its peers and prints a table of speeds. docs/benchmarks.md explains it."""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import re
+import select
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent
+GUESTS = ("int", "mem", "tlbmiss", "ptemod", "cr3", "mix", "syscall")
+MEMORY_MIB = 512
+LOADED_PROGRAM = 1  # ELF: p_type PT_LOAD
+
+
+class Failure(Exception):
+    """What the user is told, without a trace."""
+
+
+class Bunshin:
+    name, mode = "bunshin", "timing none"
+
+    def __init__(self, executable):
+        self.executable = executable
+
+    def missing(self):
+        return None if os.access(self.executable, os.X_OK) else f"{self.executable} is not built"
+
+    def command(self, kernel, arguments, _directory):
+        return [self.executable, "run", SOURCE / "configs/experiment/multiboot.yaml", "--quiet", "--timing", "none",
+                "--set", f"guest.kernel={kernel}", "--set", f"guest.cmdline={arguments}",
+                "--set", f"machine.memory={MEMORY_MIB}MiB"], None
+
+
+class Qemu:
+    name, mode = "qemu", "tcg"
+
+    def missing(self):
+        return None if shutil.which("qemu-system-x86_64") else "qemu-system-x86_64 is not installed"
+
+    def command(self, kernel, arguments, _directory):
+        return ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-m", str(MEMORY_MIB), "-display",
+                "none", "-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+                "-kernel", kernel, "-append", arguments], None
+
+
+class Bochs:
+    """Debian's package. Its BIOS loads no kernels, so an option ROM of ours carries one; the serial line is a FIFO."""
+    name, mode = "bochs", "debian"
+    firmware = pathlib.Path("/usr/share/bochs")
+
+    def missing(self):
+        for need in (shutil.which("bochs"), shutil.which("gcc"), (self.firmware / "BIOS-bochs-latest").exists(),
+                     (self.firmware / "VGABIOS-lgpl-latest").exists()):
+            if not need:
+                return "bochs, bochsbios, vgabios or gcc is not installed"
+        return None
+
+    def command(self, kernel, arguments, directory):
+        rom, serial = directory / "rom.bin", directory / "serial"
+        rom.write_bytes(option_rom(kernel, arguments, directory))
+        os.mkfifo(serial)
+        (directory / "bochsrc").write_text(f"""\
+megs: {MEMORY_MIB}
+cpu: model=corei7_skylake_x, ips=50000000
+clock: sync=none
+romimage: file={self.firmware}/BIOS-bochs-latest
+vgaromimage: file={self.firmware}/VGABIOS-lgpl-latest
+optromimage1: file={rom}, address=0xd0000
+plugin_ctrl: speaker=0, sb16=0, es1370=0, e1000=0, ne2k=0, usb_uhci=0, voodoo=0
+display_library: rfb, options="timeout=0"
+com1: enabled=1, mode=file, dev={serial}
+log: {directory}/bochs.log
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+""")
+        # The package is built with the debugger, which waits for its first command.
+        (directory / "commands").write_text("c\nq\n")
+        return ["bochs", "-q", "-f", directory / "bochsrc", "-rc", directory / "commands"], serial
+
+
+def option_rom(kernel, arguments, directory):
+    """bochs_rom.S with the kernel (32-bit ELF, one loaded segment) in it, padded, its bytes adding up to zero."""
+    elf = kernel.read_bytes()
+    entry, headers = struct.unpack_from("<II", elf, 24)
+    kind, offset, _, address, file_bytes, memory_bytes = struct.unpack_from("<6I", elf, headers)
+    if elf[:5] != b"\x7fELF\x01" or kind != LOADED_PROGRAM:
+        raise Failure(f"{kernel}: not a 32-bit ELF file whose first segment is loaded")
+    image, assembled, flat = directory / "kernel.bin", directory / "rom.o", directory / "rom.flat"
+    image.write_bytes(elf[offset:offset + file_bytes])
+    subprocess.run(["gcc", "-c", f"-DENTRY={entry}", f"-DLOAD_ADDRESS={address}", f"-DFILE_BYTES={file_bytes}",
+                    f"-DMEMORY_BYTES={memory_bytes}", f'-DKERNEL="{image}"', f'-DCOMMAND_LINE="{arguments}"',
+                    "-o", assembled, SOURCE / "benchmarks/bochs_rom.S"], check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", assembled, flat], check=True)
+    rom = bytearray(flat.read_bytes())
+    rom += bytes(rom[2] * 512 - len(rom))
+    rom[-1] = -sum(rom) & 0xff
+    return bytes(rom)
+
+
+@dataclasses.dataclass
+class Run:
+    cpu_seconds: float
+    cycles: int
+    checksum: str
+
+
+def cpu_seconds(pid):
+    """User and system time so far of a process, all its threads: fields 14 and 15 of proc(5)'s stat."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def lines(descriptor, process, deadline):
+    """The console's lines as they come."""
+    pending = b""
+    while True:
+        ready, _, _ = select.select([descriptor], [], [], 0.5)
+        if ready:
+            data = os.read(descriptor, 4096)
+            if not data:
+                return
+            *complete, pending = (pending + data).split(b"\n")
+            yield from (line.decode(errors="replace").strip() for line in complete)
+        elif process.poll() is not None:
+            return
+        if time.monotonic() > deadline:
+            raise Failure("no end marker in time")
+
+
+def follow(guest, descriptor, process, timeout):
+    """CPU time between the guest's own markers, and what it prints."""
+    begin = end = checksum = None
+    for line in lines(descriptor, process, time.monotonic() + timeout):
+        found = re.fullmatch(rf"bench {guest} (start|checksum|end|cycles) ?(\w*)", line)
+        if not found:
+            continue
+        word, value = found.groups()
+        if word == "start":
+            begin = cpu_seconds(process.pid)
+        elif word == "checksum":
+            checksum = value
+        elif word == "end":
+            end = cpu_seconds(process.pid)
+        elif None not in (begin, end, checksum):
+            return Run(end - begin, int(value), checksum)
+    raise Failure("it ended without the guest's end marker")
+
+
+def run(simulator, guest, kernel, arguments, timeout):
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        command, console = simulator.command(kernel, arguments, directory)
+        # Opened for writing too: such a FIFO neither blocks nor ends before the simulator has it.
+        fifo = None if console is None else os.open(console, os.O_RDWR)
+        with open(directory / "messages", "w+b") as messages, subprocess.Popen(
+                list(map(str, command)), stdin=subprocess.DEVNULL, stderr=messages,
+                stdout=subprocess.PIPE if fifo is None else messages, start_new_session=True) as process:
+            try:
+                return follow(guest, process.stdout.fileno() if fifo is None else fifo, process, timeout)
+            except Failure as failure:
+                messages.seek(0)
+                said = messages.read()[-1000:].decode(errors="replace")
+                raise Failure(f"{simulator.name}, guest {guest}: {failure}\n{said}") from None
+            finally:
+                process.kill()
+                if fifo is not None:
+                    os.close(fifo)
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
+
+
+def measure(simulators, options):
+    """{(guest, simulator's name): [Run, …]}; repetitions outermost, so that a disturbance touches all alike."""
+    runs = {}
+    for repetition in range(options.repetitions):
+        for guest in options.guests:
+            for simulator in simulators:
+                progress(f"repetition {repetition + 1} of {options.repetitions}: {guest} on {simulator.name}")
+                result = run(simulator, guest, options.directory / f"bench_{guest}", options.arguments, options.timeout)
+                runs.setdefault((guest, simulator.name), []).append(result)
+    progress("")
+    return runs
+
+
+def summarise(simulators, runs, options):
+    """One record for each guest and simulator; the instructions are what ours counts: without timing a cycle is one."""
+    records = []
+    for guest in options.guests:
+        instructions = runs[guest, "bunshin"][0].cycles
+        for simulator in simulators:
+            mine = runs[guest, simulator.name]
+            seconds = statistics.median(r.cpu_seconds for r in mine)
+            mips = instructions / seconds / 1e6 if seconds else None
+            records.append({"guest": guest, "simulator": simulator.name, "mode": simulator.mode, "cpu_seconds": seconds,
+                            "instructions": instructions, "mips": mips, "checksum": mine[0].checksum})
+        checksums = {r.checksum for s in simulators for r in runs[guest, s.name]}
+        if len(checksums) != 1:
+            raise Failure(f"guest {guest}: the checksums differ: " +
+                          ", ".join(f"{s.name} {r.checksum}" for s in simulators for r in runs[guest, s.name]))
+    return records
+
+
+def number(value, digits):
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def print_table(simulators, records, options):
+    mips = {(r["guest"], r["simulator"]): r["mips"] for r in records}
+    instructions = {r["guest"]: r["instructions"] for r in records}
+    peers = [s for s in simulators if s.name != "bunshin"]
+    header = ["guest", *(f"ours / {p.name}" for p in peers), *(f"{s.name} MIPS" for s in simulators), "M instructions"]
+    rows, ratios = [], {p.name: [] for p in peers}
+    for guest in options.guests:
+        row = [guest]
+        for peer in peers:
+            ours, theirs = mips[guest, "bunshin"], mips[guest, peer.name]
+            ratio = ours / theirs if ours and theirs else None
+            row.append(number(ratio, 2))
+            ratios[peer.name].append(ratio)
+        row += [number(mips[guest, s.name], 1) for s in simulators] + [number(instructions[guest] / 1e6, 1)]
+        rows.append(row)
+    means = [number(math.exp(statistics.fmean(map(math.log, r))) if r and None not in r else None, 2)
+             for r in ratios.values()]
+    rows.append(["geometric mean", *means, *[""] * (len(simulators) + 1)])
+    print(f"CPU time between the guests' own markers, median of {options.repetitions}; checksums agree.\n")
+    for row in [header, ["---"] * len(header), *rows]:
+        print("| " + " | ".join(row) + " |")
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="benchmarks/peers.sh", description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="runs of each; the median counts (5)")
+    parser.add_argument("--guests", default=",".join(GUESTS), help="some of " + ",".join(GUESTS))
+    parser.add_argument("--simulators", default="qemu,bochs", help="peers to run: qemu,bochs")
+    parser.add_argument("--short", action="store_true", help="guests of a fraction of a second: checksums, no speeds")
+    parser.add_argument("--json", metavar="FILE", help="also write the results there")
+    parser.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one run (600)")
+    parser.add_argument("--build", type=pathlib.Path, default=SOURCE / "build/release", metavar="DIR",
+                        help="where bunshin and guests/ are built (build/release)")
+    options = parser.parse_args()
+    options.guests = options.guests.split(",")
+    unknown = set(options.guests) - set(GUESTS) | set(options.simulators.split(",")) - {"qemu", "bochs", ""}
+    if unknown or options.repetitions < 1:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}" if unknown else "--repetitions takes 1 or more")
+    options.arguments = "short" if options.short else ""
+    options.directory = options.build / "guests"
+    return options
+
+
+def main():
+    options = parse()
+    simulators = [Bunshin(options.build / "bunshin")]
+    for peer in (Qemu(), Bochs()):
+        if peer.name in options.simulators.split(","):
+            simulators.append(peer)
+    for simulator in list(simulators):
+        why = simulator.missing()
+        if why and simulator.name == "bunshin":
+            raise Failure(why)
+        if why:
+            print(f"peers: without {simulator.name}: {why}", file=sys.stderr)
+            simulators.remove(simulator)
+    records = summarise(simulators, measure(simulators, options), options)
+    print_table(simulators, records, options)
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(records, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        sys.exit(f"peers: {failure}")
