@@ -1,4 +1,4 @@
-# An option ROM at 0xD0000 that holds a Multiboot kernel and starts it as a loader would, for Bochs, whose BIOS has none.
+# An option ROM at 0xD0000 that holds a Multiboot kernel and starts it as a loader would: Bochs has none.
 # The runner defines ENTRY, LOAD_ADDRESS, FILE_BYTES and MEMORY_BYTES from the kernel's program header, KERNEL (the file
 # with its bytes) and COMMAND_LINE; it adds padding and the checksum.
 

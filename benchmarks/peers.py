@@ -1,4 +1,4 @@
-"""Runs the benchmark guests on the simulator and its peers and prints a table of speeds. docs/benchmarks.md explains it."""
+"""Runs the benchmark guests here and on the simulator's peers, and prints their speeds. See docs/benchmarks.md."""
 
 import argparse
 import dataclasses

@@ -22,8 +22,8 @@ struct Sizes {
   u64 full, brief;
 };
 
-/// Prints the start marker, calls `run(rounds)`, prints its value and the end marker, then the cycles in between. `rounds`
-/// is `sizes.brief` if the command line holds the word "short", else `sizes.full`.
+/// Prints the start marker, calls `run(rounds)`, prints its value and the end marker, then the cycles in between.
+/// `rounds` is `sizes.brief` if the command line holds the word "short", else `sizes.full`.
 u32 measure(const char* name, Sizes sizes, u64 (*run)(u64 rounds));
 
 /// Maps the 1 GiB window in the boot's page map: its page directory is `directory`.

@@ -1,4 +1,4 @@
-// 64 MiB of data: a chase of pointers, each in a cache line of its own, in random order; then passes that read and write all.
+// 64 MiB of data: a chase of pointers, each in a cache line of its own, in random order; then passes over all of it.
 
 #include "guests/bench/bench.h"
 
