@@ -99,8 +99,8 @@ static_assert(
     }(),
     "the table is indexed by feature");
 
-/// Not simulated yet: a profile may name them, but "everything the simulator has" is without them.
-constexpr Feature lacking[] = {Feature::Avx, Feature::Avx2, Feature::Fma, Feature::F16c};
+/// Their VEX-encoded instructions are not simulated; a profile that promised them would mislead its guests.
+constexpr Feature lacking[] = {Feature::Bmi1, Feature::Bmi2, Feature::Avx, Feature::Avx2, Feature::Fma, Feature::F16c};
 
 struct Prerequisite {
   Feature feature;
@@ -109,26 +109,18 @@ struct Prerequisite {
 
 /// What no processor has one without the other of, because one is defined in terms of the other.
 constexpr Prerequisite prerequisites[] = {
-    {Feature::Lm, Feature::Pae},          {Feature::Lm, Feature::Msr},
-    {Feature::Syscall, Feature::Msr},     {Feature::Nx, Feature::Pae},
-    {Feature::Pdpe1gb, Feature::Lm},      {Feature::Pcid, Feature::Lm},
-    {Feature::La57, Feature::Lm},         {Feature::Pku, Feature::Lm},
-    {Feature::Fsgsbase, Feature::Lm},     {Feature::X2apic, Feature::Apic},
-    {Feature::X2apic, Feature::Msr},      {Feature::TscDeadline, Feature::Apic},
-    {Feature::TscDeadline, Feature::Tsc}, {Feature::TscAdjust, Feature::Tsc},
-    {Feature::Rdtscp, Feature::Tsc},      {Feature::Sse, Feature::Fxsr},
-    {Feature::Fxsr, Feature::Fpu},        {Feature::Mmx, Feature::Fpu},
-    {Feature::Sse2, Feature::Sse},        {Feature::Sse3, Feature::Sse2},
-    {Feature::Ssse3, Feature::Sse3},      {Feature::Sse41, Feature::Ssse3},
-    {Feature::Sse42, Feature::Sse41},     {Feature::Aes, Feature::Sse2},
-    {Feature::Pclmulqdq, Feature::Sse2},  {Feature::Sha, Feature::Ssse3},
-    {Feature::Xsave, Feature::Fxsr},      {Feature::Xsaveopt, Feature::Xsave},
-    {Feature::Xsavec, Feature::Xsave},    {Feature::Xgetbv1, Feature::Xsave},
-    {Feature::Avx, Feature::Xsave},       {Feature::Avx2, Feature::Avx},
-    {Feature::Fma, Feature::Avx},         {Feature::F16c, Feature::Avx},
-    {Feature::Pse36, Feature::Pse},       {Feature::Mca, Feature::Mce},
-    {Feature::Mtrr, Feature::Msr},        {Feature::Pat, Feature::Msr},
-    {Feature::Sep, Feature::Msr},         {Feature::ArchCapabilities, Feature::Msr},
+    {Feature::Lm, Feature::Pae},          {Feature::Lm, Feature::Msr},        {Feature::Syscall, Feature::Msr},
+    {Feature::Nx, Feature::Pae},          {Feature::Pdpe1gb, Feature::Lm},    {Feature::Pcid, Feature::Lm},
+    {Feature::La57, Feature::Lm},         {Feature::Pku, Feature::Lm},        {Feature::Fsgsbase, Feature::Lm},
+    {Feature::X2apic, Feature::Apic},     {Feature::X2apic, Feature::Msr},    {Feature::TscDeadline, Feature::Apic},
+    {Feature::TscDeadline, Feature::Tsc}, {Feature::TscAdjust, Feature::Tsc}, {Feature::Rdtscp, Feature::Tsc},
+    {Feature::Sse, Feature::Fxsr},        {Feature::Fxsr, Feature::Fpu},      {Feature::Mmx, Feature::Fpu},
+    {Feature::Sse2, Feature::Sse},        {Feature::Sse3, Feature::Sse2},     {Feature::Ssse3, Feature::Sse3},
+    {Feature::Sse41, Feature::Ssse3},     {Feature::Sse42, Feature::Sse41},   {Feature::Aes, Feature::Sse2},
+    {Feature::Pclmulqdq, Feature::Sse2},  {Feature::Sha, Feature::Ssse3},     {Feature::Xsave, Feature::Fxsr},
+    {Feature::Xsaveopt, Feature::Xsave},  {Feature::Xsavec, Feature::Xsave},  {Feature::Xgetbv1, Feature::Xsave},
+    {Feature::Pse36, Feature::Pse},       {Feature::Mca, Feature::Mce},       {Feature::Mtrr, Feature::Msr},
+    {Feature::Pat, Feature::Msr},         {Feature::Sep, Feature::Msr},       {Feature::ArchCapabilities, Feature::Msr},
 };
 
 /// Levenshtein distance.
@@ -197,7 +189,13 @@ void CpuProfile::resolve() {
     features.set();
     for (const Feature f : lacking) features.reset(static_cast<unsigned>(f));
   }
-  for (const std::string& name : feature_names) features.set(static_cast<unsigned>(find_feature(name)));
+  for (const std::string& name : feature_names) {
+    const Feature f = find_feature(name);
+    if (std::find(std::begin(lacking), std::end(lacking), f) != std::end(lacking)) {
+      throw std::runtime_error("cpu.features: '" + name + "' is not simulated in this version; leave it out");
+    }
+    features.set(static_cast<unsigned>(f));
+  }
   features.set(static_cast<unsigned>(Feature::Base));
   for (const Prerequisite& p : prerequisites) {
     if (has(p.feature) && !has(p.needs)) {

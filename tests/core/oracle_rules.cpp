@@ -202,7 +202,6 @@ bool ask_host(Feature feature) {
     case Feature::LahfLm: return bit(extended.c, 0);
     case Feature::Lzcnt: return bit(extended.c, 5);
     case Feature::Prefetchw: return bit(extended.c, 8);
-    case Feature::Bmi1: return bit(seven.b, 3);
     case Feature::Adx: return bit(seven.b, 19);
     case Feature::Clflushopt: return bit(seven.b, 23);
     case Feature::Clwb: return bit(seven.b, 24);

@@ -43,6 +43,11 @@ TEST(Profile, FeatureWithoutItsPrerequisiteIsRefused) {
   EXPECT_THAT(resolve_error({"pcid"}), HasSubstr("'pcid' needs 'lm'"));
 }
 
+TEST(Profile, AFeatureThatIsNotSimulatedIsRefused) {
+  EXPECT_THAT(resolve_error({"avx2"}), HasSubstr("'avx2' is not simulated"));
+  EXPECT_THAT(resolve_error({"bmi1"}), HasSubstr("'bmi1' is not simulated"));
+}
+
 TEST(Profile, BrandMustFitCpuid) {
   CpuProfile p;
   p.brand = std::string(48, 'x');
