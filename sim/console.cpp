@@ -11,6 +11,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <ctime>
+
 namespace bunshin {
 
 namespace {
@@ -22,6 +24,7 @@ struct TerminalState {
   termios saved{};
   volatile std::sig_atomic_t raw = 0;
   volatile std::sig_atomic_t signals = 0;
+  volatile i64 first_signal_ms = 0;
 };
 
 TerminalState& terminal() {
@@ -35,12 +38,24 @@ void restore_terminal() {
   tcsetattr(STDIN_FILENO, TCSANOW, &terminal().saved);
 }
 
+/// Host time in milliseconds; may be asked in a signal handler.
+i64 milliseconds_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return i64{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+/// One request may come as several signals at once: timeout(1), for instance, signals the process and its group.
+constexpr i64 same_request_ms = 500;
+
 void on_request(int) {
-  terminal().signals = terminal().signals + 1;
-  if (terminal().signals > 1) {
+  const i64 now = milliseconds_now();
+  if (terminal().signals != 0 && now - terminal().first_signal_ms > same_request_ms) {
     restore_terminal();
     _exit(3);
   }
+  if (terminal().signals == 0) terminal().first_signal_ms = now;
+  terminal().signals = 1;
 }
 
 void on_crash(int number) {

@@ -70,8 +70,8 @@ class HostConsole final : public SerialPort {
   std::atomic<bool> end_requested_{false};
 };
 
-/// SIGINT, SIGTERM and SIGHUP ask for an orderly end; a second one ends at once. Terminal settings are restored on any
-/// end, crashes included.
+/// SIGINT, SIGTERM and SIGHUP ask for an orderly end; another one, half a second later or more, ends at once. Terminal
+/// settings are restored on any end, crashes included.
 void install_signal_handlers();
 bool interrupted_by_signal();
 

@@ -141,6 +141,15 @@ TEST_F(Command, LoopWithInterruptsOffCanBeInterrupted) {
   EXPECT_EQ(stats()["sim.exit_status"]["value"], 3);
 }
 
+TEST_F(Command, TwoSignalsAtOnceAreOneRequest) {
+  const Result result = execute(command + " run " + configs +
+                                "/experiment/multiboot.yaml --set guest.kernel=" + kernel({0xfa, 0xeb, 0xfe}) +
+                                " --out " + out() + " & sleep 1; kill -TERM $!; kill -HUP $!; wait $!; echo status $?");
+  EXPECT_THAT(result.output, HasSubstr("interrupted"));
+  EXPECT_THAT(result.output, HasSubstr("status 3"));
+  EXPECT_EQ(stats()["sim.exit_status"]["value"], 3);
+}
+
 TEST_F(Command, TripleFaultIsFailure) {
   const Result result = run(kernel({0x0f, 0x0b}));
   EXPECT_EQ(result.status, 1);
