@@ -7,11 +7,11 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-labels='unit|guest|linux' sanitize=yes
+labels='unit|guest|linux|format' sanitize=yes
 case ${1:-} in
   '') ;;
   --quick) labels='unit|guest' sanitize= ;;
-  --long) labels='unit|guest|linux|long' ;;
+  --long) labels='unit|guest|linux|format|long' ;;
   *) echo "usage: ./test.sh [--quick|--long]" >&2; exit 2 ;;
 esac
 
