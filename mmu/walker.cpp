@@ -81,15 +81,17 @@ void Walker::write_entry(HostPhysical address, u64 entry) {
   if (page.host != nullptr && page.writable) std::memcpy(page.host + address.page_offset(), &entry, mode_->entry_bytes);
 }
 
-Walker::Path Walker::descend(Linear address, WalkObserver* observer) const {
-  Path path;
+void Walker::descend(Linear address, WalkObserver* observer, Path& path) const {
+  path.stop = Stop::NotPresent;
+  path.references = 0;
+  path.rights = {true, true, true, 0};
   unsigned level = mode_->levels;
   u64 table = context_.root & mode_->root_mask;
   if (mode_->root_in_registers) {
     const Level& row = levels_[level];
     const u64 entry = context_.pdptes[(address.value >> row.shift) & row.index_mask & 3];
     path.level = static_cast<u8>(level--);
-    if ((entry & pte::P) == 0) return path;
+    if ((entry & pte::P) == 0) return;
     table = entry & address_mask;
   }
   for (;; --level) {
@@ -100,7 +102,7 @@ Walker::Path Walker::descend(Linear address, WalkObserver* observer) const {
     const SecondStageResult stage = host(step.guest, SecondStageAccess::TableRead);
     if (stage.faulted) [[unlikely]] {
       path.stop = Stop::SecondStage;
-      return path;
+      return;
     }
     step.address = stage.address;
     const u64 entry = step.entry = read_entry(step.address);
@@ -108,11 +110,11 @@ Walker::Path Walker::descend(Linear address, WalkObserver* observer) const {
     if (observer != nullptr) [[unlikely]]
       observer->reference({1, path.level, step.address, entry});
 
-    if ((entry & pte::P) == 0) return path;
+    if ((entry & pte::P) == 0) return;
     const bool leaf = level == 1 || (row.large && (entry & pte::PS) != 0);
     if ((entry & (leaf ? row.reserved_leaf : row.reserved_table)) != 0) {
       path.stop = Stop::Reserved;
-      return path;
+      return;
     }
     path.rights.writable = path.rights.writable && (entry & pte::RW) != 0;
     path.rights.user = path.rights.user && (entry & pte::US) != 0;
@@ -120,7 +122,7 @@ Walker::Path Walker::descend(Linear address, WalkObserver* observer) const {
     if (leaf) {
       path.rights.protection_key = mode_->protection_keys ? (entry >> pte::key_shift) & 0xf : 0;
       path.stop = Stop::Leaf;
-      return path;
+      return;
     }
     table = entry & address_mask;
   }
@@ -164,7 +166,8 @@ bool Walker::set_accessed_dirty(Path& path, bool write) {
 }
 
 WalkResult Walker::walk(Linear address, const Access& access) {
-  Path path = descend(address, observer_);
+  Path& path = path_;
+  descend(address, observer_, path);
   ++walks_;
   references_ += path.references;
   if (path.stop == Stop::NotPresent) return {WalkOutcome::PageFault, access_code(access), {}};
@@ -199,7 +202,8 @@ WalkResult Walker::walk(Linear address, const Access& access) {
 }
 
 std::optional<HostPhysical> Walker::peek(Linear address) const {
-  const Path path = descend(address, nullptr);
+  Path path;
+  descend(address, nullptr, path);
   if (path.stop != Stop::Leaf) return std::nullopt;
   const u64 offset = address.value & bits(levels_[path.level].shift - 1, 0);
   const SecondStageResult stage = host(leaf_base(path) + offset, SecondStageAccess::Read);

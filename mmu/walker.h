@@ -121,7 +121,7 @@ class Walker {
 
   void derive_levels();
   void derive_reserved(unsigned level);
-  Path descend(Linear address, WalkObserver* observer) const;
+  void descend(Linear address, WalkObserver* observer, Path& path) const;
   u64 read_entry(HostPhysical address) const;
   void write_entry(HostPhysical address, u64 entry);
   /// Base of the page that the leaf entry of `path` maps.
@@ -136,6 +136,8 @@ class Walker {
   bool set_accessed_dirty(Path& path, bool write);
 
   PhysicalMemory& memory_;
+  /// walk()'s own, kept so that its steps are not cleared for each walk.
+  Path path_;
   PagingContext context_;
   const PagingFormat* mode_ = &paging_format(PagingMode::None);
   std::array<Level, 6> levels_;  ///< by level; [0] unused
