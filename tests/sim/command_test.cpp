@@ -247,10 +247,15 @@ TEST_F(Command, GdbBreaksStepsAndReads) {
   const std::string path = kernel(std::vector<u8>{0xb8, 0x34, 0x12, 0, 0, 0x89, 0xc3, 0x90} + exit_with(0));
   const std::string port = std::to_string(20000 + getpid() % 20000);
   Result machine;
-  std::thread simulator([&] { machine = run(path, "--gdb " + port); });
+  // Bounded: without a debugger the command would wait for ever.
+  std::thread simulator([&] {
+    machine = execute("timeout 60 " + command + " run " + configs +
+                      "/experiment/multiboot.yaml --set guest.kernel=" + path + " --out " + out() + " --gdb " + port);
+  });
   const Result gdb = execute(
-      "gdb -nx -batch -ex 'set tcp connect-timeout 20' -ex 'set architecture i386:x86-64' -ex 'target remote :" + port +
-      "' -ex 'break *0x100027' -ex continue -ex 'printf \"rbx=%lx\\n\", $rbx' -ex stepi" +
+      "gdb -nx -batch -ex 'set tcp connect-timeout 20' -ex 'set architecture i386:x86-64' -ex 'target remote "
+      "127.0.0.1:" +
+      port + "' -ex 'break *0x100027' -ex continue -ex 'printf \"rbx=%lx\\n\", $rbx' -ex stepi" +
       " -ex 'printf \"rip=%lx\\n\", $rip' -ex 'x/2xb 0x100020' -ex 'info threads' -ex 'delete' -ex continue");
   simulator.join();
   EXPECT_THAT(gdb.output, AllOf(HasSubstr("rbx=1234"), HasSubstr("rip=100028"), HasSubstr("0xb8"), HasSubstr("core 0"),
