@@ -236,19 +236,31 @@ bool Cpu::probe_write_linear(u64 linear, unsigned size) {
   return true;
 }
 
+namespace {
+
+/// Makes a device access at the core's own time, and charges the core what it takes.
+template <class Work>
+void at_core_time(Cpu& cpu, Work access) {
+  cpu.accessed_device = true;
+  cpu.environment.set_local_time(cpu.now());
+  const SimTime start = cpu.now() - cpu.environment.platform_time();
+  SimTime delay = start;
+  access(delay);
+  cpu.stall_cycles += Clock{cpu.profile.frequency}.ticks(delay - start);
+}
+
+}  // namespace
+
 template <class Transfer>
 void Cpu::on_device(HostPhysical address, unsigned size, Transfer transfer) {
-  accessed_device = true;
-  environment.set_local_time(now());
-  const SimTime start = now() - environment.platform_time();
-  SimTime delay = start;
-  for (unsigned done = 0; done < size;) {
-    unsigned step = 8;
-    while (step > size - done || ((address.value + done) & (step - 1)) != 0) step /= 2;
-    transfer(address.value + done, done, step, delay);
-    done += step;
-  }
-  stall_cycles += Clock{profile.frequency}.ticks(delay - start);
+  at_core_time(*this, [&](SimTime& delay) {
+    for (unsigned done = 0; done < size;) {
+      unsigned step = 8;
+      while (step > size - done || ((address.value + done) & (step - 1)) != 0) step /= 2;
+      transfer(address.value + done, done, step, delay);
+      done += step;
+    }
+  });
 }
 
 bool Cpu::is_apic_page(HostPhysical address) const {
@@ -285,12 +297,7 @@ bool Cpu::port_read(u16 port, unsigned size, u32& value) {
     leave = Leave::DeviceAccess;
     return false;
   }
-  accessed_device = true;
-  environment.set_local_time(now());
-  const SimTime start = now() - environment.platform_time();
-  SimTime delay = start;
-  value = static_cast<u32>(bus.read(BusSpace::Io, port, size, delay));
-  stall_cycles += Clock{profile.frequency}.ticks(delay - start);
+  at_core_time(*this, [&](SimTime& delay) { value = static_cast<u32>(bus.read(BusSpace::Io, port, size, delay)); });
   return true;
 }
 
@@ -299,12 +306,7 @@ bool Cpu::port_write(u16 port, unsigned size, u32 value) {
     leave = Leave::DeviceAccess;
     return false;
   }
-  accessed_device = true;
-  environment.set_local_time(now());
-  const SimTime start = now() - environment.platform_time();
-  SimTime delay = start;
-  bus.write(BusSpace::Io, port, size, value, delay);
-  stall_cycles += Clock{profile.frequency}.ticks(delay - start);
+  at_core_time(*this, [&](SimTime& delay) { bus.write(BusSpace::Io, port, size, value, delay); });
   return true;
 }
 
