@@ -68,6 +68,8 @@ Stop Engine::run(u64 deadline) {
   Stop stop = Stop::Deadline;
   while (true) {
     take_events();
+    if (cpu_.accessed_device) [[unlikely]]
+      settle_device_time();
     if (cpu_.state.activity != Activity::Active) {
       stop = cpu_.state.activity == Activity::Shutdown ? Stop::Shutdown : Stop::Halted;
       break;
@@ -181,6 +183,8 @@ void Engine::after_block() {
       ++counters_.faults;
       cpu_.spend(1);
       deliver_exception(cpu_, cpu_.fault);
+      // The stack or a descriptor table may lie in a device.
+      if (cpu_.accessed_device) settle_device_time();
       break;
   }
 }
