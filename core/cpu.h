@@ -114,6 +114,8 @@ class Cpu {
   SimTime now() const { return Clock{profile.frequency}.at(cycles()); }
   /// Cycles spent waiting for a device, to be taken from the budget when the instruction ends.
   u64 stall_cycles = 0;
+  /// Iterations that a repeated string instruction made before it was left to be run again alone.
+  u64 iterations_done = 0;
   /// The running block's entry record (core/engine/block_cache.h).
   const Record* entry = nullptr;
   /// The link record that was followed into nothing, for the engine to complete.

@@ -6,6 +6,7 @@
 // middle restarts at the iteration that faulted.
 
 #include <algorithm>
+#include <utility>
 
 #include "core/events/debug.h"
 #include "core/execute/operands.h"
@@ -140,18 +141,21 @@ bool string_instruction(Cpu& cpu, const Record& r) {
   const bool bulk = may_go_in_bulk(cpu, r);
   // Debug traps come between iterations (SDM vol. 3, 17.3.1.2 and 17.3.1.4).
   const u64 most = debug_active(cpu) ? 1 : string_iterations;
-  for (u64 done = 0; string_count(cpu, r) != 0;) {
+  for (u64 done = std::exchange(cpu.iterations_done, 0); string_count(cpu, r) != 0;) {
     if (done >= most) {
       cpu.leave = Leave::Repeat;
       return false;
     }
     if (bulk && most > 1) {
-      if (const u64 n = Instruction::bulk(cpu, string_count(cpu, r)); n != 0) {
+      if (const u64 n = Instruction::bulk(cpu, std::min(string_count(cpu, r), most - done)); n != 0) {
         done += n;
         continue;
       }
     }
-    if (!Instruction::iterate(cpu, r)) return false;
+    if (!Instruction::iterate(cpu, r)) {
+      if (cpu.leave == Leave::DeviceAccess) cpu.iterations_done = done;
+      return false;
+    }
     decrement_string_count(cpu, r);
     ++done;
     if constexpr (Instruction::compares) {
