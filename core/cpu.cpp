@@ -151,10 +151,11 @@ bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access,
   return true;
 }
 
-/// Storing these bytes changes nothing: code that is written anew with what it is stays decoded.
+/// Storing these bytes changes nothing, and nobody waits for it: code that is written anew with what it is stays decoded.
 bool holds(const PhysicalMemory& memory, HostPhysical address, const u8* bytes, unsigned size) {
   const PhysicalMemory::Page page = memory.page(address);
-  return page.host != nullptr && std::memcmp(page.host + address.page_offset(), bytes, size) == 0;
+  return !memory.is_watched(address, size) && page.host != nullptr &&
+         std::memcmp(page.host + address.page_offset(), bytes, size) == 0;
 }
 
 }  // namespace
@@ -215,6 +216,30 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
 
 bool Cpu::needs_alone(HostPhysical address, u64 size) const {
   return memory.page(address).host == nullptr || memory.has_code(address, size);
+}
+
+void Cpu::arm_monitor(HostPhysical address) {
+  disarm_monitor();
+  if (!memory.page(address).writable) return;
+  const u64 line = address.value & ~u64{PhysicalMemory::watch_bytes - 1};
+  state.monitored_line = line;
+  memory.watch_line(HostPhysical(line));
+}
+
+void Cpu::disarm_monitor() {
+  if (state.monitored_line == CpuState::no_line) return;
+  memory.unwatch_line(HostPhysical(state.monitored_line));
+  state.monitored_line = CpuState::no_line;
+}
+
+void Cpu::note_store(HostPhysical address, u64 size) {
+  const u64 line = state.monitored_line;
+  if (line == CpuState::no_line || line >= address.value + size ||
+      address.value >= line + PhysicalMemory::watch_bytes) {
+    return;
+  }
+  disarm_monitor();
+  if (state.activity == Activity::Monitoring) state.activity = Activity::Active;
 }
 
 bool Cpu::probe_write(Seg s, u64 offset, unsigned size) {

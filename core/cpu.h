@@ -221,6 +221,19 @@ class Cpu {
   /// CPL <= IOPL or TSS bitmap (SDM vol. 1, 18.5.2); #GP(0).
   [[nodiscard]] bool check_port_permission(u16 port, unsigned size);
 
+  /// --- MONITOR (SDM vol. 3, 8.10.3). One line at a time; memory that is not RAM cannot be watched. ---
+  void arm_monitor(HostPhysical address);
+  void disarm_monitor();
+  /// Somebody writes there: a wait for that line is over.
+  void note_store(HostPhysical address, u64 size);
+  /// An event ends HLT or MWAIT; a line that was waited for is not watched any longer.
+  void end_wait() {
+    if (state.activity == Activity::Monitoring) disarm_monitor();
+    state.activity = Activity::Active;
+  }
+  /// Cycles before now() in which the core did not execute; what IA32_MPERF leaves out.
+  u64 waited_cycles = 0;
+
   /// --- After a change of mode-bearing state (CR0, CR4, EFER, CS, SS, DS, ES, CPL, AC, PKRU, CR3) ---
   /// Re-derives `mode` and the MMU's context. The instruction that called it must end its block.
   void update_mode();

@@ -50,6 +50,7 @@ void init_state(CpuState& s, const CpuProfile& profile, u64 kept_cr0_bits) {
 }  // namespace
 
 void Processor::reset() {
+  cpu_.disarm_monitor();
   const u64 rng = cpu_.state.rng_state;
   cpu_.state = CpuState();
   cpu_.state.rng_state = rng;
@@ -82,6 +83,7 @@ void Processor::take_init_and_sipi() {
   if (init_pending_) {
     init_pending_ = false;
     cpu_.apic.init_reset();
+    cpu_.disarm_monitor();
     init_state(s, cpu_.profile, s.cr0 & (cr0::CD | cr0::NW));
     s.activity = bootstrap_ ? Activity::Active : Activity::WaitForSipi;
     state_changed();
@@ -97,7 +99,8 @@ void Processor::take_init_and_sipi() {
 }
 
 bool Processor::idle() const {
-  return cpu_.state.activity != Activity::Active && !init_pending_ && !sipi_vector_ && !engine_.interrupt_due();
+  return cpu_.state.activity != Activity::Active && !init_pending_ && !sipi_vector_ && !engine_.interrupt_due() &&
+         !engine_.masked_interrupt_wakes();
 }
 
 bool Processor::dead() const {
@@ -149,11 +152,14 @@ void Processor::hash(StateHash& hash) const {
   for (const u64 v : s.dr) hash.add(v);
   for (const u64 v : s.pdpte) hash.add(v);
   const Msrs& m = s.msr;
-  for (const u64 v : {m.efer, m.star, m.lstar, m.cstar, m.sfmask, m.kernel_gs_base, m.tsc_aux, m.sysenter_cs,
-                      m.sysenter_esp, m.sysenter_eip, m.pat, m.misc_enable, m.debugctl, m.spec_ctrl, m.feature_control,
-                      m.mcg_status, m.tsc_adjust, m.mtrr_def_type}) {
+  for (const u64 v : {m.efer,       m.star,          m.lstar,           m.cstar,        m.sfmask,     m.kernel_gs_base,
+                      m.tsc_aux,    m.sysenter_cs,   m.sysenter_esp,    m.sysenter_eip, m.pat,        m.misc_enable,
+                      m.debugctl,   m.spec_ctrl,     m.feature_control, m.mcg_status,   m.tsc_adjust, m.mtrr_def_type,
+                      m.branch_top, m.branch_select, m.exception_from,  m.exception_to, m.mperf_base, m.aperf_base}) {
     hash.add(v);
   }
+  for (const u64 v : m.branch_from) hash.add(v);
+  for (const u64 v : m.branch_to) hash.add(v);
   for (const u64 v : m.mtrr_fixed) hash.add(v);
   for (const u64 v : m.mtrr_variable) hash.add(v);
   const X87State& f = s.x87;
@@ -169,6 +175,8 @@ void Processor::hash(StateHash& hash) const {
   hash.add(u64{static_cast<u8>(s.activity)} | u64{s.cpl} << 8 | u64{s.interrupt_shadow} << 16 |
            u64{s.debug_shadow} << 17 | u64{s.nmi_blocked} << 18 | u64{s.nmi_pending} << 19);
   hash.add(s.pending_debug);
+  hash.add(s.monitored_line);
+  hash.add(s.masked_interrupts_wake);
   hash.add(engine_.cycles());
 }
 

@@ -31,7 +31,10 @@ class Processor final : public ProcessorPins, public CodeListener {
   Stop run(u64 deadline);
   u64 cycles() const { return engine_.cycles(); }
   /// Lets time pass while nothing executes.
-  void skip_to(u64 cycle) { engine_.set_cycles(cycle); }
+  void skip_to(u64 cycle) {
+    cpu_.waited_cycles += cycle - engine_.cycles();
+    engine_.set_cycles(cycle);
+  }
   u64 instructions() const { return engine_.counters().instructions; }
   bool idle() const;
   /// Idle, and nothing but INIT, NMI or SIPI could end that.
@@ -50,6 +53,7 @@ class Processor final : public ProcessorPins, public CodeListener {
   void startup(u8 vector) override { sipi_vector_ = vector; }
   // CodeListener
   void page_gained_code(HostPhysical page) override { cpu_.mmu.code_page_changed(page); }
+  void marked_memory_written(HostPhysical address, u64 size) override { cpu_.note_store(address, size); }
   void blocks_cleared() override;
 
  private:

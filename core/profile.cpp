@@ -87,6 +87,9 @@ constexpr FeatureName feature_names_table[] = {
     {Feature::Avx2, "avx2"},
     {Feature::Fma, "fma"},
     {Feature::F16c, "f16c"},
+    {Feature::Aperfmperf, "aperfmperf"},
+    {Feature::Topoext, "topoext"},
+    {Feature::AltMovCr8, "cr8_legacy"},
 };
 
 static_assert(
@@ -187,6 +190,8 @@ void CpuProfile::resolve() {
   features.reset();
   if (feature_names.empty()) {
     features.set();
+    // AMD's own.
+    for (const Feature f : {Feature::Topoext, Feature::AltMovCr8}) features.set(static_cast<unsigned>(f), !intel());
     for (const Feature f : lacking) features.reset(static_cast<unsigned>(f));
   }
   for (const std::string& name : feature_names) {

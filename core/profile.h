@@ -88,6 +88,9 @@ enum class Feature : u8 {
   Avx2,
   Fma,
   F16c,
+  Aperfmperf,
+  Topoext,
+  AltMovCr8,
   Count
 };
 

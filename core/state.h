@@ -109,6 +109,12 @@ struct Msrs {
   u64 pat = 0x0007040600070406ULL;
   u64 misc_enable = 1u << 18 | 1;  ///< MONITOR and fast strings on, as firmware leaves them
   u64 debugctl = 0, spec_ctrl = 0, feature_control = 0, mcg_status = 0;
+  /// Last branches and, before the last exception or interrupt, the last branch (SDM vol. 3, 17.4.8; APM vol. 2,
+  /// 13.1.1.7). AMD's processors have one pair of each.
+  std::array<u64, 32> branch_from{}, branch_to{};
+  u64 branch_top = 0, branch_select = 0, exception_from = 0, exception_to = 0;
+  /// Subtracted from the cycles spent in Activity::Active to give IA32_MPERF and IA32_APERF.
+  u64 mperf_base = 0, aperf_base = 0;
   u64 tsc_adjust = 0;
   u64 mtrr_def_type = 0;
   std::array<u64, 11> mtrr_fixed{};
@@ -120,7 +126,7 @@ struct Msrs {
 };
 
 /// What is delayed by one instruction, and what the processor waits in (SDM vol. 3, 24.4.2).
-enum class Activity : u8 { Active, Halted, Shutdown, WaitForSipi };
+enum class Activity : u8 { Active, Halted, Shutdown, WaitForSipi, Monitoring };
 
 struct CpuState {
   /// General registers, addressed by byte offset (core/record.h): 16 registers, then three slots that make effective
@@ -152,6 +158,10 @@ struct CpuState {
   u32 mxcsr = 0x1f80;
 
   Activity activity = Activity::Active;
+  /// Host-physical address of the line that MONITOR armed and nobody has written since; else `no_line`.
+  static constexpr u64 no_line = ~u64{0};
+  u64 monitored_line = no_line;
+  bool masked_interrupts_wake = false;  ///< MWAIT with ECX bit 0
   u8 cpl = 0;
   bool interrupt_shadow = false;  ///< after STI or MOV/POP SS: interrupts wait one instruction
   bool debug_shadow = false;      ///< after MOV/POP SS: debug exceptions wait too

@@ -101,6 +101,7 @@ void BlockCache::for_page(u64 page, Visit visit) {
 }
 
 void BlockCache::code_written(HostPhysical address, u64 size) {
+  for (CodeListener* l : listeners_) l->marked_memory_written(address, size);
   const u64 page = address.page().value;
   ++invalidations;
   for_page(page, [&](Block* b) {
@@ -108,6 +109,10 @@ void BlockCache::code_written(HostPhysical address, u64 size) {
   });
   memory_.clear_code(HostPhysical(page));
   for_page(page, [&](Block* b) { mark(*b, false); });
+}
+
+void BlockCache::line_watched(HostPhysical page) {
+  for (CodeListener* l : listeners_) l->page_gained_code(page);
 }
 
 void BlockCache::clear() {

@@ -47,6 +47,8 @@ class CodeListener {
  public:
   /// The page holds code from now on: fast writes to it must end.
   virtual void page_gained_code(HostPhysical page) = 0;
+  /// Bytes of marked granules are about to change (or to be written with what they are, if somebody waits for that).
+  virtual void marked_memory_written(HostPhysical address, u64 size) = 0;
   /// All blocks are gone; no pointer to one may be kept.
   virtual void blocks_cleared() = 0;
 
@@ -73,6 +75,7 @@ class BlockCache final : public CodeWatcher {
   Block* insert(const Block& header, std::span<const Record> records, u64 count);
   void clear();
   void code_written(HostPhysical address, u64 size) override;
+  void line_watched(HostPhysical page) override;
 
   /// Statistics.
   u64 blocks_decoded = 0;

@@ -211,10 +211,13 @@ void Engine::take_events() {
     deliver_pending_debug(cpu_);
     return;
   }
-  if (!interrupt_due()) [[likely]]
+  if (!interrupt_due()) [[likely]] {
+    if (masked_interrupt_wakes()) [[unlikely]]
+      cpu_.end_wait();
     return;
+  }
   if (s.interrupt_shadow || s.activity == Activity::Shutdown || s.activity == Activity::WaitForSipi) return;
-  s.activity = Activity::Active;
+  cpu_.end_wait();
   cpu_.open_link = nullptr;
   ++counters_.interrupts;
   if (s.nmi_pending && !s.nmi_blocked) {
@@ -236,9 +239,13 @@ bool Engine::step() {
   cpu_.open_link = nullptr;
   if (observer_ != nullptr && !observer_->before_instruction(cpu_)) return false;
   const bool shadow = s.interrupt_shadow;
+  BranchTrace trace;
   if (check_instruction_breakpoint(cpu_)) {
     const Record* entry = find_block();
-    if (entry != nullptr) run_truncated(entry, 1, true);
+    if (entry != nullptr) {
+      trace = BranchTrace(s, table_.row(entry[1].row), entry[1].length);
+      run_truncated(entry, 1, true);
+    }
   }
   // An iteration of a repeated instruction is a step like any other, but its breakpoint was that of the first one.
   const bool repeats = cpu_.leave == Leave::Repeat;
@@ -249,7 +256,7 @@ bool Engine::step() {
     s.interrupt_shadow = false;
     s.debug_shadow = false;
   }
-  if (completed) instruction_completed(cpu_);
+  if (completed) instruction_completed(cpu_, trace);
   return true;
 }
 

@@ -47,6 +47,11 @@ class Engine {
   void request_stop() { stop_requested_ = true; }
   /// An interrupt or NMI waits that the processor would take.
   bool interrupt_due() const;
+  /// MWAIT waits, and an interrupt that will not be taken ends that (SDM vol. 2, MWAIT: ECX bit 0).
+  bool masked_interrupt_wakes() const {
+    const CpuState& s = cpu_.state;
+    return s.activity == Activity::Monitoring && s.masked_interrupts_wake && cpu_.apic.interrupt_pending();
+  }
   const EngineCounters& counters() const { return counters_; }
 
  private:

@@ -64,8 +64,12 @@ bool check_instruction_breakpoint(Cpu& cpu) {
   return true;
 }
 
-void instruction_completed(Cpu& cpu) {
+void instruction_completed(Cpu& cpu, const BranchTrace& trace) {
   CpuState& s = cpu.state;
+  const bool taken = trace.taken(s.rip);
+  if (taken && (s.msr.debugctl & debugctl::LBR) != 0) record_branch(cpu, trace);
+  // With BTF only branches are steps (SDM vol. 3, 17.4.3).
+  if (!taken && (s.msr.debugctl & debugctl::BTF) != 0) s.pending_debug &= ~dr6::BS;
   if (s.pending_debug == 0) return;
   // Behind MOV SS everything waits, and the step itself is lost.
   if (s.debug_shadow)
@@ -103,10 +107,9 @@ bool check_general_detect(Cpu& cpu) {
 }
 
 void report_debug_exception(CpuState& s) {
-  constexpr u64 lbr_and_btf = 3;
   s.dr[6] = (s.dr[6] & ~dr6::breakpoints) | s.pending_debug | dr6::fixed;
   s.dr[7] &= ~dr7::GD;
-  s.msr.debugctl &= ~lbr_and_btf;
+  s.msr.debugctl &= ~(debugctl::LBR | debugctl::BTF);
   s.pending_debug = 0;
 }
 

@@ -8,6 +8,7 @@
 // check_instruction_breakpoint() and instruction_completed().
 
 #include "core/cpu.h"
+#include "core/events/last_branch.h"
 
 namespace bunshin {
 
@@ -20,17 +21,22 @@ inline constexpr u64 enables = 0xff, GD = 1u << 13;
 inline constexpr u64 fixed = 0x400;
 }  // namespace dr7
 
+namespace debugctl {
+inline constexpr u64 LBR = 1, BTF = 2;
+}
+
 /// Instructions must be run one by one.
 inline bool debug_active(const Cpu& cpu) {
   const CpuState& s = cpu.state;
-  return ((s.dr[7] & dr7::enables) | (s.flags.system & rflags::TF) | s.pending_debug) != 0;
+  return ((s.dr[7] & dr7::enables) | (s.flags.system & rflags::TF) | (s.msr.debugctl & debugctl::LBR) |
+          s.pending_debug) != 0;
 }
 
 /// Before the instruction at CpuState::rip, once for each run of it (each iteration of a repeated string instruction).
 /// False: an instruction breakpoint has raised #DB. True: RF is consumed, the single step is armed.
 [[nodiscard]] bool check_instruction_breakpoint(Cpu& cpu);
-/// After it completed (not after it faulted): delivers the trap that is due.
-void instruction_completed(Cpu& cpu);
+/// After it completed (not after it faulted): records the branch, delivers the trap that is due.
+void instruction_completed(Cpu& cpu, const BranchTrace& trace);
 /// Delivers the trap in CpuState::pending_debug; between instructions, unless debug_shadow.
 void deliver_pending_debug(Cpu& cpu);
 

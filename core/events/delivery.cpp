@@ -71,6 +71,7 @@ bool deliver_once(Cpu& cpu, Event& event) {
     if (!event.by_software() && carries_ext) cpu.fault.error_code |= 1;
     return false;
   }
+  if (!event.by_instruction()) record_event(cpu, event.return_rip);
   finish_delivery(cpu);
   return true;
 }

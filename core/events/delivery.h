@@ -29,6 +29,7 @@ struct Event {
 
   /// Gate DPL is checked, and EXT is 0 in error codes.
   bool by_software() const { return kind == EventKind::SoftwareInterrupt || kind == EventKind::SoftwareException; }
+  bool by_instruction() const { return by_software() || kind == EventKind::PrivilegedSoftwareException; }
 };
 
 /// Delivers the fault of the instruction at CpuState::rip (or the #DB trap in CpuState::pending_debug), following

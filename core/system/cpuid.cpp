@@ -90,7 +90,8 @@ CpuidResult cache_leaf(const CpuProfile& p, u32 subleaf) {
   const Cache& c = caches[subleaf];
   const u32 core_ids = (1u << core_bits(p)) - 1;
   CpuidResult out;
-  out.eax = c.type | c.level << 5 | 1u << 8 | (c.shared ? core_ids : 0) << 14 | core_ids << 26;
+  // AMD tells the cores of the package elsewhere (APM vol. 3, E.4.15).
+  out.eax = c.type | c.level << 5 | 1u << 8 | (c.shared ? core_ids : 0) << 14 | (p.intel() ? core_ids << 26 : 0);
   out.ebx = (line_bytes - 1) | (c.ways - 1) << 22;
   out.ecx = c.sets - 1;
   return out;
@@ -98,7 +99,8 @@ CpuidResult cache_leaf(const CpuProfile& p, u32 subleaf) {
 
 CpuidResult monitor_leaf(const CpuProfile& p) {
   if (!p.has(Feature::Monitor)) return {};
-  return {line_bytes, line_bytes, 3, 0};  // ECX: extensions enumerated, interrupts break even if masked
+  // ECX: extensions enumerated, interrupts break even if masked. EDX: one sub-state of C1.
+  return {line_bytes, line_bytes, 3, 1u << 4};
 }
 
 CpuidResult structured_leaf(const Cpu& cpu, u32 subleaf) {
@@ -222,12 +224,24 @@ CpuidResult address_leaf(const CpuProfile& p) {
   return out;
 }
 
-CpuidResult extended_leaf(const Cpu& cpu, u32 leaf) {
+/// AMD's leaf 8000001EH: one thread a core, one node.
+CpuidResult amd_topology_leaf(const Cpu& cpu) {
+  if (!cpu.profile.has(Feature::Topoext)) return {};
+  return {cpu.number, cpu.number & 0xff, 0, 0};
+}
+
+/// AMD's leaf 80000021H: nothing is executed speculatively, so LFENCE cannot but serialize, and a null selector clears the
+/// base (APM vol. 3, E.4.16).
+constexpr u32 lfence_serializes = 1u << 2, null_selector_clears_base = 1u << 6;
+
+u32 highest_extended(const CpuProfile& p) { return extended + (p.intel() ? 0x08 : 0x21); }
+
+CpuidResult extended_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
   const CpuProfile& p = cpu.profile;
   switch (leaf) {
     case extended:
-      if (p.intel()) return {extended + 8, 0, 0, 0};
-      return {extended + 8, word_of(p.vendor, 0), word_of(p.vendor, 8), word_of(p.vendor, 4)};
+      if (p.intel()) return {highest_extended(p), 0, 0, 0};
+      return {highest_extended(p), word_of(p.vendor, 0), word_of(p.vendor, 8), word_of(p.vendor, 4)};
     case extended + 1: return extended_version_leaf(cpu);
     case extended + 2:
     case extended + 3:
@@ -239,6 +253,9 @@ CpuidResult extended_leaf(const Cpu& cpu, u32 leaf) {
     case extended + 6: return l2_leaf(p);
     case extended + 7: return with_features(cpu, extended + 7, 0);
     case extended + 8: return address_leaf(p);
+    case extended + 0x1d: return p.has(Feature::Topoext) ? cache_leaf(p, subleaf) : CpuidResult{};
+    case extended + 0x1e: return amd_topology_leaf(cpu);
+    case extended + 0x21: return {lfence_serializes | null_selector_clears_base, 0, 0, 0};
     default: return {};
   }
 }
@@ -246,7 +263,7 @@ CpuidResult extended_leaf(const Cpu& cpu, u32 leaf) {
 }  // namespace
 
 CpuidResult cpuid_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
-  if (leaf >= extended && leaf <= extended + 8) return extended_leaf(cpu, leaf);
+  if (leaf >= extended && leaf <= highest_extended(cpu.profile)) return extended_leaf(cpu, leaf, subleaf);
   const u32 highest = highest_basic(cpu);
   if (leaf <= highest) return basic_leaf(cpu, leaf, subleaf);
   // Beyond the range Intel answers as for the highest basic leaf, AMD with zeros.

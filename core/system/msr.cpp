@@ -74,7 +74,7 @@ bool belongs_to(const Row& row, const CpuProfile& profile) {
 const std::vector<Row>& table() {
   static const std::vector<Row> sorted = [] {
     std::vector<Row> all(std::begin(core_rows), std::end(core_rows));
-    for (const auto chapter : {memory_type_rows(), time_rows(), platform_rows()}) {
+    for (const auto chapter : {memory_type_rows(), time_rows(), debug_rows(), platform_rows()}) {
       all.insert(all.end(), chapter.begin(), chapter.end());
     }
     std::stable_sort(all.begin(), all.end(), [](const Row& a, const Row& b) { return a.first < b.first; });

@@ -25,4 +25,9 @@ inline constexpr u64 fast_strings = 1, thermal_control = 1u << 3, performance_mo
                      monitor = 1u << 18, limit_cpuid = 1u << 22, xtpr_disable = 1u << 23, xd_disable = u64{1} << 34;
 }
 
+/// AMD's hardware configuration register (MSR C001_0015; PPR 55898).
+namespace hwcr {
+inline constexpr u64 monitor_disabled = 1u << 9, monitor_user = 1u << 10;
+}
+
 }  // namespace bunshin

@@ -29,6 +29,9 @@ bool read_performance_status(const Cpu& cpu, u32 /*index*/, u64& value) {
 /// No VMX, no SMX: firmware has locked everything off, so every write is refused.
 constexpr u64 feature_control_locked = 1;
 
+/// MSR_PKG_CST_CONFIG_CONTROL bit 15 (SDM vol. 4, table 2-20).
+constexpr u64 package_cstates_locked = 1u << 15;
+
 /// Nothing is executed speculatively, so none of the vulnerabilities that the manual enumerates exist: RDCL_NO,
 /// IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO,
 /// PBRSB_NO, GDS_NO, RFDS_NO (SDM vol. 4, table 2-2, IA32_ARCH_CAPABILITIES).
@@ -102,13 +105,14 @@ constexpr Row rows[] = {
     {0x8b, 1, Feature::Base, Maker::Intel, read_constant<intel_microcode>, write_ignored},
     {0x8b, 1, Feature::Base, Maker::Amd, read_constant<amd_microcode>},
     {0xce, 1, Feature::Base, Maker::Intel, read_platform_info},
+    // Package C-states and C1E: configuration locked, none allowed, none promoted to.
+    {0xe2, 1, Feature::Monitor, Maker::Intel, read_constant<package_cstates_locked>},
     {0x10a, 1, Feature::ArchCapabilities, Maker::Any, read_constant<arch_capabilities>},
     {0x179, 1, Feature::Mca, Maker::Any, read_constant<machine_check_banks>},
     {0x17a, 1, Feature::Mca, Maker::Any, read_field<&Msrs::mcg_status>, write_masked<&Msrs::mcg_status, 7>},
     {0x198, 1, Feature::Base, Maker::Intel, read_performance_status},
     {0x1a0, 1, Feature::Base, Maker::Intel, read_misc_enable, write_misc_enable},
-    // LBR and BTF; the branch-trace bits need stores that this processor lacks.
-    {0x1d9, 1, Feature::De, Maker::Any, read_field<&Msrs::debugctl>, write_masked<&Msrs::debugctl, 3>},
+    {0x1fc, 1, Feature::Monitor, Maker::Intel, read_constant<0>, write_ignored},
     {0x400, 4 * machine_check_banks, Feature::Mca, Maker::Any, read_bank, write_bank},
     {0xc001'0010, 1, Feature::Base, Maker::Amd, read_field<&Msrs::syscfg>, write_masked<&Msrs::syscfg, 0x7f'0000>},
     {0xc001'0015, 1, Feature::Base, Maker::Amd, read_field<&Msrs::hwcr>, write_field<&Msrs::hwcr>},

@@ -136,7 +136,26 @@ bool PhysicalMemory::mark_code(HostPhysical address, u64 size) {
 
 void PhysicalMemory::clear_code(HostPhysical page) {
   u64* granules = code_map(page.value);
-  if (granules != nullptr && *granules != 0) *granules = 0;
+  if (granules == nullptr || *granules == 0) return;
+  *granules = 0;
+  for (const u64 line : watched_lines_) {
+    if (HostPhysical(line).page().value == page.page().value) mark_code(HostPhysical(line), watch_bytes);
+  }
+}
+
+void PhysicalMemory::watch_line(HostPhysical line) {
+  watched_lines_.push_back(line.value);
+  if (mark_code(line, watch_bytes) && watcher_ != nullptr) watcher_->line_watched(line.page());
+}
+
+void PhysicalMemory::unwatch_line(HostPhysical line) {
+  const auto it = std::find(watched_lines_.begin(), watched_lines_.end(), line.value);
+  if (it != watched_lines_.end()) watched_lines_.erase(it);
+}
+
+bool PhysicalMemory::overlaps_watched(u64 address, u64 size) const {
+  return std::any_of(watched_lines_.begin(), watched_lines_.end(),
+                     [=](u64 line) { return line < address + size && address < line + watch_bytes; });
 }
 
 template <class Visit>

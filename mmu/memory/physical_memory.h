@@ -16,6 +16,8 @@ namespace bunshin {
 class CodeWatcher {
  public:
   virtual void code_written(HostPhysical address, u64 size) = 0;
+  /// A page without code has a watched line from now on: fast writes to it must end.
+  virtual void line_watched(HostPhysical /*page*/) {}
 
  protected:
   ~CodeWatcher() = default;
@@ -58,6 +60,12 @@ class PhysicalMemory {
     return offset == no_ram ? Page{} : Page{ram_ + offset, true};
   }
 
+  /// Inverse of page(), for addresses in RAM; for any other host address a value that means nothing.
+  HostPhysical address_of(const u8* host) const {
+    const u64 offset = static_cast<u64>(host - ram_);
+    return HostPhysical(offset < low_size_ ? offset : offset - low_size_ + high_base);
+  }
+
   /// Copies to or from RAM/ROM (writes to ROM vanish). False, nothing copied, if any byte is not RAM or ROM. Writes
   /// tell the code watcher. For loaders, DMA, walkers and debuggers: not the processor's data path.
   bool read(HostPhysical address, std::span<u8> data) const;
@@ -79,7 +87,19 @@ class PhysicalMemory {
   }
   /// Marks; returns true if the page had no code before (write mappings of it must then be dropped).
   bool mark_code(HostPhysical address, u64 size);
+  /// Watched lines of the page stay marked.
   void clear_code(HostPhysical page);
+
+  /// --- Lines that a core waits to see written (MONITOR). They are marked as code is, so that their writers come the
+  /// --- slow way and the watcher is told, and may be watched by several cores at once. ---
+  static constexpr unsigned watch_bytes = code_granule;
+  /// `line` is aligned to watch_bytes and lies in RAM.
+  void watch_line(HostPhysical line);
+  void unwatch_line(HostPhysical line);
+  /// Writes there count even if they change nothing.
+  bool is_watched(HostPhysical address, u64 size) const {
+    return !watched_lines_.empty() && overlaps_watched(address.value, size);
+  }
 
   /// Adds every page that is not all zero, with its address.
   void hash(StateHash& hash) const;
@@ -111,6 +131,7 @@ class PhysicalMemory {
     return (~u64{0} >> (63 - (last - first))) << first;
   }
   u8* rom_page(u64 base) const;
+  bool overlaps_watched(u64 address, u64 size) const;
   /// Every page the host has ever backed, by offset in the mapping; all pages if the host does not tell.
   template <class Visit>
   void for_each_touched_page(Visit visit) const;
@@ -123,6 +144,7 @@ class PhysicalMemory {
   u64 rom_span_ = 0;
   std::vector<std::unique_ptr<Rom>> roms_;
   CodeWatcher* watcher_ = nullptr;
+  std::vector<u64> watched_lines_;  ///< at most one a core
 };
 
 }  // namespace bunshin

@@ -50,7 +50,7 @@ TEST(SingleStep, TrapsAfterTheInstructionWithTfSetAtItsStart) {
   ASSERT_TRUE(check_instruction_breakpoint(m.cpu));
   m.cpu.state.flags.system &= ~rflags::TF;  // as POPF may
   m.cpu.state.rip = 0x1002;
-  instruction_completed(m.cpu);
+  instruction_completed(m.cpu, {});
   EXPECT_TRUE(m.at_handler());
   EXPECT_EQ(m.cpu.state.dr[6], dr6::fixed | dr6::BS);
   EXPECT_EQ(m.stacked(0), 0x1002u);
@@ -78,10 +78,10 @@ TEST(DebugShadow, HoldsTrapsBehindMovSs) {
   DebuggedMachine m;
   m.cpu.state.pending_debug = 4;
   m.cpu.state.debug_shadow = true;
-  instruction_completed(m.cpu);
+  instruction_completed(m.cpu, {});
   EXPECT_FALSE(m.at_handler());
   ASSERT_TRUE(check_instruction_breakpoint(m.cpu));
-  instruction_completed(m.cpu);
+  instruction_completed(m.cpu, {});
   EXPECT_TRUE(m.at_handler());
   EXPECT_EQ(m.cpu.state.dr[6], dr6::fixed | 4);
 }

@@ -37,6 +37,21 @@ TEST(Cpuid, EveryFeatureButTheBaseHasABit) {
   EXPECT_EQ(told.size(), static_cast<std::size_t>(Feature::Count) - 1);
 }
 
+TEST(Cpuid, TellsAmdsCachesAndTopologyWithTheirFeature) {
+  CpuProfile amd = resolved_profile("AuthenticAMD");
+  amd.cores = 4;
+  TestCore t(amd);
+  EXPECT_GE(cpuid_leaf(t.cpu, 0x8000'0000, 0).eax, 0x8000'001eu);
+  const CpuidResult l3 = cpuid_leaf(t.cpu, 0x8000'001d, 3);
+  EXPECT_EQ(l3.eax, 3u | 3u << 5 | 1u << 8 | 3u << 14);
+  EXPECT_EQ((l3.ebx >> 22) + 1, 16u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'001d, 4).eax, 0u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'001e, 0).ebx, 0u);
+  amd.features.reset(static_cast<unsigned>(Feature::Topoext));
+  TestCore without(amd);
+  EXPECT_EQ(cpuid_leaf(without.cpu, 0x8000'001d, 0).eax, 0u);
+}
+
 TEST(Cpuid, VendorStringReadsInOrderBxDxCx) {
   TestCore t;
   const CpuidResult r = cpuid_leaf(t.cpu, 0, 0);
