@@ -1,7 +1,7 @@
 #pragma once
 
-// Large operands in memory, 8-byte aligned and a multiple of 8 bytes long. A fault half-way leaves part of the area
-// written, as the manual allows; the instruction writes it again when it is restarted.
+// Large operands in memory, 8-byte aligned, a multiple of 8 bytes long and no longer than a page. Nothing is written if
+// any of it cannot be.
 
 #include <span>
 
@@ -15,6 +15,9 @@ inline u64 area_address(const Cpu& cpu, u64 linear, u64 by) {
 }
 
 [[nodiscard]] inline bool write_area(Cpu& cpu, u64 linear, std::span<const u8> bytes) {
+  const u64 last_page = area_address(cpu, linear, bytes.size() - 8) & ~(page_size - 1);
+  if (!cpu.probe_write_linear(linear, 8)) return false;
+  if (last_page != (linear & ~(page_size - 1)) && !cpu.probe_write_linear(last_page, 8)) return false;
   for (std::size_t at = 0; at < bytes.size(); at += 8) {
     u64 word = 0;
     std::memcpy(&word, bytes.data() + at, 8);

@@ -57,11 +57,18 @@ bool load_operand(Cpu& cpu, const Record& r, host::Bcd& value) {
   return true;
 }
 
+bool probe_operand(Cpu& cpu, const Record& r, const X87Register&) {
+  const Seg segment = cpu.segment_of(r);
+  return cpu.probe_write(segment, operand_offset(cpu, r, 0), 8) &&
+         cpu.probe_write(segment, operand_offset(cpu, r, 8), 2);
+}
+
+bool probe_operand(Cpu& cpu, const Record& r, const host::Bcd&) { return probe_operand(cpu, r, X87Register{}); }
+
 bool store_operand(Cpu& cpu, const Record& r, const X87Register& value) {
   const Seg segment = cpu.segment_of(r);
-  const u64 low = operand_offset(cpu, r, 0), high = operand_offset(cpu, r, 8);
-  return cpu.probe_write(segment, low, 8) && cpu.probe_write(segment, high, 2) &&
-         cpu.store(segment, low, value.mantissa) && cpu.store(segment, high, value.sign_exponent);
+  return probe_operand(cpu, r, value) && cpu.store(segment, operand_offset(cpu, r, 0), value.mantissa) &&
+         cpu.store(segment, operand_offset(cpu, r, 8), value.sign_exponent);
 }
 
 bool store_operand(Cpu& cpu, const Record& r, const host::Bcd& value) {

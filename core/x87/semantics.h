@@ -51,6 +51,15 @@ template <class T>
 [[nodiscard]] bool store_operand(Cpu& cpu, const Record& r, const T& value) {
   return cpu.store(r, value);
 }
+/// Whether the operand could be stored: an unmasked exception that prevents the store comes after the faults of its
+/// address (SDM vol. 3, table 6-2).
+template <class T>
+[[nodiscard]] bool probe_operand(Cpu& cpu, const Record& r, const T&) {
+  return cpu.probe_write(cpu.segment_of(r), operand_offset(cpu, r, 0), sizeof(T));
+}
+[[nodiscard]] bool probe_operand(Cpu& cpu, const Record& r, const X87Register&);
+[[nodiscard]] bool probe_operand(Cpu& cpu, const Record& r, const host::Bcd&);
+
 [[nodiscard]] bool store_operand(Cpu& cpu, const Record& r, const X87Register& value);
 [[nodiscard]] bool store_operand(Cpu& cpu, const Record& r, const host::Bcd& value);
 
@@ -79,7 +88,9 @@ template <auto prepare, bool then_pop>
 bool to_memory(Cpu& cpu, const Record& r) {
   if (!deliver_pending(cpu)) return false;
   const auto prepared = prepare(cpu.state.x87);
-  if (prepared.write && !store_operand(cpu, r, prepared.value)) return false;
+  const bool possible =
+      prepared.write ? store_operand(cpu, r, prepared.value) : probe_operand(cpu, r, prepared.value);
+  if (!possible) return false;
   commit_store(cpu.state.x87, prepared.status, prepared.write, then_pop);
   note_pointers(cpu, r);
   return true;
