@@ -12,6 +12,8 @@ if(BUNSHIN_SANITIZE)
   target_compile_options(bunshin_options INTERFACE -fsanitize=${BUNSHIN_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
   target_link_options(bunshin_options INTERFACE -fsanitize=${BUNSHIN_SANITIZE})
+  # Sanitizers clean up behind calls, which are then no tail calls (core/engine/dispatch.h).
+  target_compile_definitions(bunshin_options INTERFACE BUNSHIN_LOOP_DISPATCH)
 endif()
 if(BUNSHIN_COVERAGE)
   target_compile_options(bunshin_options INTERFACE --coverage)

@@ -52,7 +52,8 @@ RunEnd CoreLoop::result() const {
 
 bool CoreLoop::Watchers::before_instruction(const Cpu& cpu) {
   if (debugger != nullptr && !debugger->before_instruction(cpu)) return false;
-  return trace == nullptr || trace->before_instruction(cpu);
+  if (trace != nullptr && !trace->before_instruction(cpu)) return false;
+  return observer == nullptr || observer->before_instruction(cpu);
 }
 
 void CoreLoop::run_cores() {
@@ -180,7 +181,7 @@ std::optional<RunEnd> CoreLoop::serve_debugger(unsigned core, bool interrupted) 
 void CoreLoop::attach_watchers() {
   watchers_.debugger = debugger_ != nullptr && debugger_->watching() ? debugger_ : nullptr;
   watchers_.trace = trace_ != nullptr && trace_->wanted_from() <= cycle_ ? trace_ : nullptr;
-  watching_ = watchers_.debugger != nullptr || watchers_.trace != nullptr;
+  watching_ = watchers_.debugger != nullptr || watchers_.trace != nullptr || watchers_.observer != nullptr;
   for (Processor* processor : processors_) processor->set_observer(watching_ ? &watchers_ : nullptr);
 }
 

@@ -49,6 +49,8 @@ class CoreLoop final : public sc_core::sc_module {
   void set_local_time_listener(std::function<void(unsigned, SimTime)> listener) { local_time_ = std::move(listener); }
   void set_trace(TraceWriter* trace) { trace_ = trace; }
   void set_debugger(GdbServer* debugger) { debugger_ = debugger; }
+  /// Sees every instruction of all cores; while one is attached they step.
+  void set_observer(ExecutionObserver* observer) { watchers_.observer = observer; }
 
   u64 cycle() const { return cycle_; }
   /// How the run ended, or the exception that ended it. After sc_start() returned.
@@ -74,6 +76,7 @@ class CoreLoop final : public sc_core::sc_module {
     bool before_instruction(const Cpu& cpu) override;
     TraceWriter* trace = nullptr;
     GdbServer* debugger = nullptr;
+    ExecutionObserver* observer = nullptr;
   };
 
   SimTime platform_time() const;

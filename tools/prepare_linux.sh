@@ -2,15 +2,17 @@
 # Makes what configs/experiment/linux.yaml boots, from the distribution's packages, none of which is installed:
 #   DIRECTORY/vmlinuz-FLAVOUR   the kernel of linux-image-cloud-amd64 or linux-image-amd64
 #   DIRECTORY/initramfs.img     busybox and tools/initramfs_init, which runs a small workload and powers off
-#   tools/prepare_linux.sh [--flavour cloud|generic] [--output DIRECTORY]
+#   tools/prepare_linux.sh [--flavour cloud|generic] [--load shell|threads] [--output DIRECTORY]
+# --load threads names DIRECTORY/threads.img instead, whose only program is guests/linux/threads.c.
 # Exit status 3: the packages cannot be downloaded here.
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 
-flavour=cloud output=$tools/../build/guests
+flavour=cloud load=shell output=$tools/../build/guests
 while (($#)); do
   case $1 in
     --flavour) flavour=$2; shift 2 ;;
+    --load) load=$2; shift 2 ;;
     --output) output=$2; shift 2 ;;
     *) echo "prepare_linux: unknown argument '$1'" >&2; exit 2 ;;
   esac
@@ -21,6 +23,11 @@ case $flavour in
   *) echo "prepare_linux: the flavour is cloud or generic, not '$flavour'" >&2; exit 2 ;;
 esac
 
+case $load in
+  shell | threads) ;;
+  *) echo "prepare_linux: the load is shell or threads, not '$load'" >&2; exit 2 ;;
+esac
+
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
 
@@ -29,6 +36,20 @@ if [[ ! -f $kernel ]]; then
   "$tools/fetch_package.sh" "$package" "$output/linux-$flavour" >/dev/null
   cp "$output/linux-$flavour"/boot/vmlinuz-* "$kernel.part"
   mv "$kernel.part" "$kernel"
+fi
+
+if [[ $load == threads ]]; then
+  program=$tools/../guests/linux/threads.c initramfs=$output/threads.img
+  if [[ ! -f $initramfs || $program -nt $initramfs ]]; then
+    root=$output/threads
+    rm -rf "$root"
+    mkdir -p "$root/dev"
+    # Static: nothing else is in this initramfs. For any x86-64 processor.
+    gcc -std=gnu17 -O2 -Wall -Wextra -march=x86-64 -static -pthread -s "$program" -o "$root/init"
+    "$tools/pack_initramfs.sh" "$root" "$initramfs"
+  fi
+  echo "$kernel $initramfs"
+  exit 0
 fi
 
 initramfs=$output/initramfs.img
