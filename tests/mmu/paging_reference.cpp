@@ -190,6 +190,12 @@ ReferenceAnswer PagingReference::translate(u64 linear, const Access& access) {
     if (good && &e == &used_.back() && access.kind == AccessKind::Write) after |= 0x40;
     answer_.entries.push_back({e.address, after});
   }
+  if (good) {
+    // SDM vol. 3, 4.9.2: PAT, PCD, PWT of the entry that maps the page.
+    const u64 leaf = used_.back().value;
+    const bool pat = bit(leaf, answer_.page_bytes == 4096 ? 7 : 12);
+    answer_.pat_index = pat * 4u + bit(leaf, 4) * 2u + bit(leaf, 3);
+  }
   answer_.global = good && c_.global_pages && bit(used_.back().value, 8);
   return answer_;
 }

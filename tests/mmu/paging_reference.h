@@ -21,6 +21,7 @@ struct ReferenceAnswer {
   u64 physical = 0;
   u64 page_bytes = 0;
   bool global = false;
+  unsigned pat_index = 0;
   /// Every entry used and its value afterwards.
   std::vector<ReferenceUpdate> entries;
 };

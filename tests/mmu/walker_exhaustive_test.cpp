@@ -89,6 +89,8 @@ class WalkerAgainstReference : public testing::TestWithParam<PagingMode> {
       if (physical != expected.physical) out << "address " << physical << " expected " << expected.physical << '\n';
       if (size != expected.page_bytes) out << "size " << size << " expected " << expected.page_bytes << '\n';
       if (t.global != expected.global) out << "global " << t.global << '\n';
+      if (t.pat_index != expected.pat_index)
+        out << "PAT " << +t.pat_index << " expected " << expected.pat_index << '\n';
       if (t.dirty != ((expected.entries.back().entry & pte::D) != 0)) out << "dirty " << t.dirty << '\n';
     }
     for (const ReferenceUpdate& e : expected.entries) {
@@ -176,6 +178,57 @@ TEST_P(WalkerAgainstReference, EverySingleBitAtEveryLevel) {
       }
     }
     path_.set(level, table);
+  }
+}
+
+/// Rights are the product of all levels: every combination of them, for pages of every size.
+TEST_P(WalkerAgainstReference, EveryRightAtEveryLevelTogether) {
+  constexpr std::array<u64, 3> rights{pte::RW, pte::US, pte::XD};
+  const unsigned bits = wide() ? 3 : 2;
+  for (unsigned leaf = 1; leaf == 1 || level_may_be_large(leaf); ++leaf) {
+    const unsigned top = path_.in_memory(path_.levels()) ? path_.levels() : path_.levels() - 1;
+    for (unsigned choice = 0; choice < 1u << bits * (top - leaf + 1); ++choice) {
+      for (unsigned level = leaf; level <= top; ++level) {
+        const u64 own = combine(choice >> bits * (level - leaf) & ((1u << bits) - 1), rights);
+        const u64 address = level == leaf ? page_base | (leaf > 1 ? pte::PS : 0) : TablePath::table(level - 1);
+        path_.set(level, address | pte::P | own);
+      }
+      ASSERT_TRUE(agree_all_controls(path_.context(), false));
+    }
+  }
+}
+
+/// Each key with each of its rights, the other keys' denying everything or nothing.
+TEST_P(WalkerAgainstReference, EveryProtectionKey) {
+  constexpr std::array<u64, 2> rights{pte::RW, pte::US};
+  for (unsigned leaf = 1; leaf == 1 || level_may_be_large(leaf); ++leaf) {
+    if (!wide()) break;
+    for (unsigned choice = 0; choice < 16 * 4; ++choice) {
+      const u64 key = choice / 4;
+      path_.set(leaf, page_base | (leaf > 1 ? pte::PS : 0) | pte::P | combine(choice, rights) | key << 59);
+      for (unsigned rest = 0; rest < 8 * 4; ++rest) {
+        PagingContext c = path_.context();
+        c.protection_keys = (rest & 1) != 0;
+        c.write_protect = (rest & 2) != 0;
+        c.smap = (rest & 4) != 0;
+        const u32 others = rest >= 16 ? ~(3u << 2 * key) : 0;
+        for (u32 own = 0; own < 4; ++own) {
+          c.pkru = others | own << 2 * key;
+          ASSERT_TRUE(agree_all(c));
+        }
+      }
+    }
+  }
+}
+
+/// PWT, PCD and PAT of every size of page; PAT's place in an entry that maps a larger page is an address's elsewhere.
+TEST_P(WalkerAgainstReference, EveryMemoryType) {
+  constexpr std::array<u64, 4> types{u64{1} << 3, u64{1} << 4, u64{1} << 7, u64{1} << 12};
+  for (unsigned leaf = 1; leaf == 1 || level_may_be_large(leaf); ++leaf) {
+    for (unsigned choice = 0; choice < 16; ++choice) {
+      path_.set(leaf, page_base | (leaf > 1 ? pte::PS : 0) | TablePath::permissive | combine(choice, types));
+      ASSERT_TRUE(agree_all(path_.context()));
+    }
   }
 }
 
