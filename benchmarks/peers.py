@@ -1,9 +1,11 @@
-"""Runs the benchmark guests here and on the simulator's peers, and prints their speeds. See docs/benchmarks.md."""
+"""Runs the benchmark guests and a boot of Linux here and on the simulator's peers, and prints how their speeds compare,
+beside the floors that they must not fall below. See docs/benchmarks.md."""
 
 import argparse
 import dataclasses
 import json
 import math
+import operator
 import os
 import pathlib
 import re
@@ -16,14 +18,13 @@ import sys
 import tempfile
 import time
 
+import boot
+from boot import Failure
+
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 GUESTS = ("int", "mem", "tlbmiss", "ptemod", "cr3", "mix", "syscall")
 MEMORY_MIB = 512
 LOADED_PROGRAM = 1  # ELF: p_type PT_LOAD
-
-
-class Failure(Exception):
-    """What the user is told, without a trace."""
 
 
 class Bunshin:
@@ -178,22 +179,67 @@ def run(simulator, guest, kernel, arguments, timeout):
                     os.close(fifo)
 
 
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
+class Progress:
+    """One line on a terminal, with an estimate from the second repetition on; a line a repetition elsewhere."""
+
+    def __init__(self, repetitions, steps):
+        self.repetitions, self.steps = repetitions, steps
+        self.done, self.start = 0, time.monotonic()
+
+    def show(self, text):
+        elapsed = time.monotonic() - self.start
+        repetition = self.done // self.steps + 1
+        left = ""
+        if self.done >= self.steps:
+            left = f", {elapsed / self.done * (self.steps * self.repetitions - self.done) / 60:.0f} min left"
+        line = f"[{elapsed / 60:4.1f} min] repetition {repetition} of {self.repetitions}{left}: {text}"
+        if sys.stderr.isatty():
+            print(f"\r{line:79}\r", end="", file=sys.stderr, flush=True)
+        elif self.done % self.steps == 0:
+            print(f"peers: {line} …", file=sys.stderr, flush=True)
+        self.done += 1
+
+    def finish(self):
+        if sys.stderr.isatty():
+            print(" " * 79, end="\r", file=sys.stderr, flush=True)
+        return time.monotonic() - self.start
 
 
-def measure(simulators, options):
-    """{(guest, simulator's name): [Run, …]}; repetitions outermost, so that a disturbance touches all alike."""
-    runs = {}
-    for repetition in range(options.repetitions):
+def measure(simulators, boots, options):
+    """{(guest, simulator's name): [Run, …]}, {simulator's name: [Boot, …]} and how long it took. Repetitions are the
+    outermost loop, so that a disturbance touches all alike."""
+    runs, booted = {}, {}
+    progress = Progress(options.repetitions, len(simulators) * len(options.guests) + len(boots))
+    for _ in range(options.repetitions):
         for guest in options.guests:
             for simulator in simulators:
-                progress(f"repetition {repetition + 1} of {options.repetitions}: {guest} on {simulator.name}")
+                progress.show(f"{guest} on {simulator.name}")
                 result = run(simulator, guest, options.directory / f"bench_{guest}", options.arguments, options.timeout)
                 runs.setdefault((guest, simulator.name), []).append(result)
-    progress("")
-    return runs
+        for name, boot_on in boots.items():
+            progress.show(f"Linux on {name}")
+            result = boot_on(options.build / "bunshin", *options.linux, options.timeout)
+            booted.setdefault(name, []).append(result)
+    return runs, booted, progress.finish()
+
+
+def record(guest, simulator, seconds, instructions, mips, checksum):
+    return {"guest": guest, "simulator": simulator.name, "mode": simulator.mode, "cpu_seconds": seconds,
+            "instructions": instructions, "mips": mips, "checksum": checksum}
+
+
+def summarise_boots(simulators, booted):
+    """The same records for the boot, whose time is that of the whole process; the instructions are those of ours."""
+    records = []
+    for simulator in (s for s in simulators if s.name in booted):
+        seconds = statistics.median(b.cpu_seconds for b in booted[simulator.name])
+        instructions = booted["bunshin"][0].instructions
+        records.append(record("linux", simulator, seconds, instructions, instructions / seconds / 1e6,
+                              booted[simulator.name][0].checksum))
+    checksums = {b.checksum for all_of_one in booted.values() for b in all_of_one}
+    if len(checksums) > 1:
+        raise Failure(f"the Linux workload printed different results: {booted}")
+    return records
 
 
 def summarise(simulators, runs, options):
@@ -205,8 +251,7 @@ def summarise(simulators, runs, options):
             mine = runs[guest, simulator.name]
             seconds = statistics.median(r.cpu_seconds for r in mine)
             mips = instructions / seconds / 1e6 if seconds else None
-            records.append({"guest": guest, "simulator": simulator.name, "mode": simulator.mode, "cpu_seconds": seconds,
-                            "instructions": instructions, "mips": mips, "checksum": mine[0].checksum})
+            records.append(record(guest, simulator, seconds, instructions, mips, mine[0].checksum))
         checksums = {r.checksum for s in simulators for r in runs[guest, s.name]}
         if len(checksums) != 1:
             raise Failure(f"guest {guest}: the checksums differ: " +
@@ -233,12 +278,47 @@ def print_table(simulators, records, options):
             ratios[peer.name].append(ratio)
         row += [number(mips[guest, s.name], 1) for s in simulators] + [number(instructions[guest] / 1e6, 1)]
         rows.append(row)
-    means = [number(math.exp(statistics.fmean(map(math.log, r))) if r and None not in r else None, 2)
-             for r in ratios.values()]
-    rows.append(["geometric mean", *means, *[""] * (len(simulators) + 1)])
+    rows.append(["geometric mean", *(number(mean(r), 2) for r in ratios.values()), *[""] * (len(simulators) + 1)])
     print(f"CPU time between the guests' own markers, median of {options.repetitions}; checksums agree.\n")
     for row in [header, ["---"] * len(header), *rows]:
         print("| " + " | ".join(row) + " |")
+
+
+def mean(ratios):
+    """Geometric; None if one is missing."""
+    return math.exp(statistics.fmean(map(math.log, ratios))) if ratios and None not in ratios else None
+
+
+def speed(records, guest, peer):
+    """Ours divided by the peer's, None if either was not measured."""
+    seconds = {r["simulator"]: r["cpu_seconds"] for r in records if r["guest"] == guest}
+    ours, theirs = seconds.get("bunshin"), seconds.get(peer)
+    return theirs / ours if ours and theirs else None
+
+
+RELATIONS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
+
+
+def print_floors(records, booted):
+    """What must hold, and whether it does. A guest that was left out leaves its floors out."""
+    of_qemu = [speed(records, guest, "qemu") for guest in GUESTS]
+    boot_speed = speed(records, "linux", "qemu")
+    own = max((b.own_bytes / boot.MIB for b in booted.get("bunshin", ())), default=None)
+    floors = [
+        ("all guests, geometric mean, beside QEMU's interpreter", mean(of_qemu), "at least", 0.6),
+        ("int, beside QEMU's interpreter", speed(records, "int", "qemu"), "at least", 0.3),
+        ("mix, beside QEMU's interpreter", speed(records, "mix", "qemu"), "at least", 0.3),
+        ("mix, beside Debian's Bochs", speed(records, "mix", "bochs"), "at least", 6),
+        ("boot of Linux, CPU time beside QEMU's interpreter", 1 / boot_speed if boot_speed else None, "at most", 2.5),
+        ("host memory beyond touched guest RAM, MiB", own, "below", 250),
+    ]
+    print("\n| floor | measured | wanted | |\n| --- | --- | --- | --- |")
+    for name, value, relation, bound in floors:
+        if value is None:
+            verdict = "not measured"
+        else:
+            verdict = "PASS" if RELATIONS[relation](value, bound) else "MISS"
+        print(f"| {name} | {number(value, 2)} | {relation} {bound} | {verdict} |")
 
 
 def parse():
@@ -247,6 +327,7 @@ def parse():
     parser.add_argument("--guests", default=",".join(GUESTS), help="some of " + ",".join(GUESTS))
     parser.add_argument("--simulators", default="qemu,bochs", help="peers to run: qemu,bochs")
     parser.add_argument("--short", action="store_true", help="guests of a fraction of a second: checksums, no speeds")
+    parser.add_argument("--no-linux", action="store_true", help="leave out the boot of Linux")
     parser.add_argument("--json", metavar="FILE", help="also write the results there")
     parser.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one run (600)")
     parser.add_argument("--build", type=pathlib.Path, default=SOURCE / "build/release", metavar="DIR",
@@ -259,6 +340,18 @@ def parse():
     options.arguments = "short" if options.short else ""
     options.directory = options.build / "guests"
     return options
+
+
+def linux_boots(simulators, options):
+    """Who boots Linux, by name. Not Bochs: the boot is measured beside the fast one."""
+    names = {s.name for s in simulators}
+    if options.no_linux or options.short:
+        return {}
+    options.linux, why = boot.prepare()
+    if why:
+        print(f"peers: without the boot of Linux: {why}", file=sys.stderr)
+        return {}
+    return {name: how for name, how in (("bunshin", boot.on_bunshin), ("qemu", boot.on_qemu)) if name in names}
 
 
 def main():
@@ -274,8 +367,12 @@ def main():
         if why:
             print(f"peers: without {simulator.name}: {why}", file=sys.stderr)
             simulators.remove(simulator)
-    records = summarise(simulators, measure(simulators, options), options)
+    runs, booted, seconds = measure(simulators, linux_boots(simulators, options), options)
+    records = summarise(simulators, runs, options)
     print_table(simulators, records, options)
+    records += summarise_boots(simulators, booted)
+    print_floors(records, booted)
+    print(f"\nMeasured in {seconds / 60:.1f} minutes.")
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(records, indent=2) + "\n")
 

@@ -2,7 +2,7 @@
 # Installs from Debian 12 whatever of the named groups is missing.   tools/install_dependencies.sh build run test
 #   build  compiler, CMake and libraries     run  what packs a Linux guest     test  what the tests need besides
 #   peers  what benchmarks/peers.sh measures against
-#   lint   what presets fuzz and .clang-tidy need
+#   fuzz   what preset fuzz needs     lint   the same and what .clang-tidy needs
 set -euo pipefail
 
 declare -A group=(
@@ -11,12 +11,13 @@ declare -A group=(
   [run]="cpio python3"
   [test]="git gdb libgtest-dev libgmock-dev clang-format cpio python3 qemu-system-x86 debootstrap e2fsprogs"
   [peers]="python3 qemu-system-x86 bochs bochsbios vgabios"
+  [fuzz]="clang-16 libclang-rt-16-dev"
   [lint]="clang-16 clang-tidy-16 libclang-rt-16-dev clang-format"
 )
 
 wanted=()
 for name in "$@"; do
-  [[ -n ${group[$name]:-} ]] || { echo "install_dependencies: unknown group '$name' (build, run, test, peers, lint)" >&2; exit 2; }
+  [[ -n ${group[$name]:-} ]] || { echo "install_dependencies: unknown group '$name' (build, run, test, peers, fuzz, lint)" >&2; exit 2; }
   # Word splitting makes the list.
   # shellcheck disable=SC2206
   wanted+=(${group[$name]})

@@ -48,7 +48,7 @@ static uint64_t mix(uint64_t x) {
 
 static void meet(void) { pthread_barrier_wait(&barrier); }
 
-/* --- Counters: one that is atomic, one behind a mutex, one behind a futex of our own ------------------------------- */
+/* --- Counters: one that is atomic, one behind a mutex, one behind a futex of our own --- */
 
 static _Atomic uint64_t atomic_counter;
 static uint64_t mutex_counter, futex_counter;
@@ -87,7 +87,7 @@ static void counters(unsigned me) {
   sum = mix(atomic_counter) ^ mix(mutex_counter) ^ mix(futex_counter);
 }
 
-/* --- Pairs of threads that hand a ball back and forth with a condition variable ------------------------------------ */
+/* --- Pairs of threads that hand a ball back and forth with a condition variable --- */
 
 static struct Pair {
   pthread_mutex_t mutex;
@@ -118,7 +118,7 @@ static void ping_pong(unsigned me) {
   if (me % 2 == 0) atomic_fetch_add(&sum, pair->ball);
 }
 
-/* --- Rounds between barriers: everyone reads what everyone wrote ----------------------------------------------------- */
+/* --- Rounds between barriers: everyone reads what everyone wrote --- */
 
 static uint64_t slots[threads];
 
@@ -137,7 +137,7 @@ static void rounds_of_barriers(unsigned me) {
   atomic_fetch_add(&sum, value);
 }
 
-/* --- Translations that are taken away while everyone has them cached ------------------------------------------------ */
+/* --- Translations that are taken away while everyone has them cached --- */
 
 static volatile uint64_t* window;
 static _Atomic unsigned faults;
@@ -220,7 +220,7 @@ static void shoot_downs(unsigned me) {
   atomic_fetch_add(&sum, mine);
 }
 
-/* --- Private arenas that come and go beside each other -------------------------------------------------------------- */
+/* --- Private arenas that come and go beside each other --- */
 
 static void arenas(unsigned me) {
   enum { rounds = 40, pages = 16, words = page_bytes / 8 };
@@ -243,7 +243,7 @@ static void arenas(unsigned me) {
   atomic_fetch_add(&sum, mine);
 }
 
-/* --- From processor to processor, and barriers that interrupt all others -------------------------------------------- */
+/* --- From processor to processor, and barriers that interrupt all others --- */
 
 static _Atomic uint32_t flags[2];
 
@@ -273,7 +273,7 @@ static void processors(unsigned me) {
   atomic_fetch_add(&sum, mix(me + rounds));
 }
 
-/* --- Signals from thread to thread ----------------------------------------------------------------------------------- */
+/* --- Signals from thread to thread --- */
 
 static pthread_t ids[threads];
 static _Atomic unsigned received[threads];
@@ -298,7 +298,7 @@ static void signals(unsigned me) {
   atomic_fetch_add(&sum, mix(received[me] + me));
 }
 
-/* --- Children, copy on write ----------------------------------------------------------------------------------------- */
+/* --- Children, copy on write --- */
 
 static void forks(unsigned me) {
   enum { rounds = 6, pages = 8, words = page_bytes / 8 };
@@ -329,7 +329,7 @@ static void forks(unsigned me) {
   atomic_fetch_add(&sum, mine);
 }
 
-/* --- A ring of pipes --------------------------------------------------------------------------------------------------- */
+/* --- A ring of pipes --- */
 
 static int ring[threads][2];
 
@@ -353,7 +353,7 @@ static void pipes(unsigned me) {
   close(ring[me][1]);
 }
 
-/* --- A sort in parallel ------------------------------------------------------------------------------------------------ */
+/* --- A sort in parallel --- */
 
 enum { chunk = 4000 };
 static uint32_t numbers[threads * chunk], merged[threads * chunk];
@@ -392,7 +392,7 @@ static void sorting(unsigned me) {
   sum = hash;
 }
 
-/* --- All of it ------------------------------------------------------------------------------------------------------------ */
+/* --- All of it --- */
 
 static const struct Part {
   const char* name;

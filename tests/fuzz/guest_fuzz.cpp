@@ -1,5 +1,6 @@
-// Whole guests: any memory image in any of the processor's modes runs without breaking the simulator, and ends in the same
-// state when it is run again one instruction at a time, by an engine that then uses neither blocks nor links between them.
+// Whole guests: any memory image in any of the processor's modes runs without breaking the simulator, and ends in the
+// same state when it is run again one instruction at a time, by an engine that then uses neither blocks nor links
+// between them.
 
 #include <fmt/format.h>
 
@@ -45,7 +46,8 @@ MachineConfig make_config(const fuzz::GuestShape& shape) {
   // Slow enough for timers to matter within the cycles a guest has.
   config.cpu.frequency = 10'000'000;
   config.cpu.resolve();
-  // Large enough for nothing to be replaced: what is replaced depends on which accesses reach the TLB, which blocks change.
+  // Large enough for nothing to be replaced: what is replaced depends on which accesses reach the TLB, and that on
+  // blocks.
   config.tlb.small = {4096, 16};
   config.tlb.large = {512, 16};
   return config;

@@ -98,7 +98,7 @@ void write_handlers(Writer& w, GuestMode mode) {
   }
 }
 
-/// 32-bit and 64-bit fields in one: the stacks for lower rings, back link 0, and an I/O map that is all ones at its end.
+/// The stacks for lower rings, a back link of 0, and an I/O map that permits all ports.
 void write_task_states(Writer& w, bool in_long_mode) {
   for (unsigned task = 0; task < 3; ++task) {
     const u64 at = tss + task * tss_bytes, stack = stacks + (task + 3) * stack_bytes;
@@ -124,7 +124,7 @@ void write_task_states(Writer& w, bool in_long_mode) {
 /// the old one. So the tables themselves are not mapped.
 constexpr bool is_table_page(u64 page) { return page >= pml4 >> 12 && page <= pdpt_pae >> 12; }
 
-/// Identity everywhere: the first 2 MiB in pages of 4 KiB, some MiB in large pages, the devices below 4 GiB in long mode.
+/// Identity everywhere: the first 2 MiB in pages of 4 KiB, some MiB in large pages, in long mode the devices too.
 void write_page_tables(Writer& w) {
   constexpr u64 rights = 7, large = 0x80;
   w.put(pml4, pdpt | rights, 8);

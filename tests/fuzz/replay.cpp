@@ -1,4 +1,4 @@
-// Runs a fuzz target without libFuzzer, so that every build compiles the targets and every test run gives them something:
+// Runs a fuzz target without libFuzzer: every build compiles the targets, every test run gives them something.
 //   TARGET [--made N] [--seed S] [FILE or DIRECTORY]…
 // on the files named (a corpus, what once was a crash), then on N inputs that the seed makes. An input that ends in an
 // exception is left in the file broken-input.

@@ -35,8 +35,8 @@ Simulation::~Simulation() {
 }  // namespace bunshin::fuzz
 
 /// SystemC's threads have stacks of their own, which neither the address sanitizer's stand-ins for stack frames nor its
-/// search for leaks can follow (that misses what libFuzzer itself has on the first stack); and a machine an input is many
-/// allocations.
+/// search for leaks can follow (that misses what libFuzzer itself has on the first stack); and a machine an input is
+/// many allocations.
 extern "C" const char* __asan_default_options() {
   return "detect_stack_use_after_return=0:detect_leaks=0:quarantine_size_mb=8:malloc_context_size=6";
 }

@@ -1,4 +1,4 @@
-"""Linux on several processors runs a load of threads (guests/linux/threads.c): right, and twice the same to the cycle."""
+"""Linux on several processors runs a load of threads (guests/linux/threads.c): right, and twice to the same cycle."""
 
 import unittest
 
@@ -12,7 +12,8 @@ TROUBLE = (b"WRONG", b"Call Trace", b"BUG:", b"Kernel panic", b"Oops", b"soft lo
 
 def boot(processors):
     kernel, initramfs = prepare("prepare_linux.sh", "--load", "threads")
-    return run("linux.yaml", {"guest.kernel": kernel, "guest.initrd": initramfs, "machine.cores": processors}, timeout=600)
+    return run("linux.yaml", {"guest.kernel": kernel, "guest.initrd": initramfs, "machine.cores": processors},
+               timeout=600)
 
 
 class Threads(unittest.TestCase):
