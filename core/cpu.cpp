@@ -52,6 +52,7 @@ void Cpu::update_mode() {
   mode.protected_mode = s.protected_mode() && !s.v86();
   mode.fpu = (s.cr0 & (cr0::EM | cr0::TS)) == 0;
   mode.sse = mode.fpu && (s.cr4 & cr4::OSFXSR) != 0;
+  mode.avx = (s.cr0 & cr0::TS) == 0 && avx_enabled();
   mode.cpl = s.cpl;
   mode_key = mode.key();
 

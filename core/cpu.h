@@ -53,9 +53,10 @@ struct CodeMode {
   bool fpu = true;              ///< CR0.EM = TS = 0
   bool sse = false;             ///< CR0.EM = TS = 0, CR4.OSFXSR = 1
   u8 cpl = 0;
+  bool avx = false;             ///< CR0.TS = 0, Cpu::avx_enabled()
   u32 key() const {
     return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 |
-           u32{sse} << 12 | u32{cpl} << 13;
+           u32{sse} << 12 | u32{cpl} << 13 | u32{avx} << 15;
   }
 };
 
@@ -246,6 +247,8 @@ class Cpu {
   struct TranslationRegisters {
     u64 cr0 = ~u64{0}, cr3 = 0, cr4 = 0, efer = 0;
     u32 pkru = 0;
+  /// CR4.OSXSAVE, and SSE and AVX state in XCR0 (SDM vol. 2, 2.4): without, VEX-encoded vector instructions are #UD.
+  bool avx_enabled() const { return (state.cr4 & cr4::OSXSAVE) != 0 && (state.xcr0 & 6) == 6; }
     std::array<u64, 4> pdpte{};
     bool operator==(const TranslationRegisters&) const = default;
   };

@@ -179,5 +179,6 @@ void Processor::hash(StateHash& hash) const {
   hash.add(s.masked_interrupts_wake);
   hash.add(engine_.cycles());
 }
+  for (const Xmm& x : s.ymm_high) hash.add(std::span<const u8>(x.bytes));
 
 }  // namespace bunshin

@@ -102,9 +102,6 @@ static_assert(
     }(),
     "the table is indexed by feature");
 
-/// Their VEX-encoded instructions are not simulated; a profile that promised them would mislead its guests.
-constexpr Feature lacking[] = {Feature::Bmi1, Feature::Bmi2, Feature::Avx, Feature::Avx2, Feature::Fma, Feature::F16c};
-
 struct Prerequisite {
   Feature feature;
   Feature needs;
@@ -124,6 +121,8 @@ constexpr Prerequisite prerequisites[] = {
     {Feature::Xsaveopt, Feature::Xsave},  {Feature::Xsavec, Feature::Xsave},  {Feature::Xgetbv1, Feature::Xsave},
     {Feature::Pse36, Feature::Pse},       {Feature::Mca, Feature::Mce},       {Feature::Mtrr, Feature::Msr},
     {Feature::Pat, Feature::Msr},         {Feature::Sep, Feature::Msr},       {Feature::ArchCapabilities, Feature::Msr},
+    {Feature::Avx, Feature::Xsave},       {Feature::Avx2, Feature::Avx},      {Feature::Fma, Feature::Avx},
+    {Feature::F16c, Feature::Avx},
 };
 
 /// Levenshtein distance.
@@ -192,14 +191,9 @@ void CpuProfile::resolve() {
     features.set();
     // AMD's own.
     for (const Feature f : {Feature::Topoext, Feature::AltMovCr8}) features.set(static_cast<unsigned>(f), !intel());
-    for (const Feature f : lacking) features.reset(static_cast<unsigned>(f));
   }
   for (const std::string& name : feature_names) {
-    const Feature f = find_feature(name);
-    if (std::find(std::begin(lacking), std::end(lacking), f) != std::end(lacking)) {
-      throw std::runtime_error("cpu.features: '" + name + "' is not simulated in this version; leave it out");
-    }
-    features.set(static_cast<unsigned>(f));
+    features.set(static_cast<unsigned>(find_feature(name)));
   }
   features.set(static_cast<unsigned>(Feature::Base));
   for (const Prerequisite& p : prerequisites) {

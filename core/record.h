@@ -28,6 +28,7 @@ struct Record {
   Handler run = nullptr;
   /// Immediate, sign- or zero-extended as the row says; branch displacement; 64-bit moffs; far pointer (offset, selector << 32).
   /// x87: FOP, the low three opcode bits and ModRM (SDM vol. 1, 8.1.9).
+  /// VEX: the 8-bit immediate, and from its second byte on vvvv() and extra().
   u64 imm = 0;
   i32 disp = 0;
   /// ModRM.reg or opcode register, and ModRM.rm register. General registers: byte offset into CpuState::gpr (AH is RAX's + 1).
@@ -48,6 +49,10 @@ struct Record {
   unsigned operand_bytes() const { return 1u << (prefixes & prefix::operand_size); }
   unsigned address_bytes() const { return 2u << ((prefixes & prefix::address_size) >> 2); }
   bool has_memory() const { return (prefixes & prefix::memory) != 0; }
+  /// VEX only. VEX.vvvv, numbered as `reg`, and the vector register of imm8[7:4] or of a VSIB byte's index.
+  u8 vvvv() const { return static_cast<u8>(imm >> vvvv_shift); }
+  u8 extra() const { return static_cast<u8>(imm >> extra_shift); }
+  static constexpr unsigned vvvv_shift = 8, extra_shift = 16;
 };
 
 static_assert(sizeof(Record) == 32);

@@ -68,7 +68,7 @@ inline constexpr u64 CF = 1, fixed = 2, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80,
 inline constexpr u64 status = CF | PF | AF | ZF | SF | OF;
 }  // namespace rflags
 
-/// A vector register: 128 bits now, the low lane of a YMM register when AVX state exists.
+/// A vector register of 128 bits: an XMM register, or the upper lane of a YMM register.
 struct alignas(16) Xmm {
   std::array<u8, 16> bytes{};
 
@@ -155,6 +155,9 @@ struct CpuState {
 
   X87State x87;
   std::array<Xmm, 16> xmm{};
+  /// Bits 255:128 of the YMM registers, apart from the low ones as XSAVE keeps them (component 2): SSE instructions leave
+  /// them alone and find their registers as if they did not exist.
+  std::array<Xmm, 16> ymm_high{};
   u32 mxcsr = 0x1f80;
 
   Activity activity = Activity::Active;

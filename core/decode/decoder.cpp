@@ -39,6 +39,12 @@ const Record* run_simd_unavailable(Cpu& cpu, const Record* record) {
   return leave_block(cpu, record);
 }
 
+/// VEX-encoded vector instructions look at neither CR0.EM nor CR4.OSFXSR (SDM vol. 2, 2.4).
+const Record* run_avx_unavailable(Cpu& cpu, const Record* record) {
+  cpu.raise(cpu.avx_enabled() ? Vector::NM : Vector::UD);
+  return leave_block(cpu, record);
+}
+
 const Record* run_mmx_unavailable(Cpu& cpu, const Record* record) {
   cpu.raise((cpu.state.cr0 & cr0::EM) != 0 ? Vector::UD : Vector::NM);
   return leave_block(cpu, record);
@@ -100,6 +106,7 @@ class Decoder {
     out.row = pattern->row;
     out.opcode = opcode_;
     out.record.row = pattern->index;
+    uses_vvvv_ = pattern->uses_vvvv;
     take_sizes(*pattern, out);
     if (pattern->has_modrm) take_modrm(*pattern, out);
     take_operands(*pattern, out);
@@ -148,10 +155,45 @@ class Decoder {
     }
   }
 
+  /// C4 and C5 are LES and LDS outside 64-bit mode where what follows is a ModRM byte of a memory operand, and in real
+  /// and virtual-8086 mode always (SDM vol. 2, 2.3.5).
+  bool is_vex(u8 opcode) const {
+    if (opcode != 0xc4 && opcode != 0xc5) return false;
+    return mode_.bits == 64 || (mode_.protected_mode && in_.peek() >= 0xc0);
+  }
+
+  /// Takes the bytes behind C4 or C5 (SDM vol. 2, figure 2-9). False if the map is reserved. R, X, B and W are kept as REX
+  /// has them; outside 64-bit mode they mean nothing, W apart.
+  bool take_vex(u8 first, unsigned& map) {
+    static constexpr u8 mandatory[4] = {1, 0x66, 0xf3, 0xf2};
+    vex_ = true;
+    prefixed_ = lock_ || operand_override_ || repeat_ != 0 || rex_ != 0;
+    u8 last = in_.next();
+    map = 1;
+    u8 rex = (~last >> 5) & 4;
+    if (first == 0xc4) {
+      map = last & 0x1f;
+      rex = (~last >> 5) & 7;
+      last = in_.next();
+      rex |= (last >> 4) & 8;
+    }
+    rex_ = mode_.bits == 64 ? rex : rex & 8;
+    vvvv_is_free_ = (~last >> 3 & 15) == 0;
+    vvvv_ = (~last >> 3) & 15;
+    long_vector_ = (last & 4) != 0;
+    mandatory_ = mandatory[last & 3];
+    map += Pattern::vex_maps;
+    return map > Pattern::vex_maps && map < 2 * Pattern::vex_maps;
+  }
+
   const Pattern* find_row() {
     unsigned map = 0;
     u8 opcode = in_.next();
-    if (opcode == 0x0f) {
+    if (is_vex(opcode)) {
+      const bool known_map = take_vex(opcode, map);
+      opcode = in_.next();
+      if (!known_map) return nullptr;
+    } else if (opcode == 0x0f) {
       map = 1;
       opcode = in_.next();
       if (opcode == 0x38 || opcode == 0x3a) {
@@ -171,8 +213,9 @@ class Decoder {
   }
 
   bool matches(const Pattern& p) const {
-    const u8 mandatory = repeat_ != 0 ? repeat_ : operand_override_ ? u8{0x66} : u8{1};
+    const u8 mandatory = vex_ ? mandatory_ : repeat_ != 0 ? repeat_ : operand_override_ ? u8{0x66} : u8{1};
     if (p.mandatory != 0 && p.mandatory != mandatory) return false;
+    if (p.vex_l >= 0 && (p.vex_l == 1) != long_vector_) return false;
     if (p.rex_w >= 0 && p.rex_w != ((rex_ >> 3) & 1)) return false;
     if (p.has_modrm) {
       const u8 modrm = in_.peek();
@@ -184,13 +227,17 @@ class Decoder {
     if ((row.attributes & attr::invalid64) != 0 && mode_.bits == 64) return false;
     if ((row.attributes & attr::only64) != 0 && mode_.bits != 64) return false;
     if ((row.attributes & attr::protected_only) != 0 && !mode_.protected_mode) return false;
+    if ((row.attributes & attr::avx) != 0 && !profile_.has(Feature::Avx)) return false;
+    if ((row.attributes & attr::avx2_256) != 0 && long_vector_ && !profile_.has(Feature::Avx2)) return false;
     return profile_.has(row.feature) || row.feature == Feature::Base;
   }
 
   void take_sizes(const Pattern& p, Decoded& out) {
     const u32 attributes = p.row->attributes;
     unsigned operand = mode_.bits == 16 ? 2 : 4;
-    if (mode_.bits == 64) {
+    if (p.vex()) {
+      operand = mode_.bits == 64 && (rex_ & 8) != 0 ? 8 : 4;
+    } else if (mode_.bits == 64) {
       const bool wide = (rex_ & 8) != 0;
       if ((attributes & attr::force64) != 0)
         operand = 8;
@@ -206,6 +253,7 @@ class Decoder {
     if (is_byte_row(*p.row)) operand = 1;
     if (operand == 2 && has_y_operand(*p.row)) operand = 4;
     out.operand_bytes = operand;
+    out.vector_bytes = long_vector_ ? 32 : 16;
     address_bytes_ = mode_.bits / 8;
     if (address_override_) address_bytes_ = mode_.bits == 32 ? 2 : 4;
     const unsigned operand_log = operand == 1 ? 0 : operand == 2 ? 1 : operand == 4 ? 2 : 3;
@@ -216,7 +264,7 @@ class Decoder {
 
   static bool has_y_operand(const Row& row) {
     return std::any_of(std::begin(row.operands), std::end(row.operands),
-                       [](Op op) { return op == Op::Gy || op == Op::Ey || op == Op::Ry; });
+                       [](Op op) { return op == Op::Gy || op == Op::Ey || op == Op::Ry || op == Op::By; });
   }
 
   static bool is_byte_row(const Row& row) {
@@ -238,10 +286,12 @@ class Decoder {
     rm_ = (modrm & 7) | ((rex_ & 1) << 3);
     // FOP; the escape opcodes have no immediate.
     if ((p.row->attributes & attr::x87) != 0) out.record.imm = (opcode_ & 7u) << 8 | modrm;
-    // MOV to and from control and debug registers ignores mod.
     for (const Op op : p.row->operands) {
+      // MOV to and from control and debug registers ignores mod.
       if (op == Op::Ry || op == Op::Rv) mod_ = 3;
+      vsib_ |= op == Op::Mvsib;
     }
+    has_sib_ = mod_ != 3 && (modrm & 7) == 4 && address_bytes_ != 2;
     if (mod_ == 3 || p.modrm >= 0) return;
     out.memory = true;
     if (address_bytes_ == 2)
@@ -274,7 +324,10 @@ class Decoder {
       const u8 sib = in_.next();
       base = (sib & 7) | ((rex_ & 1) << 3);
       const unsigned index = ((sib >> 3) & 7) | ((rex_ & 2) << 2);
-      if (index != RSP) {
+      vector_index_ = static_cast<u8>(index);
+      if (vsib_) {
+        r.scale = sib >> 6;
+      } else if (index != RSP) {
         r.index = gpr_offset(index);
         r.scale = sib >> 6;
       }
@@ -290,6 +343,9 @@ class Decoder {
     r.base = gpr_offset(base);
     if (mod_ != 0) r.disp = static_cast<i32>(in_.signed_value(mod_ == 1 ? 1 : 4));
   }
+
+  /// Outside 64-bit mode the top bit of a register number in VEX.vvvv or an immediate is ignored.
+  u8 existing(u8 number) const { return mode_.bits == 64 ? number : number & 7; }
 
   void take_operands(const Pattern& p, Decoded& out) {
     Record& r = out.record;
@@ -328,6 +384,7 @@ class Decoder {
         case Op::Vx: r.reg = static_cast<u8>(reg_); break;
         case Op::Ux:
         case Op::Wx:
+        case Op::Wdq:
         case Op::Wd:
         case Op::Wq:
         case Op::Ww:
@@ -339,6 +396,14 @@ class Decoder {
         case Op::Sti:
           if (!out.memory) r.rm = static_cast<u8>(rm_ & 7);
           break;
+        case Op::Hx: r.imm |= u64{existing(vvvv_)} << Record::vvvv_shift; break;
+        case Op::By: r.imm |= u64{gpr_offset(existing(vvvv_))} << Record::vvvv_shift; break;
+        case Op::Lx: {
+          const u64 byte = in_.unsigned_value(1);
+          r.imm |= byte | u64{existing(static_cast<u8>(byte >> 4))} << Record::extra_shift;
+          break;
+        }
+        case Op::Mvsib: r.imm |= u64{vector_index_} << Record::extra_shift; break;
         case Op::Ib: immediate(in_.unsigned_value(1)); break;
         case Op::Ibs: immediate(in_.signed_value(1)); break;
         case Op::Iw: immediate(in_.unsigned_value(2)); break;
@@ -389,18 +454,39 @@ class Decoder {
 
   Handler choose_handler(const Decoded& d) const {
     const Row& row = *d.row;
+    if (vex_ && !vex_is_legal(d)) return run_undefined;
     if (lock_ && ((row.attributes & attr::lockable) == 0 || !d.memory)) return run_undefined;
     if (needs_memory(row) && !d.memory) return run_undefined;
+    if (names_missing_register(row)) return run_undefined;
     if ((row.attributes & attr::x87) != 0 && !mode_.fpu) return run_x87_unavailable;
     if ((row.attributes & attr::mmx) != 0 && !mode_.fpu) return run_mmx_unavailable;
     if ((row.attributes & attr::sse) != 0 && !mode_.sse) return run_simd_unavailable;
+    if ((row.attributes & attr::avx) != 0 && !mode_.avx) return run_avx_unavailable;
     if ((row.attributes & attr::privileged) != 0 && mode_.cpl != 0) return run_privileged;
     return row.bind == nullptr ? run_unimplemented : row.bind(d);
   }
 
+  /// #UD for prefixes that VEX contains or forbids, for a VEX.vvvv that names no operand, and for vector indexes without
+  /// a SIB byte or with one register in two parts (SDM vol. 2, 2.3 and 2.4).
+  bool vex_is_legal(const Decoded& d) const {
+    if (prefixed_ || (!uses_vvvv_ && !vvvv_is_free_)) return false;
+    if (!vsib_) return true;
+    const u8 mask = existing(vvvv_);
+    return d.memory && has_sib_ && reg_ != mask && reg_ != vector_index_ && mask != vector_index_;
+  }
+
+  /// Control and debug registers that do not exist are #UD whatever the privilege (SDM vol. 2, MOV).
+  bool names_missing_register(const Row& row) const {
+    for (const Op op : row.operands) {
+      if (op == Op::Cd && reg_ != 0 && reg_ != 2 && reg_ != 3 && reg_ != 4 && reg_ != 8) return true;
+      if (op == Op::Dd && reg_ >= 8) return true;
+    }
+    return false;
+  }
+
   static bool needs_memory(const Row& row) {
     for (const Op op : row.operands) {
-      if (op >= Op::M && op <= Op::Ms) return true;
+      if (op >= Op::M && op <= Op::Mvsib) return true;
     }
     return false;
   }
@@ -412,6 +498,10 @@ class Decoder {
   bool truncated_;
   u8 rex_ = 0, repeat_ = 0, opcode_ = 0;
   bool operand_override_ = false, address_override_ = false, lock_ = false, rip_relative_ = false;
+  bool vex_ = false, long_vector_ = false, uses_vvvv_ = false, vsib_ = false, has_sib_ = false;
+  bool vvvv_is_free_ = true;                        ///< all four bits of it say that it is no operand
+  bool prefixed_ = false;                           ///< 66, F2, F3, LOCK or REX before VEX
+  u8 mandatory_ = 1, vvvv_ = 0, vector_index_ = 0;  ///< `mandatory_` as Pattern has it
   i8 segment_ = -1;
   Seg default_segment_ = Seg::DS;
   unsigned mod_ = 3, reg_ = 0, rm_ = 0, address_bytes_ = 8;

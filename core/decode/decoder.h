@@ -15,7 +15,7 @@ namespace bunshin {
 struct Pattern {
   const Row* row = nullptr;
   u16 index = 0;  ///< of the row, as Record::row has it
-  u8 map = 0;     ///< 0 one-byte, 1 0F, 2 0F 38, 3 0F 3A
+  u8 map = 0;     ///< 0 one-byte, 1 0F, 2 0F 38, 3 0F 3A; the same behind VEX: vex_maps higher
   u8 opcode = 0;
   bool register_in_opcode = false;
   u8 mandatory = 0;   ///< 0 any, 1 none, 0x66, 0xF3, 0xF2
@@ -23,7 +23,12 @@ struct Pattern {
   i8 reg_field = -1;  ///< ModRM.reg
   i16 modrm = -1;     ///< the whole byte
   i8 memory = -1;     ///< -1 any, 0 register form only, 1 memory form only
+  i8 vex_l = -1;      ///< -1 any, 0, 1
   bool has_modrm = false;
+  bool uses_vvvv = false;
+
+  static constexpr u8 vex_maps = 4;
+  bool vex() const { return map >= vex_maps; }
 };
 
 /// All rows by opcode, most specific first.
@@ -42,7 +47,7 @@ class OpcodeTable {
  private:
   void add(std::span<const Row> rows);
   std::vector<const Row*> rows_;
-  std::array<std::vector<Pattern>, 4 * 256> by_opcode_;
+  std::array<std::vector<Pattern>, 2 * Pattern::vex_maps * 256> by_opcode_;
 };
 
 enum class DecodeStatus : u8 {

@@ -9,10 +9,10 @@ namespace bunshin {
 
 namespace {
 
-std::vector<std::string_view> split(std::string_view text) {
+std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> tokens;
   while (!text.empty()) {
-    const auto end = std::min(text.find(' '), text.size());
+    const auto end = std::min(text.find(separator), text.size());
     if (end != 0) tokens.push_back(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
   }
@@ -58,6 +58,9 @@ bool is_modrm_operand(Op op) {
     case Op::Ap:
     case Op::Ob:
     case Op::Ov:
+    case Op::Hx:
+    case Op::By:
+    case Op::Lx:
     case Op::St0: return false;
     default: return true;
   }
@@ -79,6 +82,34 @@ bool take_prefix(std::string_view token, Pattern& p) {
     p.rex_w = 0;
   else
     return false;
+  return true;
+}
+
+/// One part of "VEX.256.66.0F38.W0".
+bool take_vex_part(std::string_view part, Pattern& p) {
+  if (part == "128" || part == "LZ" || part == "L0")
+    p.vex_l = 0;
+  else if (part == "256" || part == "L1")
+    p.vex_l = 1;
+  else if (part == "0F")
+    p.map = Pattern::vex_maps + 1;
+  else if (part == "0F38")
+    p.map = Pattern::vex_maps + 2;
+  else if (part == "0F3A")
+    p.map = Pattern::vex_maps + 3;
+  else
+    return part == "LIG" || part == "WIG" || take_prefix(part, p);
+  return true;
+}
+
+/// True if the token was a whole VEX prefix.
+bool take_vex(std::string_view token, Pattern& p) {
+  if (!token.starts_with("VEX.")) return false;
+  p.mandatory = 1;
+  for (const std::string_view part : split(token.substr(4), '.')) {
+    if (!take_vex_part(part, p)) malformed(*p.row);
+  }
+  if (!p.vex()) malformed(*p.row);
   return true;
 }
 
@@ -106,10 +137,11 @@ void take_suffix(std::string_view token, Pattern& p) {
 Pattern OpcodeTable::parse(const Row& row) {
   Pattern p;
   p.row = &row;
-  auto tokens = split(row.encoding);
+  auto tokens = split(row.encoding, ' ');
   std::size_t i = 0;
-  while (i + 1 < tokens.size() && take_prefix(tokens[i], p)) ++i;
-  if (i < tokens.size() && tokens[i] == "0F") {
+  if (!tokens.empty() && take_vex(tokens[0], p)) ++i;
+  while (!p.vex() && i + 1 < tokens.size() && take_prefix(tokens[i], p)) ++i;
+  if (!p.vex() && i < tokens.size() && tokens[i] == "0F") {
     p.map = 1;
     ++i;
     if (i + 1 < tokens.size() && (tokens[i] == "38" || tokens[i] == "3A")) p.map = tokens[i++] == "38" ? 2 : 3;
@@ -124,13 +156,16 @@ Pattern OpcodeTable::parse(const Row& row) {
   if (byte < 0) malformed(row);
   p.opcode = static_cast<u8>(byte);
   for (; i < tokens.size(); ++i) take_suffix(tokens[i], p);
-  for (const Op op : row.operands) p.has_modrm |= is_modrm_operand(op);
+  for (const Op op : row.operands) {
+    p.has_modrm |= is_modrm_operand(op);
+    p.uses_vvvv |= op == Op::Hx || op == Op::By;
+  }
   return p;
 }
 
 unsigned OpcodeTable::specificity(const Pattern& p) {
   return (p.modrm >= 0 ? 8u : 0u) + (p.reg_field >= 0 ? 4u : 0u) + (p.mandatory != 0 ? 4u : 0u) +
-         (p.rex_w >= 0 ? 2u : 0u) + (p.memory >= 0 ? 1u : 0u);
+         (p.rex_w >= 0 ? 2u : 0u) + (p.vex_l >= 0 ? 2u : 0u) + (p.memory >= 0 ? 1u : 0u);
 }
 
 void OpcodeTable::add(std::span<const Row> rows) {
@@ -144,9 +179,9 @@ void OpcodeTable::add(std::span<const Row> rows) {
 }
 
 OpcodeTable::OpcodeTable() {
-  for (const auto rows :
-       {arithmetic_rows(), shift_rows(), multiply_rows(), move_rows(), bit_rows(), control_flow_rows(), stack_rows(),
-        string_rows(), flag_rows(), system_rows(), event_rows(), x87_rows(), simd_rows()})
+  for (const auto rows : {arithmetic_rows(), shift_rows(), multiply_rows(), move_rows(), bit_rows(),
+                          bit_manipulation_rows(), control_flow_rows(), stack_rows(), string_rows(), flag_rows(),
+                          system_rows(), event_rows(), x87_rows(), simd_rows()})
     add(rows);
   for (auto& patterns : by_opcode_) {
     std::stable_sort(patterns.begin(), patterns.end(),

@@ -27,6 +27,7 @@ Handler by_form_and_width(const Decoded& d) {
 
 /// --- Sources: load() is false if the access did not happen. ---
 struct FromXmm {
+  using Value = Vec;
   static bool load(Cpu& cpu, const Record& r, Vec& out) {
     out = read(cpu.state.xmm[r.rm]);
     return true;
@@ -50,6 +51,7 @@ template <unsigned alignment>
 }
 /// Memory operands: `size` bytes, and what alignment they need.
 struct Aligned16 {
+  using Value = Vec;
   static constexpr unsigned size = 16, alignment = 16;
   static Vec from_host(const u8* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   static bool load(Cpu& cpu, const Record& r, Vec& out) {
@@ -58,6 +60,7 @@ struct Aligned16 {
   }
 };
 struct Any16 {
+  using Value = Vec;
   static constexpr unsigned size = 16, alignment = 1;
   static Vec from_host(const u8* p) { return Aligned16::from_host(p); }
   static bool load(Cpu& cpu, const Record& r, Vec& out) { return cpu.load(r, out); }
@@ -65,6 +68,7 @@ struct Any16 {
 /// A scalar, zero-extended.
 template <class T>
 struct Scalar {
+  using Value = Vec;
   static constexpr unsigned size = sizeof(T), alignment = 1;
   static Vec from_host(const u8* p) {
     T v;
@@ -90,7 +94,8 @@ inline u64 flat_address(const Cpu& cpu, const Record& r) {
 inline bool has_flat_address(const Decoded& d) { return d.memory && d.flat && d.record.address_bytes() == 8; }
 template <class Memory>
 struct Flat {
-  static bool load(Cpu& cpu, const Record& r, Vec& out) {
+  using Value = typename Memory::Value;
+  static bool load(Cpu& cpu, const Record& r, Value& out) {
     const u64 linear = flat_address(cpu, r);
     const u8* host = cpu.mmu.fast().read(linear, Memory::size);
     if (host == nullptr || (linear & (Memory::alignment - 1)) != 0) [[unlikely]]

@@ -67,6 +67,9 @@ namespace sse {
 /// vol. 1, 4.9.1.5), which the host's masked instruction does not flag.
 enum class Tiny : u8 { Never, Ss, Sd, Ps, Pd, LowPs };
 bool has_denormal(Vec v, Tiny elements);
+inline bool has_denormal(const Vec256& v, Tiny elements) {
+  return has_denormal(v.low, elements) || has_denormal(v.high, elements);
+}
 
 inline bool all_masked(const CpuState& state) { return (~state.mxcsr & mxcsr::masks) == 0; }
 
@@ -89,14 +92,14 @@ template <class Compute>
   compute();
   return end_unmasked(cpu, before, false);
 }
-template <Tiny elements, class Compute>
-[[gnu::always_inline]] inline bool compute_vector(Cpu& cpu, Vec& out, const Compute& compute) {
+template <Tiny elements, class Result, class Compute>
+[[gnu::always_inline]] inline bool compute_vector(Cpu& cpu, Result& out, const Compute& compute) {
   if (all_masked(cpu.state)) [[likely]] {
     out = compute();
     return true;
   }
   const u32 before = begin_unmasked(cpu);
-  const Vec result = compute();
+  const Result result = compute();
   if (!end_unmasked(cpu, before, has_denormal(result, elements))) return false;
   out = result;
   return true;

@@ -60,6 +60,11 @@ Vec map(Vec d, Vec s, F f) {
   for (unsigned i = 0; i < lane_count<T>; ++i) a[i] = static_cast<T>(f(a[i], b[i]));
   return vector<T>(a);
 }
+/// The two lanes of a YMM register, as they lie in memory.
+struct Vec256 {
+  Vec low, high;
+};
+
 /// Bits of `a` where `mask` is set, of `b` elsewhere.
 inline Vec select(Vec mask, Vec a, Vec b) { return _mm_or_si128(_mm_and_si128(mask, a), _mm_andnot_si128(mask, b)); }
 

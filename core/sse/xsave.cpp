@@ -1,6 +1,7 @@
 #include "core/sse/xsave.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "core/sse/bind.h"
@@ -15,7 +16,10 @@ bool xcr0_is_valid(const CpuProfile& profile, u64 value) {
 }
 
 /// The manual lets a processor report x87 and SSE state as always in use (SDM vol. 1, 13.6).
-u64 xsave_in_use(const CpuState& state) { return xcr0::X87 | xcr0::SSE | (state.pkru != 0 ? xcr0::PKRU : 0); }
+u64 xsave_in_use(const CpuState& state) {
+  const bool avx = std::ranges::any_of(state.ymm_high, [](const Xmm& x) { return x.bytes != Xmm{}.bytes; });
+  return xcr0::X87 | xcr0::SSE | (avx ? xcr0::AVX : 0) | (state.pkru != 0 ? xcr0::PKRU : 0);
+}
 
 namespace sse {
 
@@ -42,13 +46,26 @@ u64 requested(const Cpu& cpu) {
   return cpu.state.xcr0 & ((cpu.state.gpr[RAX] & 0xffffffff) | cpu.state.gpr[RDX] << 32);
 }
 
-/// Offset of PKRU, the only component behind the header, in an image with these components.
-u64 pkru_offset(bool compacted, u64 components) {
-  if (compacted) return xsave_compacted_bytes(components & (xcr0::PKRU - 1));
+/// Offset of a component behind the header (its bit of XCR0) in an image with these components.
+u64 component_offset(u64 component, bool compacted, u64 components) {
+  if (compacted) return xsave_compacted_bytes(components & (component - 1));
   const auto all = xsave_components();
-  const auto pkru = std::ranges::find(all, 9u, &XsaveComponent::number);
-  SIM_CHECK(pkru != all.end());
-  return pkru->offset;
+  const auto found =
+      std::ranges::find(all, static_cast<unsigned>(std::countr_zero(component)), &XsaveComponent::number);
+  SIM_CHECK(found != all.end());
+  return found->offset;
+}
+
+/// The upper halves of the YMM registers that the mode has (SDM vol. 1, 13.5.3).
+std::span<Xmm> upper_halves(Cpu& cpu) { return std::span(cpu.state.ymm_high).first(cpu.mode.bits == 64 ? 16 : 8); }
+
+using UpperImage = std::array<u8, 256>;
+
+bool write_upper_halves(Cpu& cpu, u64 linear) {
+  UpperImage image{};
+  const std::span<Xmm> halves = upper_halves(cpu);
+  std::memcpy(image.data(), halves.data(), halves.size_bytes());
+  return write_area(cpu, linear, std::span<const u8>(image).first(halves.size_bytes()));
 }
 
 /// What all XSAVE-family instructions check first.
@@ -94,6 +111,13 @@ void restore_x87(Cpu& cpu, bool from_image, const LegacyImage& image, LegacyForm
   else
     cpu.state.x87 = X87State();
 }
+void restore_upper_halves(Cpu& cpu, bool from_image, const UpperImage& image) {
+  const std::span<Xmm> halves = upper_halves(cpu);
+  if (from_image)
+    std::memcpy(halves.data(), image.data(), halves.size_bytes());
+  else
+    std::ranges::fill(halves, Xmm{});
+}
 void restore_xmm(Cpu& cpu, bool from_image, const LegacyImage& image, LegacyFormat format) {
   static constexpr LegacyImage initial{};
   load_xmm(cpu.state, from_image ? image : initial, format);
@@ -114,9 +138,11 @@ bool xsave(Cpu& cpu, const Record& r, Save kind) {
   if (!compacted && !cpu.load_linear(header, kept)) return false;
   const bool with_mxcsr = (asked & (compacted ? xcr0::SSE : xcr0::SSE | xcr0::AVX)) != 0;
   if (!write_legacy(cpu, linear, saved, with_mxcsr, format_of(cpu, r))) return false;
-  if ((saved & xcr0::PKRU) != 0 &&
-      !cpu.store_linear(area_address(cpu, linear, pkru_offset(compacted, asked)), u64{cpu.state.pkru}))
-    return false;
+  const auto at = [&](u64 component) {
+    return area_address(cpu, linear, component_offset(component, compacted, asked));
+  };
+  if ((saved & xcr0::AVX) != 0 && !write_upper_halves(cpu, at(xcr0::AVX))) return false;
+  if ((saved & xcr0::PKRU) != 0 && !cpu.store_linear(at(xcr0::PKRU), u64{cpu.state.pkru})) return false;
   if (compacted && !cpu.store_linear(area_address(cpu, header, 8), asked | compacted_bit)) return false;
   return cpu.store_linear(header, (kept & ~asked) | in_use);
 }
@@ -134,10 +160,15 @@ bool xrstor(Cpu& cpu, const Record& r) {
   if (!acceptable(cpu, h)) return cpu.raise(Vector::GP, 0);
   const u64 loaded = asked & h.xstate_bv;
   if (!read_area(cpu, linear, image)) return false;
-  u64 pkru = 0;
-  if ((loaded & xcr0::PKRU) != 0 &&
-      !cpu.load_linear(area_address(cpu, linear, pkru_offset(h.compacted(), h.xcomp_bv)), pkru))
+  const auto at = [&](u64 component) {
+    return area_address(cpu, linear, component_offset(component, h.compacted(), h.xcomp_bv));
+  };
+  UpperImage upper{};
+  if ((loaded & xcr0::AVX) != 0 &&
+      !read_area(cpu, at(xcr0::AVX), std::span(upper).first(upper_halves(cpu).size_bytes())))
     return false;
+  u64 pkru = 0;
+  if ((loaded & xcr0::PKRU) != 0 && !cpu.load_linear(at(xcr0::PKRU), pkru)) return false;
 
   // In the standard format MXCSR is loaded from memory even if the SSE component is initialised (SDM vol. 1, 13.8.1).
   u32 control = mxcsr::initial;
@@ -149,6 +180,7 @@ bool xrstor(Cpu& cpu, const Record& r) {
   if (sets_mxcsr) set_mxcsr(cpu, control);
   if ((asked & xcr0::X87) != 0) restore_x87(cpu, (loaded & xcr0::X87) != 0, image, format);
   if ((asked & xcr0::SSE) != 0) restore_xmm(cpu, (loaded & xcr0::SSE) != 0, image, format);
+  if ((asked & xcr0::AVX) != 0) restore_upper_halves(cpu, (loaded & xcr0::AVX) != 0, upper);
   if ((asked & xcr0::PKRU) != 0 && cpu.state.pkru != static_cast<u32>(pkru)) {
     cpu.state.pkru = static_cast<u32>(pkru);
     cpu.update_mode();

@@ -201,9 +201,10 @@ TEST(OpcodeTable, NoTwoRowsOfEqualSpecificityOverlap) {
     const bool modes = ((a.row->attributes & attr::invalid64) == 0 || (b.row->attributes & attr::only64) == 0) &&
                        ((a.row->attributes & attr::only64) == 0 || (b.row->attributes & attr::invalid64) == 0);
     return modes && (a.mandatory == 0 || b.mandatory == 0 || a.mandatory == b.mandatory) && agree(a.rex_w, b.rex_w) &&
-           agree(a.reg_field, b.reg_field) && agree(a.modrm, b.modrm) && agree(a.memory, b.memory);
+           agree(a.reg_field, b.reg_field) && agree(a.modrm, b.modrm) && agree(a.memory, b.memory) &&
+           agree(a.vex_l, b.vex_l);
   };
-  for (unsigned map = 0; map < 4; ++map) {
+  for (unsigned map = 0; map < 2 * Pattern::vex_maps; ++map) {
     for (unsigned opcode = 0; opcode < 256; ++opcode) {
       const auto rows = table.candidates(map, static_cast<u8>(opcode));
       for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -24,7 +24,7 @@ inline const OpcodeTable& opcode_table() {
 
 class Runner {
  public:
-  Runner() {
+  explicit Runner(CpuProfile profile = resolved_profile()) : core(std::move(profile)) {
     core.enter_long_mode();
     CpuState& s = core.cpu.state;
     s.cr4 |= cr4::OSFXSR | cr4::OSXMMEXCPT | cr4::OSXSAVE;
@@ -48,6 +48,11 @@ class Runner {
   }
   bool run(std::initializer_list<u8> code) { return run(std::span(code.begin(), code.size())); }
 
+  /// What the operating system does before anybody may use YMM registers.
+  void enable_avx() {
+    state().xcr0 = 7;
+    core.cpu.update_mode();
+  }
   CpuState& state() { return core.cpu.state; }
   void write(u64 linear, std::span<const u8> bytes) {
     ASSERT_TRUE(core.memory.write(HostPhysical(linear - data_page + TestCore::frame(0)), bytes));
