@@ -54,7 +54,7 @@ void Cpu::update_mode() {
   mode.sse = mode.fpu && (s.cr4 & cr4::OSFXSR) != 0;
   mode.avx = (s.cr0 & cr0::TS) == 0 && avx_enabled();
   mode.cpl = s.cpl;
-  mode_key = mode.key();
+  mode_key = mode.key() | (observation.active() ? Observation::mode_bit : 0);
 
   const bool user = s.cpl == 3;
   const bool access_override = (s.flags.system & rflags::AC) != 0;
@@ -152,6 +152,13 @@ bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access,
   return true;
 }
 
+void log_pieces(Cpu& cpu, u64 linear, const Pieces& pieces, MemoryReference::Kind kind) {
+  for (unsigned i = 0, done = 0; i < 2 && pieces.size[i] != 0; done += pieces.size[i++]) {
+    const auto bytes = static_cast<u16>(pieces.size[i]);
+    cpu.observation.log().add({linear + done, pieces.address[i], bytes, kind, false, 0, 0});
+  }
+}
+
 /// Storing these bytes changes nothing, and nobody waits for it: code that is written anew with what it is stays decoded.
 bool holds(const PhysicalMemory& memory, HostPhysical address, const u8* bytes, unsigned size) {
   const PhysicalMemory::Page page = memory.page(address);
@@ -164,6 +171,15 @@ bool holds(const PhysicalMemory& memory, HostPhysical address, const u8* bytes, 
 Access Cpu::data_access(AccessKind kind, Privilege privilege) const {
   const bool system = privilege == Privilege::System;
   return {kind, state.cpl == 3 && !system, system};
+}
+
+void Cpu::log_run(u64 linear, const u8* host, u64 bytes, MemoryReference::Kind kind) {
+  constexpr u64 line = 64;
+  for (u64 done = 0; done < bytes;) {
+    const u64 step = std::min(line - ((linear + done) & (line - 1)), bytes - done);
+    log_held(linear + done, host + done, static_cast<unsigned>(step), kind);
+    done += step;
+  }
 }
 
 bool Cpu::read_slow(u64 linear, void* out, unsigned size, Privilege privilege) {
@@ -181,6 +197,7 @@ bool Cpu::read_slow(u64 linear, void* out, unsigned size, Privilege privilege) {
     }
   }
   std::memcpy(out, bytes.data(), size);
+  if (observation.active()) log_pieces(*this, linear, pieces, MemoryReference::Kind::Load);
   if (mmu.context().watched) note_data_access(state, linear, size, false);
   return true;
 }
@@ -211,6 +228,7 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
       }
     }
   }
+  if (observation.active()) log_pieces(*this, linear, pieces, MemoryReference::Kind::Store);
   if (mmu.context().watched) note_data_access(state, linear, size, true);
   return true;
 }
@@ -249,7 +267,7 @@ bool Cpu::probe_write(Seg s, u64 offset, unsigned size) {
 }
 
 bool Cpu::probe_write_linear(u64 linear, unsigned size) {
-  if (mmu.fast().write(linear, size) != nullptr) return true;
+  if (mmu.held().write(linear, size) != nullptr) return true;
   if (misaligned(*this, linear, size)) return raise(Vector::AC, 0);
   Pieces pieces;
   if (!translate_pieces(*this, linear, size, data_access(AccessKind::Write, Privilege::Current), pieces)) return false;

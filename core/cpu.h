@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "base/time.h"
+#include "core/engine/observation.h"
 #include "core/jump_cache.h"
 #include "core/profile.h"
 #include "core/record.h"
@@ -52,8 +53,8 @@ struct CodeMode {
   bool protected_mode = false;  ///< CR0.PE and not virtual-8086
   bool fpu = true;              ///< CR0.EM = TS = 0
   bool sse = false;             ///< CR0.EM = TS = 0, CR4.OSFXSR = 1
-  u8 cpl = 0;
   bool avx = false;             ///< CR0.TS = 0, Cpu::avx_enabled()
+  u8 cpl = 0;
   u32 key() const {
     return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 |
            u32{sse} << 12 | u32{cpl} << 13 | u32{avx} << 15;
@@ -75,12 +76,15 @@ class Cpu {
   Mmu mmu;
   CodeMode mode;
   JumpCache jumps;
+  Observation observation;
 
   /// --- Leaving a block ---
   Leave leave = Leave::None;
   Fault fault;
   /// Device accesses are allowed: the running instruction is alone in its block, so now() is exact.
   bool alone = false;
+  /// Where in its block the instruction stands that left it.
+  unsigned left_at = 0;
   /// Set by any device access: deadlines may have moved.
   bool accessed_device = false;
 
@@ -176,7 +180,7 @@ class Cpu {
       std::memcpy(&out, host, sizeof(T));
       return true;
     }
-    return read_slow(linear, &out, sizeof(T), Privilege::Current);
+    return load_missed(linear, out);
   }
   template <class T>
   [[nodiscard]] bool store_linear(u64 linear, const T& value) {
@@ -184,7 +188,7 @@ class Cpu {
       std::memcpy(host, &value, sizeof(T));
       return true;
     }
-    return write_slow(linear, &value, sizeof(T), Privilege::Current);
+    return store_missed(linear, value);
   }
   /// Implicit supervisor accesses: descriptor tables, TSS, stacks being switched to (SDM vol. 3, 4.6).
   template <class T>
@@ -210,6 +214,9 @@ class Cpu {
     }
     return to_linear_slow(s, offset, size, kind, linear);
   }
+
+  /// Bytes of one page that a string instruction has accessed at once, for the log of an observed core: a reference a line.
+  void log_run(u64 linear, const u8* host, u64 bytes, MemoryReference::Kind kind);
 
   /// Any size up to 64 bytes, any alignment, page crossings and devices included.
   enum class Privilege : u8 { Current, System };
@@ -240,6 +247,8 @@ class Cpu {
   void update_mode();
   /// CodeMode::key(): what a block, and a jump to it, is found by besides its address.
   u32 mode_key = 0;
+  /// CR4.OSXSAVE, and SSE and AVX state in XCR0 (SDM vol. 2, 2.4): without, VEX-encoded vector instructions are #UD.
+  bool avx_enabled() const { return (state.cr4 & cr4::OSXSAVE) != 0 && (state.xcr0 & 6) == 6; }
   u64 jump_key() const { return u64{mode_key} << 44 ^ mmu.epoch(); }
 
  private:
@@ -247,13 +256,37 @@ class Cpu {
   struct TranslationRegisters {
     u64 cr0 = ~u64{0}, cr3 = 0, cr4 = 0, efer = 0;
     u32 pkru = 0;
-  /// CR4.OSXSAVE, and SSE and AVX state in XCR0 (SDM vol. 2, 2.4): without, VEX-encoded vector instructions are #UD.
-  bool avx_enabled() const { return (state.cr4 & cr4::OSXSAVE) != 0 && (state.xcr0 & 6) == 6; }
     std::array<u64, 4> pdpte{};
     bool operator==(const TranslationRegisters&) const = default;
   };
   TranslationRegisters translation_registers_;
 
+  /// The fast cache has not served: an observed core's never does, and what it holds is logged.
+  template <class T>
+  [[gnu::noinline]] bool load_missed(u64 linear, T& out) {
+    if (observation.active()) {
+      if (const u8* host = mmu.held().read(linear, sizeof(T))) {
+        log_held(linear, host, sizeof(T), MemoryReference::Kind::Load);
+        std::memcpy(&out, host, sizeof(T));
+        return true;
+      }
+    }
+    return read_slow(linear, &out, sizeof(T), Privilege::Current);
+  }
+  template <class T>
+  [[gnu::noinline]] bool store_missed(u64 linear, const T& value) {
+    if (observation.active()) {
+      if (u8* host = mmu.held().write(linear, sizeof(T))) {
+        log_held(linear, host, sizeof(T), MemoryReference::Kind::Store);
+        std::memcpy(host, &value, sizeof(T));
+        return true;
+      }
+    }
+    return write_slow(linear, &value, sizeof(T), Privilege::Current);
+  }
+  void log_held(u64 linear, const u8* host, unsigned size, MemoryReference::Kind kind) {
+    observation.log().add({linear, memory.address_of(host), static_cast<u16>(size), kind, true, 0, 0});
+  }
   Access data_access(AccessKind kind, Privilege privilege) const;
   /// The write must be alone in its block: a device, or bytes that are also decoded instructions.
   bool needs_alone(HostPhysical address, u64 size) const;

@@ -67,6 +67,13 @@ void Processor::state_changed() {
   cpu_.update_mode();
 }
 
+void Processor::set_block_observer(BlockObserver* observer) {
+  cpu_.observation.set_observer(observer);
+  cpu_.open_link = nullptr;
+  cpu_.mmu.set_log(observer == nullptr ? nullptr : &cpu_.observation.log());
+  cpu_.update_mode();
+}
+
 void Processor::init() {
   init_pending_ = true;
   sipi_vector_.reset();

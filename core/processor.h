@@ -35,11 +35,14 @@ class Processor final : public ProcessorPins, public CodeListener {
     cpu_.waited_cycles += cycle - engine_.cycles();
     engine_.set_cycles(cycle);
   }
+  const EngineCounters& counters() const { return engine_.counters(); }
   u64 instructions() const { return engine_.counters().instructions; }
   bool idle() const;
   /// Idle, and nothing but INIT, NMI or SIPI could end that.
   bool dead() const;
   void set_observer(ExecutionObserver* observer) { engine_.set_observer(observer); }
+  /// Sees every block that runs, with its references to memory; null: nobody. Between runs.
+  void set_block_observer(BlockObserver* observer);
   void request_stop() { engine_.request_stop(); }
 
   void register_stats(StatRegistry& registry, const std::string& prefix) const;

@@ -49,8 +49,18 @@ void Mmu::set_privilege(bool user, bool access_override, bool watched) {
   select_fast();
 }
 
-void Mmu::select_fast() {
-  fast_ = &caches_[context_.watched ? none_cache : cache_for(context_.user, context_.access_override)];
+void Mmu::select_fast() { fast_ = &caches_[log_ != nullptr ? none_cache : held_cache()]; }
+
+void Mmu::set_log(ReferenceLog* log) {
+  log_ = log;
+  walker_.set_observer(log == nullptr ? nullptr : this);
+  select_fast();
+}
+
+void Mmu::reference(const WalkReference& reference) {
+  const auto kind = reference.update ? MemoryReference::Kind::TableUpdate : MemoryReference::Kind::TableRead;
+  log_->add({walked_.value, reference.address, paging_format(context_.mode).entry_bytes, kind, false,
+             reference.dimension, reference.level});
 }
 
 std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
@@ -75,6 +85,7 @@ std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPh
 }
 
 std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysical& out) {
+  walked_ = address;
   const WalkResult result = walker_.walk(address, access);
   if (result.outcome != WalkOutcome::Translated) return Fault::page(address.value, result.error_code);
   const Translation& t = result.translation;

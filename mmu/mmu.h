@@ -13,12 +13,13 @@
 #include "base/stats.h"
 #include "mmu/fast_cache.h"
 #include "mmu/memory/physical_memory.h"
+#include "mmu/reference_log.h"
 #include "mmu/tlb.h"
 #include "mmu/walker.h"
 
 namespace bunshin {
 
-class Mmu {
+class Mmu final : private WalkObserver {
  public:
   /// Throws std::runtime_error if the TLB's geometry is impossible.
   Mmu(const TlbParameters& parameters, PhysicalMemory& memory);
@@ -36,8 +37,16 @@ class Mmu {
   /// Translates without permission checks, A/D updates or TLB fills, as a debugger does. Empty if not mapped.
   std::optional<HostPhysical> peek(Linear address) const;
 
-  /// The fast cache for the current privilege (core/cpu.h reads it inline; see mmu/fast_cache.h).
+  /// The fast cache for the current privilege (core/cpu.h reads it inline; see mmu/fast_cache.h). While references are
+  /// logged it is an empty one, so that every access comes the slow way.
   FastCache& fast() { return *fast_; }
+  /// The same, but filled even then.
+  FastCache& held() { return caches_[held_cache()]; }
+
+  /// Walks from now on write their references to `log`, and data accesses are to be written there by who makes them.
+  /// Null: off. Must outlive its use.
+  void set_log(ReferenceLog* log);
+  ReferenceLog* log() const { return log_; }
 
   /// Changes whenever a translation that instructions were fetched through may no longer hold, be it by a flush, an
   /// eviction or set_context(). What was found by fetching at an address stays true while this does, at the same CPL.
@@ -57,8 +66,6 @@ class Mmu {
   /// The page holds (or no longer holds) decoded instructions: fast writes to it must (may) end.
   void code_page_changed(HostPhysical page);
 
-  /// Sees every reference to a paging structure; null: nobody. Must outlive its use.
-  void set_observer(WalkObserver* observer) { walker_.set_observer(observer); }
   /// Names begin with `prefix`. Accesses that hit the fast cache are TLB hits too, but are not counted.
   void register_stats(StatRegistry& registry, const std::string& prefix) const;
   void hash(StateHash& hash) const { tlb_.hash(hash); }
@@ -70,7 +77,12 @@ class Mmu {
   Cache cache_for(bool user_mode, bool relief) const {
     return user_mode ? user_cache : context_.smap && relief ? supervisor_ac_cache : supervisor_cache;
   }
+  Cache held_cache() const {
+    return context_.watched ? none_cache : cache_for(context_.user, context_.access_override);
+  }
   void select_fast();
+  // WalkObserver
+  void reference(const WalkReference& reference) override;
   void flush_fast();
   /// The TLB no longer holds `entry`, so nothing else may.
   void forget(const TlbEntry& entry);
@@ -86,6 +98,8 @@ class Mmu {
   /// empty for when nothing may be hit fast.
   std::array<FastCache, 4> caches_;
   FastCache* fast_ = nullptr;
+  ReferenceLog* log_ = nullptr;
+  Linear walked_;  ///< the address of the walk in the log
   u64 epoch_ = 0;
   /// Instructions were fetched through a translation that the TLB has no place for.
   bool fetched_uncached_ = false;

@@ -108,7 +108,7 @@ void Walker::descend(Linear address, WalkObserver* observer, Path& path) const {
     const u64 entry = step.entry = read_entry(step.address);
     ++path.references;
     if (observer != nullptr) [[unlikely]]
-      observer->reference({1, path.level, step.address, entry});
+      observer->reference({1, path.level, step.address, entry, false});
 
     if ((entry & pte::P) == 0) return;
     const bool leaf = level == 1 || (row.large && (entry & pte::PS) != 0);
@@ -161,6 +161,8 @@ bool Walker::set_accessed_dirty(Path& path, bool write) {
       return false;
     step.entry |= wanted;
     write_entry(stage.address, step.entry);
+    if (observer_ != nullptr) [[unlikely]]
+      observer_->reference({1, static_cast<u8>(path.level + path.references - 1 - i), stage.address, step.entry, true});
   }
   return true;
 }

@@ -35,7 +35,8 @@ struct WalkReference {
   u8 dimension = 1;  ///< 1: the guest's own tables, 2: the second stage's
   u8 level = 0;      ///< 1 holds the entries that map 4 KiB pages
   HostPhysical address;
-  u64 entry = 0;  ///< as read, before A and D are set
+  u64 entry = 0;        ///< as read, before A and D are set, or as written
+  bool update = false;  ///< A or D is being set
 };
 
 class WalkObserver {

@@ -75,6 +75,9 @@ void Machine::create_processors() {
     processor.state().rng_state = core_seed(config_.machine.seed, i);
     apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);
     processor.state_changed();
+    if (!config_.machine.engine_statistics) continue;
+    work_.push_back(std::make_unique<WorkCounter>());
+    processor.set_block_observer(work_.back().get());
   }
   loop_.set_processors(processors());
   loop_.set_local_time_listener([this](unsigned core, SimTime now) { pc_.set_local_time(core, now); });
@@ -144,6 +147,33 @@ u64 Machine::state_hash() const {
   return hash.value();
 }
 
+void Machine::register_engine_stats(unsigned core) {
+  const WorkCounter& work = *work_[core];
+  const EngineCounters& engine = processors_[core]->counters();
+  const std::string prefix = fmt::format("core{}.engine.", core);
+  const auto share = [](u64 part, u64 whole) {
+    return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+  };
+  registry_.add(prefix + "blocks", work.blocks, "blocks", "blocks that ran, whole or in part");
+  registry_.add(prefix + "references", work.references, "references", "loads and stores, one for each page they touch");
+  registry_.add(
+      prefix + "instructions_per_block", [&work, share] { return share(work.instructions, work.blocks); }, "",
+      "mean length of a run");
+  registry_.add(
+      prefix + "block_hit_rate", [&work, &engine, share] { return 1 - share(engine.blocks_decoded, work.blocks); }, "",
+      "share of the blocks that were decoded already");
+  registry_.add(
+      prefix + "chained_rate", [&work, &engine, share] { return 1 - share(engine.dispatches, work.blocks); }, "",
+      "share of the blocks entered by another block, not by the engine");
+  registry_.add(
+      prefix + "fast_path_rate", [&work, share] { return share(work.fast, work.references); }, "",
+      "share of the loads and stores that the fast translation cache serves");
+  registry_.add(
+      prefix + "decode_rate",
+      [&engine, share] { return 1e9 * share(engine.instructions_decoded, engine.decode_nanoseconds); },
+      "instructions/s", "decoding throughput on this host");
+}
+
 void Machine::register_stats() {
   registry_.add(
       "sim.cycles", [this] { return loop_.cycle(); }, "cycles", "length of the run in core cycles");
@@ -161,6 +191,7 @@ void Machine::register_stats() {
   registry_.add("blocks.invalidations", blocks_.invalidations, "blocks", "forgotten because their code was written");
   registry_.add("blocks.clears", blocks_.clears, "", "times the block cache was emptied");
   for (const auto& p : processors_) p->register_stats(registry_, fmt::format("core{}", p->cpu().number));
+  for (unsigned core = 0; core < work_.size(); ++core) register_engine_stats(core);
   pc_.register_stats(registry_);
 }
 

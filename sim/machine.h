@@ -9,6 +9,7 @@
 #include "base/stats.h"
 #include "core/decode/decoder.h"
 #include "core/engine/block_cache.h"
+#include "core/engine/work_counter.h"
 #include "core/processor.h"
 #include "devices/tlm/pc.h"
 #include "sim/config/machine_config.h"
@@ -50,6 +51,7 @@ class Machine final : private PlatformEvents {
   void end_run(RunEnd end);
   void create_processors();
   void register_stats();
+  void register_engine_stats(unsigned core);
 
   const MachineConfig& config_;
   CpuProfile profile_;
@@ -60,6 +62,8 @@ class Machine final : private PlatformEvents {
   OpcodeTable opcodes_;
   BlockCache blocks_;
   std::vector<std::unique_ptr<Processor>> processors_;
+  /// One a core, if machine.engine_statistics asks for them.
+  std::vector<std::unique_ptr<WorkCounter>> work_;
   StatRegistry registry_;
   std::optional<RunEnd> request_;
 };

@@ -16,6 +16,7 @@ class Cpu;
 
 /// A run of instructions that starts at one physical address in one mode. Its records follow it in memory:
 ///   entry           imm = number of instructions; never executed, jumped over by whoever enters the block
+///   observation     if the core is observed (core/engine/observation.h)
 ///   instructions    each handler continues with the next record
 ///   terminator      leads on where the last instruction is no jump
 ///   one record more
@@ -28,7 +29,8 @@ struct Block {
   u64 second_page = 0;  ///< page of the last instruction's tail if that crosses a page (then the only one), else 0
   u32 mode = 0;         ///< Cpu::mode_key
   u16 bytes = 0;
-  bool alone = false;  ///< its one instruction needs the exact time
+  bool alone = false;     ///< its one instruction needs the exact time
+  bool observed = false;  ///< has an observation record
   /// If its last two records are fused (core/execute/fusion.h): the handler that does the first one's work only.
   Handler unfused = nullptr;
   Block* next_in_bucket = nullptr;
@@ -38,6 +40,8 @@ struct Block {
   static constexpr u64 stale_count = u64{1} << 62;
   Record* entry() { return reinterpret_cast<Record*>(this + 1); }
   const Record* entry() const { return reinterpret_cast<const Record*>(this + 1); }
+  /// The first instruction.
+  const Record* first() const { return entry() + (observed ? 2 : 1); }
   static const Block& of(const Record* entry) { return *(reinterpret_cast<const Block*>(entry) - 1); }
 };
 static_assert(sizeof(Block) % alignof(Record) == 0);

@@ -1,6 +1,7 @@
 #include "core/engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/check.h"
 #include "core/engine/dispatch.h"
@@ -14,6 +15,7 @@ namespace bunshin {
 const Record* leave_block(Cpu& cpu, const Record* record) {
   cpu.state.rip = this_rip(cpu, *record);
   cpu.budget += static_cast<i64>(cpu.entry->imm) - record->position;
+  cpu.left_at = record->position;
   return nullptr;
 }
 
@@ -131,10 +133,10 @@ void Engine::run_truncated(const Record* entry, u64 count, bool alone) {
   truncated_.clear();
   truncated_.push_back(*entry);
   truncated_[0].imm = count;
-  for (u64 i = 1; i <= count; ++i) truncated_.push_back(entry[i]);
+  const Block& block = Block::of(entry);
+  truncated_.insert(truncated_.end(), entry + 1, block.first() + count);
   // A comparison cut off from the jump it is fused with does its own work only.
-  const Handler unfused = Block::of(entry).unfused;
-  if (unfused != nullptr && count + 1 == entry->imm) truncated_.back().run = unfused;
+  if (block.unfused != nullptr && count + 1 == entry->imm) truncated_.back().run = block.unfused;
   const Record& last = truncated_.back();
   truncated_.push_back(terminator(run_stop, last.offset + last.length, static_cast<unsigned>(count)));
   truncated_.push_back({});
@@ -157,7 +159,18 @@ void Engine::run_isolated(const Record* entry, bool alone) {
   cpu_.deadline += static_cast<u64>(rest);
 }
 
+void Engine::report_block() {
+  const Leave leave = cpu_.leave;
+  if (leave == Leave::None) {
+    cpu_.observation.finish(cpu_);
+  } else {
+    cpu_.observation.finish(cpu_, cpu_.left_at + (leave == Leave::Repeat ? 1 : 0), cpu_.state.rip);
+  }
+}
+
 void Engine::after_block() {
+  if (cpu_.observation.active()) [[unlikely]]
+    report_block();
   const Leave leave = cpu_.leave;
   if (leave == Leave::None) [[likely]] {
     if (cpu_.accessed_device) settle_device_time();
@@ -243,7 +256,8 @@ bool Engine::step() {
   if (check_instruction_breakpoint(cpu_)) {
     const Record* entry = find_block();
     if (entry != nullptr) {
-      trace = BranchTrace(s, table_.row(entry[1].row), entry[1].length);
+      const Record& instruction = *Block::of(entry).first();
+      trace = BranchTrace(s, table_.row(instruction.row), instruction.length);
       run_truncated(entry, 1, true);
     }
   }
@@ -285,7 +299,7 @@ const Record* Engine::find_block() {
     return nullptr;
   }
   const Record* entry = cached_block(linear, physical);
-  if (entry == nullptr) entry = decode_block(linear, physical);
+  if (entry == nullptr && cpu_.leave == Leave::None) entry = decode_new_block(linear, physical);
   return entry;
 }
 
@@ -316,8 +330,17 @@ Handler Engine::terminator_handler(const Block& block, unsigned page_offset) con
   return page_offset < page_size && cpu_.mode.flat ? run_continue : run_continue_far;
 }
 
+const Record* Engine::decode_new_block(u64 linear, HostPhysical physical) {
+  if (!cpu_.observation.active()) return decode_block(linear, physical);
+  const auto start = std::chrono::steady_clock::now();
+  const Record* entry = decode_block(linear, physical);
+  // In integers: floating point here would set exception flags in the guest's MXCSR (core/sse/host_mxcsr.h).
+  const auto taken = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start);
+  counters_.decode_nanoseconds += static_cast<u64>(taken.count());
+  return entry;
+}
+
 const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
-  if (cpu_.leave != Leave::None) return nullptr;
   const PhysicalMemory::Page page = cpu_.memory.page(physical);
   // Where there is no memory a fetch reads all ones, as the bus does, and FF FF is undefined.
   if (page.host == nullptr) {
@@ -331,15 +354,18 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
   block.physical = physical.value;
   block.mode = cpu_.mode_key;
   scratch_.clear();
+  block.observed = cpu_.observation.active();
+  if (block.observed) scratch_.push_back(Observation::record());
+  const std::size_t first = scratch_.size();
   unsigned offset = 0;
   bool ended = false;
   Decoded previous;
-  while (!ended && scratch_.size() < BlockCache::max_instructions && offset < bytes.size()) {
+  while (!ended && scratch_.size() - first < BlockCache::max_instructions && offset < bytes.size()) {
     Decoded decoded;
     const DecodeStatus status =
         decode(table_, cpu_.profile, cpu_.mode, bytes.subspan(offset), offset, start + offset, decoded);
     if (status != DecodeStatus::Ok) {
-      if (!scratch_.empty()) break;
+      if (scratch_.size() != first) break;
       if (status == DecodeStatus::TooLong) {
         cpu_.raise(Vector::GP, 0);
         return nullptr;
@@ -350,8 +376,8 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
       break;
     }
     const u32 attributes = decoded.row == nullptr ? attr::ends_block : decoded.row->attributes;
-    if ((attributes & attr::alone) != 0 && !scratch_.empty()) break;
-    decoded.record.position = static_cast<u8>(scratch_.size());
+    if ((attributes & attr::alone) != 0 && scratch_.size() != first) break;
+    decoded.record.position = static_cast<u8>(scratch_.size() - first);
     scratch_.push_back(decoded.record);
     if (const Handler fused = fuse(previous, decoded)) {
       block.unfused = previous.record.run;
@@ -363,10 +389,13 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
     ended = (attributes & (attr::ends_block | attr::alone)) != 0;
   }
   block.bytes = static_cast<u16>(offset);
-  const u64 count = scratch_.size();
+  const u64 count = scratch_.size() - first;
   scratch_.push_back(terminator(terminator_handler(block, start + offset), offset, static_cast<unsigned>(count)));
 
-  const Block* stored = blocks_.insert(block, scratch_, count);
+  Block* stored = blocks_.insert(block, scratch_, count);
+  if (stored->observed) stored->entry()[1].imm = reinterpret_cast<u64>(stored);
+  ++counters_.blocks_decoded;
+  counters_.instructions_decoded += count;
   remember(stored->entry());
   return stored->entry();
 }

@@ -33,6 +33,9 @@ struct EngineCounters {
   u64 interrupts = 0;
   u64 faults = 0;
   u64 device_accesses = 0;
+  u64 blocks_decoded = 0;
+  u64 instructions_decoded = 0;
+  u64 decode_nanoseconds = 0;  ///< the host's; counted while the core is observed
 };
 
 class Engine {
@@ -63,6 +66,8 @@ class Engine {
   /// The block at CpuState::rip, decoded if need be; nullptr if fetching faulted (Cpu::fault is set).
   const Record* find_block();
   const Record* cached_block(u64 linear, HostPhysical physical);
+  /// decode_block(), with the time it takes if that is asked for.
+  const Record* decode_new_block(u64 linear, HostPhysical physical);
   const Record* decode_block(u64 linear, HostPhysical physical);
   /// What stands behind a block whose successor begins `page_offset` bytes into its page.
   Handler terminator_handler(const Block& block, unsigned page_offset) const;
@@ -76,6 +81,8 @@ class Engine {
   /// Runs a block to its end and no further.
   void run_isolated(const Record* entry, bool alone);
   void run_entered(const Record* entry);
+  /// Tells the observer of the block that was just left, whether to its end or not.
+  void report_block();
   /// Deals with Cpu::leave.
   void after_block();
   /// Device accesses may have taken time, and moved the next event closer.

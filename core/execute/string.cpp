@@ -26,11 +26,12 @@ u64 elements_to_page_end(u64 linear) {
 template <class T>
 u64 bulk_stos(Cpu& cpu, u64 count) {
   const u64 to = cpu.state.gpr[RDI];
-  u8* host = cpu.mmu.fast().write(to, sizeof(T));
+  u8* host = cpu.mmu.held().write(to, sizeof(T));
   if (host == nullptr) return 0;
   const u64 n = std::min(count, elements_to_page_end<T>(to));
   const T value = cpu.reg<T>(RAX);
   for (u64 i = 0; i < n; ++i) std::memcpy(host + i * sizeof(T), &value, sizeof(T));
+  if (cpu.observation.active()) cpu.log_run(to, host, n * sizeof(T), MemoryReference::Kind::Store);
   cpu.state.gpr[RDI] += n * sizeof(T);
   cpu.state.gpr[RCX] -= n;
   return n;
@@ -40,8 +41,8 @@ template <class T>
 u64 bulk_movs(Cpu& cpu, u64 count) {
   const u64 from = cpu.state.gpr[RSI];
   const u64 to = cpu.state.gpr[RDI];
-  const u8* source = cpu.mmu.fast().read(from, sizeof(T));
-  u8* target = cpu.mmu.fast().write(to, sizeof(T));
+  const u8* source = cpu.mmu.held().read(from, sizeof(T));
+  u8* target = cpu.mmu.held().write(to, sizeof(T));
   if (source == nullptr || target == nullptr) return 0;
   const u64 n = std::min({count, elements_to_page_end<T>(from), elements_to_page_end<T>(to)});
   const auto distance = static_cast<u64>(target - source);
@@ -54,6 +55,10 @@ u64 bulk_movs(Cpu& cpu, u64 count) {
     }
   } else {
     std::memmove(target, source, n * sizeof(T));
+  }
+  if (cpu.observation.active()) {
+    cpu.log_run(from, source, n * sizeof(T), MemoryReference::Kind::Load);
+    cpu.log_run(to, target, n * sizeof(T), MemoryReference::Kind::Store);
   }
   cpu.state.gpr[RSI] += n * sizeof(T);
   cpu.state.gpr[RDI] += n * sizeof(T);

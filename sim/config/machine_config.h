@@ -20,6 +20,7 @@ struct MachineParameters {
   u64 seed = 1;
   u64 quantum = 10'000;
   u64 epoch = 1'704'067'200;
+  bool engine_statistics = false;
 
   void describe(ParameterVisitor& v);
 };
