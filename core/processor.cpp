@@ -179,6 +179,7 @@ void Processor::hash(StateHash& hash) const {
   hash.add(f.ip);
   hash.add(f.operand);
   for (const Xmm& x : s.xmm) hash.add(std::span<const u8>(x.bytes));
+  for (const Xmm& x : s.ymm_high) hash.add(std::span<const u8>(x.bytes));
   hash.add(u64{static_cast<u8>(s.activity)} | u64{s.cpl} << 8 | u64{s.interrupt_shadow} << 16 |
            u64{s.debug_shadow} << 17 | u64{s.nmi_blocked} << 18 | u64{s.nmi_pending} << 19);
   hash.add(s.pending_debug);
@@ -186,6 +187,5 @@ void Processor::hash(StateHash& hash) const {
   hash.add(s.masked_interrupts_wake);
   hash.add(engine_.cycles());
 }
-  for (const Xmm& x : s.ymm_high) hash.add(std::span<const u8>(x.bytes));
 
 }  // namespace bunshin
