@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "tests/core/oracle_memory.h"
 #include "tests/core/oracle_rules.h"
+#include "tests/core/oracle_segments.h"
+#include "tests/core/oracle_vendors.h"
 
 namespace bunshin::oracle {
 
@@ -46,8 +49,13 @@ u64 shift_count(const Case& c) {
 
 std::string compare_gprs(const Case& c, const Outcome& host, const Outcome& guest) {
   std::string text;
-  for (unsigned i = 0; i < 16; ++i) {
-    if (host.registers.gpr[i] == guest.registers.gpr[i]) continue;
+  // What 32-bit code leaves in the upper halves, 64-bit code must not ask (SDM vol. 1, 3.4.1.1).
+  const bool wide =
+      c.kind == CodeKind::Long && host.registers.selectors[static_cast<unsigned>(Seg::CS)] == code64_selector;
+  const u64 mask = wide ? ~u64{0} : 0xffffffff;
+  for (unsigned i = 0; i < (wide ? 16u : 8u); ++i) {
+    const u64 undefined = c.decoded.record.reg == i * 8 ? undefined_destination_bits(c.decoded) : 0;
+    if (((host.registers.gpr[i] ^ guest.registers.gpr[i]) & mask & ~undefined) == 0) continue;
     text += std::string("\n  ") + gpr_names[i] + " was " + number(c.registers.gpr[i]) + ", host " +
             number(host.registers.gpr[i]) + ", model " + number(guest.registers.gpr[i]);
   }
@@ -67,10 +75,13 @@ std::string compare_fx(const Case& c, const Outcome& host_outcome, const Outcome
     text += std::string("\n  ") + name + " was " + show(before) + ", host " + show(host) + ", model " + show(guest);
   };
   field("mxcsr", FxImage::mxcsr, 4, compared_mxcsr(c.decoded, host_outcome.trap));
-  for (unsigned i = 0; i < 16; ++i) field(("xmm" + std::to_string(i)).c_str(), FxImage::xmm0 + i * 16, 16);
+  for (unsigned i = 0; i < 16; ++i) {
+    field(("xmm" + std::to_string(i)).c_str(), FxImage::xmm0 + i * 16, 16);
+    field(("upper half of ymm" + std::to_string(i)).c_str(), FxImage::upper0 + i * 16, 16);
+  }
   if (!compares_x87(c.decoded, host_outcome.trap)) return text;
   field("fcw", FxImage::control, 2);
-  field("fsw", FxImage::status, 2, compared_fsw(c.decoded));
+  field("fsw", FxImage::status, 2, compared_fsw(c.decoded, host.get<u16>(FxImage::status)));
   field("tags", FxImage::tags, 1);
   for (unsigned i = 0; i < 8; ++i) field(("st" + std::to_string(i)).c_str(), FxImage::st0 + i * 16, 10);
   return text;
@@ -91,12 +102,36 @@ u64 from_environment(const char* name, u64 otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
 }
 
+std::string code_kind_name(const ::testing::TestParamInfo<CodeKind>& info) {
+  return info.param == CodeKind::Long ? "Long" : "Compatibility";
+}
+
 Differential::Differential()
-    : guest_(host_vendor()), generator_(table_, guest_.machine().profile, from_environment("BUNSHIN_ORACLE_SEED", 1)) {
+    : guest_(GetParam(), host_vendor(), host_.has_local_segments()),
+      abilities_{host_.has_segment_bases(), host_.has_local_segments(), host_.has_linux_gdt()},
+      seed_(from_environment("BUNSHIN_ORACLE_SEED", 1)),
+      generator_(table_, guest_.machine().profile, GetParam(), abilities_, seed_) {
   generator_.fill({HostProcessor::at(data_begin), data_end - data_begin});
   std::memcpy(guest_.at(data_begin), HostProcessor::at(data_begin), data_end - data_begin);
   std::memset(guest_.at(data_end), 0, read_only_end - data_end);
 }
+
+void Differential::SetUp() {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer's shadow memory makes the host complete accesses that the guest faults on";
+#endif
+  if (GetParam() == CodeKind::Compatibility && !host_.runs_compatibility_code())
+    GTEST_SKIP() << "this host runs no 32-bit code: its kernel has no 32-bit user code segment";
+  const auto missing = [](bool there, const char* what) {
+    if (!there) std::printf("not compared, the host lacks it: %s\n", what);
+  };
+  missing(host_.has_ymm(), "YMM registers");
+  missing(abilities_.bases, "FS and GS bases (RDFSBASE)");
+  missing(abilities_.local_segments, "an LDT (modify_ldt)");
+  missing(abilities_.gdt, "Linux's GDT");
+}
+
+const char* Differential::only() const { return std::getenv("BUNSHIN_ORACLE_ROW"); }
 
 void Differential::write_data(u64 address, std::span<const u8> bytes) {
   std::memcpy(HostProcessor::at(address), bytes.data(), bytes.size());
@@ -111,26 +146,64 @@ void Differential::write_code(u64 address, std::span<const u8> bytes) {
 void Differential::compare(const Case& c) {
   write_code(c.rip, c.bytes);
   const u64 end = c.rip + c.bytes.size();
-  write_code(end, HostProcessor::landing_pad(end));
-  Outcome host = host_.run(c.registers, c.rip);
-  const Outcome guest = guest_.run(c.registers, c.rip);
+  if (is_transfer(*c.decoded.row))
+    write_code(end, HostProcessor::landing_pad(c.kind, end));
+  else
+    write_code(end, HostProcessor::quiet_pad(c.kind));
+  Outcome host = host_.run(c.kind, c.registers, c.rip, end);
+  Outcome guest = guest_.run(c.registers, c.rip);
+  if (!host_.has_ymm()) {
+    for (Outcome* o : {&host, &guest}) std::memset(o->registers.fx.bytes.data() + FxImage::upper0, 0, 256);
+  }
   forgive_fetch(host);
-  ++compared_;
-  if (host.trap) ++trapped_;
-  const std::string memory = synchronize_memory();
-  if (vendors_differ(c.decoded, host, guest)) return;
+  count(c, host);
+  const std::string memory = synchronize_memory(c);
   if (!host.trap && !guest.trap && undefined_result(c.decoded, shift_count(c))) return;
   const std::string differences = describe_differences(c, host, guest) + memory;
   if (differences.empty()) return;
+  if (const std::string_view reason = vendor_difference(c, host, guest); !reason.empty()) {
+    ++explained_[reason];
+    return;
+  }
   const std::string row = std::string(c.decoded.row->mnemonic) + " (" + std::string(c.decoded.row->encoding) + ")";
   if (++failures_[row] <= 2) {
-    ADD_FAILURE() << row << ": " << hex(c.bytes) << "host " << describe(host.trap) << differences;
+    ADD_FAILURE() << row << ": " << hex(c.bytes) << "at " << number(c.rip) << " with flags "
+                  << number(c.registers.flags) << ", host " << describe(host.trap) << differences;
   }
 }
 
-void Differential::print_counts(std::size_t rows) const {
-  std::printf("%llu cases of %zu rows compared, %llu of them traps\n", static_cast<unsigned long long>(compared_), rows,
-              static_cast<unsigned long long>(trapped_));
+void Differential::count(const Case& c, const Outcome& host) {
+  Count& row = counts_[c.decoded.row];
+  ++row.compared;
+  ++compared_;
+  if (host.trap) ++row.trapped, ++trapped_;
+  if (!c.decoded.memory) return;
+  ++memory_;
+  const u64 address = operand_address(c);
+  const bool near_end = page_size - address % page_size < std::max(c.decoded.operand_bytes, 2u);
+  if (near_end) ++crossing_;
+  const bool faults_behind = host.trap && host.trap->vector == 14 && host.trap->address > address &&
+                             host.trap->address % page_size == 0 && host.trap->address - address < 64;
+  if (faults_behind) ++second_page_;
+}
+
+void Differential::check_coverage(std::span<const Row* const> rows) {
+  const auto number = [](u64 v) { return static_cast<unsigned long long>(v); };
+  std::printf(
+      "%llu cases of %zu rows compared, seed %llu: %llu traps; %llu memory operands, %llu across pages, "
+      "%llu faults at the second page\n",
+      number(compared_), rows.size(), number(seed_), number(trapped_), number(memory_), number(crossing_),
+      number(second_page_));
+  for (const auto& [reason, times] : explained_)
+    std::printf("  %llu of them differ: %.*s\n", number(times), static_cast<int>(reason.size()), reason.data());
+  for (const Row* row : rows) {
+    const Count& n = counts_[row];
+    const std::string name = std::string(row->mnemonic) + " (" + std::string(row->encoding) + ")";
+    if (n.compared == 0)
+      ADD_FAILURE() << name << " was never compared";
+    else if (n.compared == n.trapped && !always_traps(*row))
+      ADD_FAILURE() << name << " has always trapped";
+  }
 }
 
 std::string Differential::describe_differences(const Case& c, const Outcome& host, const Outcome& guest) {
@@ -142,19 +215,50 @@ std::string Differential::describe_differences(const Case& c, const Outcome& hos
   }
   if (host.rip != guest.rip) text += "\n  rip host " + number(host.rip) + ", model " + number(guest.rip);
   text += compare_gprs(c, host, guest);
-  u64 flags = rflags::status | rflags::DF;
+  u64 flags = rflags::status | rflags::DF | rflags::AC | rflags::ID | rflags::NT;
   if (!host.trap) flags &= ~undefined_flags(c.decoded, shift_count(c));
+  flags &= ~undefined_flags_after_exception(c.decoded, host.registers.fx.get<u16>(FxImage::status));
   if (((host.registers.flags ^ guest.registers.flags) & flags) != 0) {
     text += "\n  flags were " + number(c.registers.flags) + ", host " + number(host.registers.flags & flags) +
             ", model " + number(guest.registers.flags & flags);
   }
-  return text + compare_fx(c, host, guest);
+  return text + compare_segments(c, host, guest) + compare_fx(c, host, guest);
 }
 
-std::string Differential::synchronize_memory() {
+std::string Differential::compare_segments(const Case& c, const Outcome& host, const Outcome& guest) const {
+  constexpr const char* names[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+  std::string text;
+  for (unsigned i = 0; i < 6; ++i) {
+    const u16 h = host.registers.selectors[i], g = guest.registers.selectors[i];
+    // An interrupt between the instruction and our look may have made one null selector of another (SDM vol. 2, IRET).
+    const bool both_null = (h & ~3) == 0 && (g & ~3) == 0;
+    if (h == g || both_null || (i >= static_cast<unsigned>(Seg::FS) && !abilities_.bases)) continue;
+    text += std::string("\n  ") + names[i] + " was " + number(c.registers.selectors[i]) + ", host " + number(h) +
+            ", model " + number(g);
+  }
+  // Loading a null selector clears the base on some processors, and on others not.
+  const bool bases_told = c.kind == CodeKind::Long && abilities_.bases;
+  const auto base = [&](const char* name, unsigned seg, u64 was, u64 h, u64 g) {
+    const bool loaded = host.registers.selectors[seg] != c.registers.selectors[seg];
+    if (h != g && bases_told && !loaded && !loads_segment(*c.decoded.row))
+      text += std::string("\n  ") + name + " was " + number(was) + ", host " + number(h) + ", model " + number(g);
+  };
+  base("fs.base", 4, c.registers.fs_base, host.registers.fs_base, guest.registers.fs_base);
+  base("gs.base", 5, c.registers.gs_base, host.registers.gs_base, guest.registers.gs_base);
+  return text;
+}
+
+std::string Differential::synchronize_memory(const Case& c) {
   const u8* host = HostProcessor::at(data_begin);
   u8* guest = guest_.at(data_begin);
   constexpr u64 size = data_end - data_begin;
+  if (std::memcmp(host, guest, size) == 0) return {};
+  for (const Field& f : uncompared_fields(c)) {
+    const u64 from = f.address - data_begin;
+    for (u64 i = from; i < from + f.size; ++i) {
+      if (i < size) guest[i] = host[i];
+    }
+  }
   if (std::memcmp(host, guest, size) == 0) return {};
   u64 first = 0;
   while (host[first] == guest[first]) ++first;

@@ -1,30 +1,32 @@
 #include "tests/core/oracle_guest.h"
 
 #include "core/sse/host_mxcsr.h"
+#include "tests/core/oracle_profile.h"
+#include "tests/core/oracle_segments.h"
 
 namespace bunshin::oracle {
 
 namespace {
 
-/// Linux's selectors, so that MOV from segment registers reads what it reads on the host.
-constexpr u16 kernel_code = 0x10, user_code = 0x33, user_stack = 0x2b;
 constexpr u64 page_tables = 0x10'0000;
+constexpr unsigned vectors = 256;
 
 }  // namespace
 
-GuestProcessor::GuestProcessor(std::string vendor) : machine_(resolved_profile(std::move(vendor))) {
+GuestProcessor::GuestProcessor(CodeKind kind, std::string vendor, bool with_ldt)
+    : kind_(kind), with_ldt_(with_ldt), machine_(full_profile(std::move(vendor))) {
   machine_.enter_long(code_begin);
-  build_tables();
+  build_page_tables();
+  build_descriptor_tables();
   CpuState& s = machine_.state();
-  s.cr4 |= cr4::OSXMMEXCPT;
-  s.cr0 |= cr0::NE | cr0::MP | cr0::WP;
-  s.gdtr = {kernel + gdt, 0xff};
-  s.idtr = {kernel + idt, 0x1ff};
-  s.tr = {0x40, 0xb | Segment::present, 0x67, kernel + tss};
-  enter_user();
+  s.cr4 |= cr4::OSXMMEXCPT | cr4::OSXSAVE | cr4::FSGSBASE;
+  s.cr0 |= cr0::NE | cr0::MP | cr0::WP | cr0::AM;
+  s.xcr0 = FxImage::components;
+  s.msr.efer |= efer::SCE;
+  machine_.processor.state_changed();
 }
 
-void GuestProcessor::build_tables() {
+void GuestProcessor::build_page_tables() {
   TestMachine& m = machine_;
   // The lower half has only the oracle's pages, the upper one the first 2 MiB for the supervisor.
   for (u64 i = 0; i < 512; ++i) m.poke<u64>(page_tables + 0x2000 + i * 8, 0);
@@ -38,24 +40,42 @@ void GuestProcessor::build_tables() {
   map(data_begin, data_end, 7);
   map(data_end, read_only_end, 5);
   map(code_begin, code_end, 7);
-  m.poke<u64>(gdt + kernel_code, 0x00af9b000000ffff);
-  for (u64 vector = 0; vector < 32; ++vector) {
+}
+
+void GuestProcessor::build_descriptor_tables() {
+  TestMachine& m = machine_;
+  for (unsigned i = 0; i < gdt_image.size(); ++i) m.poke<u64>(gdt + i * 8, gdt_image[i]);
+  for (unsigned i = 0; i < local_segments.size(); ++i) m.poke<u64>(ldt + i * 8, local_descriptor(i));
+  // As Linux has them: users may reach the gates of INT3 and INTO only.
+  constexpr u64 kernel_code = 0x10;
+  for (u64 vector = 0; vector < vectors; ++vector) {
     const u64 handler = kernel + handlers + vector * 16;
+    const u64 rights = vector == 3 || vector == 4 ? 0xee00 : 0x8e00;
     m.poke<u64>(idt + vector * 16,
-                (handler & 0xffff) | u64{kernel_code} << 16 | u64{0x8e00} << 32 | (handler >> 16 & 0xffff) << 48);
+                (handler & 0xffff) | kernel_code << 16 | rights << 32 | (handler >> 16 & 0xffff) << 48);
     m.poke<u64>(idt + vector * 16 + 8, handler >> 32);
   }
   m.poke<u64>(tss + 4, kernel + kernel_stack);
+  // The I/O permission bitmap lies behind the limit: no ports.
+  m.poke<u16>(tss + 0x66, 0x68);
+  CpuState& s = m.state();
+  s.gdtr = {kernel + gdt, gdt_image.size() * 8 - 1};
+  s.idtr = {kernel + idt, vectors * 16 - 1};
+  s.tr = {0x40, 0xb | Segment::present, 0x67, kernel + tss};
+  s.ldtr = {0, Segment::null, 0, 0};
+  if (with_ldt_) s.ldtr = {0x50, 2 | Segment::present, local_segments.size() * 8 - 1, kernel + ldt};
 }
 
-void GuestProcessor::enter_user() {
+void GuestProcessor::enter_user(const Registers& registers) {
   CpuState& s = machine_.state();
-  constexpr u32 flat = Segment::code_or_data | Segment::present | Segment::granularity | 3 << 5;
-  s.segment(Seg::CS) = {user_code, flat | Segment::long_mode | 0xb, 0xffffffff, 0};
-  s.segment(Seg::SS) = {user_stack, flat | Segment::big | 3, 0xffffffff, 0};
-  for (const Seg seg : {Seg::DS, Seg::ES, Seg::FS, Seg::GS}) s.segment(seg) = {0, Segment::null, 0, 0};
+  constexpr u32 flat = Segment::code_or_data | Segment::present | Segment::granularity | 3 << 5 | 0xb;
+  if (kind_ == CodeKind::Long)
+    s.segment(Seg::CS) = {code64_selector, flat | Segment::long_mode, 0xffffffff, 0};
+  else
+    s.segment(Seg::CS) = {code32_selector, flat | Segment::big, 0xffffffff, 0};
+  for (const Seg seg : {Seg::ES, Seg::SS, Seg::DS, Seg::FS, Seg::GS})
+    s.segment(seg) = data_segment(registers.selectors[static_cast<unsigned>(seg)], with_ldt_);
   s.cpl = 3;
-  machine_.processor.state_changed();
 }
 
 void GuestProcessor::load(const Registers& registers) {
@@ -64,6 +84,8 @@ void GuestProcessor::load(const Registers& registers) {
   s.flags.set_value(registers.flags | rflags::fixed | rflags::IF);
   const FxImage& fx = registers.fx;
   for (unsigned i = 0; i < 16; ++i) std::memcpy(s.xmm[i].bytes.data(), fx.bytes.data() + FxImage::xmm0 + i * 16, 16);
+  for (unsigned i = 0; i < 16; ++i)
+    std::memcpy(s.ymm_high[i].bytes.data(), fx.bytes.data() + FxImage::upper0 + i * 16, 16);
   s.mxcsr = fx.get<u32>(FxImage::mxcsr);
   s.x87.control = fx.get<u16>(FxImage::control);
   const u16 status = fx.get<u16>(FxImage::status);
@@ -84,6 +106,11 @@ Registers GuestProcessor::store() const {
   out.flags = s.flags.value();
   for (unsigned i = 0; i < 16; ++i)
     std::memcpy(out.fx.bytes.data() + FxImage::xmm0 + i * 16, s.xmm[i].bytes.data(), 16);
+  for (unsigned i = 0; i < 16; ++i)
+    std::memcpy(out.fx.bytes.data() + FxImage::upper0 + i * 16, s.ymm_high[i].bytes.data(), 16);
+  for (unsigned i = 0; i < 6; ++i) out.selectors[i] = s.seg[i].selector;
+  out.fs_base = s.segment(Seg::FS).base;
+  out.gs_base = s.segment(Seg::GS).base;
   out.fx.set<u32>(FxImage::mxcsr, s.mxcsr);
   out.fx.set<u16>(FxImage::control, s.x87.control);
   out.fx.set<u16>(FxImage::status, static_cast<u16>(s.x87.status | s.x87.top << 11));
@@ -98,8 +125,12 @@ Registers GuestProcessor::store() const {
 
 Outcome GuestProcessor::run(const Registers& registers, u64 rip) {
   CpuState& s = machine_.state();
-  if (s.cpl != 3) enter_user();
+  enter_user(registers);
+  s.segment(Seg::FS).base = registers.fs_base;
+  s.segment(Seg::GS).base = registers.gs_base;
   load(registers);
+  s.interrupt_shadow = s.debug_shadow = false;
+  machine_.processor.cpu().update_mode();
   s.rip = rip;
   machine_.processor.run(machine_.processor.cycles() + 1);
   Outcome outcome;
@@ -114,6 +145,8 @@ Outcome GuestProcessor::run(const Registers& registers, u64 rip) {
   outcome.rip = machine_.peek<u64>(frame);
   outcome.registers.flags = machine_.peek<u64>(frame + 16);
   outcome.registers.gpr[RSP] = machine_.peek<u64>(frame + 24);
+  outcome.registers.selectors[static_cast<unsigned>(Seg::CS)] = machine_.peek<u16>(frame + 8);
+  outcome.registers.selectors[static_cast<unsigned>(Seg::SS)] = machine_.peek<u16>(frame + 32);
   return outcome;
 }
 

@@ -1,10 +1,12 @@
 #include "tests/core/oracle_rules.h"
 
 #include <cpuid.h>
+#include <sys/auxv.h>
 
 #include <algorithm>
 #include <array>
 
+#include "core/decode/decoder.h"
 #include "core/state.h"
 
 namespace bunshin::oracle {
@@ -24,35 +26,30 @@ constexpr Exclusion exclusions[] = {
     {"rdrand", "random"},
     {"rdseed", "random"},
     {"rdpid", "the host's processor number"},
-    {"rdfsbase", "the host's thread pointer"},
-    {"rdgsbase", "segment bases are not loaded on the host"},
-    {"wrfsbase", "the host's thread pointer"},
-    {"wrgsbase", "segment bases are not loaded on the host"},
     {"rdpkru", "CR4.PKE differs"},
-    {"xgetbv", "XCR0 and CR4.OSXSAVE differ"},
-    {"monitor", "privileged by default"},
+    {"wrpkru", "CR4.PKE differs"},
+    {"xgetbv", "XCR0 is the host's kernel's"},
+    {"monitor", "an MSR may allow it to users (AMD)"},
+    {"mwait", "an MSR may allow it to users (AMD)"},
+    {"syscall", "enters the host's kernel"},
+    {"sysenter", "enters the host's kernel"},
     {"sldt", "the host's UMIP emulation"},
     {"str", "the host's UMIP emulation"},
     {"smsw", "the host's UMIP emulation"},
     {"sgdt", "the host's UMIP emulation"},
     {"sidt", "the host's UMIP emulation"},
-    {"lar", "the host's descriptor tables"},
-    {"lsl", "the host's descriptor tables"},
-    {"verr", "the host's descriptor tables"},
-    {"verw", "the host's descriptor tables"},
-    {"xsave", "XCR0 and CR4.OSXSAVE differ"},
-    {"xsaveopt", "XCR0 and CR4.OSXSAVE differ"},
-    {"xsavec", "XCR0 and CR4.OSXSAVE differ"},
-    {"fxsave", "reserved fields and instruction pointers differ between vendors"},
-    {"fxrstor", "reserved fields and instruction pointers differ between vendors"},
-    {"fnsave", "instruction pointers are not carried over"},
-    {"fnstenv", "instruction pointers are not carried over"},
-    {"frstor", "instruction pointers are not carried over"},
-    {"fldenv", "instruction pointers are not carried over"},
+    {"xsave", "XCR0 and what counts as in use are the host's"},
+    {"xsaveopt", "XCR0 and what counts as in use are the host's"},
+    {"xsavec", "XCR0 and what counts as in use are the host's"},
+    {"xrstor", "XCR0 is the host's kernel's"},
     {"rcpps", "an approximation: vendors differ"},
+    {"vrcpps", "an approximation: vendors differ"},
     {"rcpss", "an approximation: vendors differ"},
+    {"vrcpss", "an approximation: vendors differ"},
     {"rsqrtps", "an approximation: vendors differ"},
+    {"vrsqrtps", "an approximation: vendors differ"},
     {"rsqrtss", "an approximation: vendors differ"},
+    {"vrsqrtss", "an approximation: vendors differ"},
 };
 
 struct CpuidWord {
@@ -84,6 +81,18 @@ constexpr Undefined undefined_always[] = {
     {"idiv", all},
     {"bsf", all & ~rflags::ZF},
     {"bsr", all & ~rflags::ZF},
+    {"andn", rflags::AF | rflags::PF},
+    {"blsr", rflags::AF | rflags::PF},
+    {"blsi", rflags::AF | rflags::PF},
+    {"blsmsk", rflags::AF | rflags::PF},
+    {"bzhi", rflags::AF | rflags::PF},
+    {"bextr", rflags::AF | rflags::SF | rflags::PF},
+    {"aaa", rflags::OF | rflags::SF | rflags::ZF | rflags::PF},
+    {"aas", rflags::OF | rflags::SF | rflags::ZF | rflags::PF},
+    {"daa", rflags::OF},
+    {"das", rflags::OF},
+    {"aam", rflags::OF | rflags::AF | rflags::CF},
+    {"aad", rflags::OF | rflags::AF | rflags::CF},
     {"tzcnt", all & ~(rflags::ZF | rflags::CF)},
     {"lzcnt", all & ~(rflags::ZF | rflags::CF)},
     {"bt", all & ~(rflags::ZF | rflags::CF)},
@@ -91,6 +100,11 @@ constexpr Undefined undefined_always[] = {
     {"btr", all & ~(rflags::ZF | rflags::CF)},
     {"btc", all & ~(rflags::ZF | rflags::CF)},
 };
+
+/// The AVX form of an SSE instruction is treated alike.
+std::string_view without_v(std::string_view mnemonic) {
+  return mnemonic.starts_with("v") ? mnemonic.substr(1) : mnemonic;
+}
 
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -109,10 +123,13 @@ u64 undefined_after_shift(std::string_view name, unsigned bits, unsigned count) 
 
 }  // namespace
 
-std::string_view exclusion(const Row& row) {
-  if ((row.attributes & attr::invalid64) != 0) return "not in 64-bit mode";
-  if ((row.attributes & (attr::privileged | attr::alone)) != 0) return "system";
-  if ((row.attributes & attr::ends_block) != 0) return "control transfer or system: oracle_flow_test.cpp";
+std::string_view exclusion(const Row& row, CodeKind kind, const CpuProfile& profile) {
+  const bool wide = kind == CodeKind::Long;
+  if (wide && (row.attributes & attr::invalid64) != 0) return "not in 64-bit mode";
+  if (!wide && (row.attributes & attr::only64) != 0) return "in 64-bit mode only";
+  // These want REX.W.
+  if (!wide && OpcodeTable::parse(row).rex_w == 1 && !OpcodeTable::parse(row).vex()) return "in 64-bit mode only";
+  if (row.feature != Feature::Base && !profile.has(row.feature)) return "the profile lacks it";
   if (!host_has(row.feature)) return "the host lacks it";
   for (const Exclusion& e : exclusions) {
     if (e.mnemonic == row.mnemonic) return e.reason;
@@ -122,9 +139,33 @@ std::string_view exclusion(const Row& row) {
 
 std::string_view exclusion(const Decoded& decoded) {
   if (decoded.row == nullptr) return "undefined";
-  if (decoded.row->encoding == "0F 0D /r" && !decoded.memory)
-    return "register forms: #UD on AMD's, NOP on Intel's processors";
-  return exclusion(*decoded.row);
+  const Row& row = *decoded.row;
+  if (row.encoding == "0F 0D /r" && !decoded.memory) return "register forms: #UD on AMD's, NOP on Intel's processors";
+  if (row.mnemonic == "int" && (decoded.record.imm & 0xff) == 0x80) return "enters the host's kernel";
+  if (row.mnemonic == "bsf" && (decoded.record.prefixes & prefix::rep) != 0) return "TZCNT where the host has BMI1";
+  if (row.mnemonic == "bsr" && (decoded.record.prefixes & prefix::rep) != 0) return "LZCNT where the host has it";
+  for (const Exclusion& e : exclusions) {
+    if (e.mnemonic == row.mnemonic) return e.reason;
+  }
+  return {};
+}
+
+bool is_transfer(const Row& row) {
+  if ((row.attributes & attr::conditional_jump) != 0) return true;
+  return is_one_of(row.mnemonic,
+                   {"jmp", "call", "ret", "loop", "loope", "loopne", "jrcxz", "ljmp", "lcall", "retf", "iret"});
+}
+
+bool always_traps(const Row& row) {
+  if ((row.attributes & attr::privileged) != 0) return true;
+  return is_one_of(row.mnemonic,
+                   {"in",   "out",  "insb", "ins", "outsb", "outs",   "cli",     "sti",  "clac", "stac",  "int",
+                    "int1", "int3", "ud0",  "ud1", "ud2",   "sysret", "sysexit", "invd", "hlt",  "xsetbv"});
+}
+
+bool loads_segment(const Row& row) {
+  return is_one_of(row.mnemonic, {"lfs", "lgs"}) || row.operands[0] == Op::Sw || row.operands[0] == Op::Fs ||
+         row.operands[0] == Op::Gs;
 }
 
 u64 undefined_flags(const Decoded& decoded, u64 count) {
@@ -147,7 +188,7 @@ u32 compared_mxcsr(const Decoded& decoded, const std::optional<Trap>& trap) {
   constexpr u32 flags = 0x3f, precision = 0x20;
   if (!trap || trap->vector != 19) return ~u32{0};
   // Several rounding steps in one instruction: which of them trap first is not architectural.
-  if (is_one_of(decoded.row->mnemonic, {"dpps", "dppd"})) return ~flags;
+  if (is_one_of(without_v(decoded.row->mnemonic), {"dpps", "dppd"})) return ~flags;
   // AMD's processors do not report inexactness beside an unmasked overflow or underflow.
   return ~precision;
 }
@@ -160,35 +201,50 @@ bool compares_x87(const Decoded& decoded, const std::optional<Trap>& trap) {
   return !(decoded.memory && is_one_of(decoded.row->mnemonic, {"cvtpi2ps", "cvtpi2pd"}));
 }
 
-u16 compared_fsw(const Decoded& decoded) {
-  constexpr u16 c1 = 0x200;
+namespace {
+
+/// An x87 comparison of which an unmasked exception prevents the result: on AMD's processors it is set nevertheless
+/// (SDM vol. 2, FCOM: set only if the exception is masked).
+bool comparison_failed(const Decoded& decoded, u16 status) {
+  const std::string_view name = decoded.row->mnemonic;
+  const bool compares =
+      name.starts_with("fcom") || name.starts_with("fucom") || name.starts_with("ficom") || name == "ftst";
+  return compares && (status & 0x80) != 0;
+}
+
+}  // namespace
+
+u16 compared_fsw(const Decoded& decoded, u16 status) {
+  constexpr u16 c1 = 0x200, conditions = 0x4500;
+  if (comparison_failed(decoded, status)) return static_cast<u16>(~(conditions | c1));
   // Cleared by Intel's processors (SDM vol. 2, FCOMI), left by AMD's.
   const bool sets_flags = is_one_of(decoded.row->mnemonic, {"fcomi", "fcomip", "fucomi", "fucomip"});
   return sets_flags ? static_cast<u16>(~c1) : u16{0xffff};
 }
 
-bool vendors_differ(const Decoded& decoded, const Outcome& host, const Outcome& guest) {
-  const std::string_view name = decoded.row->mnemonic;
-  const bool model_protects = guest.trap && guest.trap->vector == 13;
-  // AMD's processors want no alignment from SHA operands.
-  if (name.starts_with("sha") && model_protects && (!host.trap || host.trap->vector == 14)) return true;
-  // Misaligned-exception mask, an AMD feature that the model has not.
-  if (name == "ldmxcsr" && model_protects && !host.trap && (host.registers.fx.get<u32>(FxImage::mxcsr) & 0x20000) != 0)
-    return true;
-  // AMD's processors take an unmasked trap for elements that are not selected too (masked, the flags agree).
-  if (is_one_of(name, {"dpps", "dppd"}) && host.trap && host.trap->vector == 19 && !guest.trap) return true;
-  // Whether the target is looked at before or after the push.
-  const bool stack_fault = host.trap && (host.trap->vector == 12 || host.trap->vector == 14);
-  if (name == "call" && stack_fault && model_protects) return true;
-  // Which bytes are looked at besides those that are stored is the implementation's (SDM vol. 2, MASKMOVDQU).
-  return name.starts_with("maskmov") && host.trap && host.trap->vector == 14 &&
-         (!guest.trap || guest.trap->vector == 14);
+u64 undefined_flags_after_exception(const Decoded& decoded, u16 status) {
+  const bool sets_flags = is_one_of(decoded.row->mnemonic, {"fcomi", "fcomip", "fucomi", "fucomip"});
+  return sets_flags && comparison_failed(decoded, status) ? rflags::status : 0;
+}
+
+u64 undefined_destination_bits(const Decoded& decoded) {
+  // Part of the limit, on processors known (SDM vol. 2, LAR).
+  return decoded.row->mnemonic == "lar" ? 0xf0000 : 0;
 }
 
 namespace {
 
+/// The operating system saves them.
+bool has_ymm() {
+  if (!bit(cpuid(1).c, 27) || !bit(cpuid(1).c, 28)) return false;
+  u32 low = 0, high = 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & FxImage::components) == FxImage::components;
+}
+
 bool ask_host(Feature feature) {
   const CpuidWord one = cpuid(1), seven = cpuid(7), extended = cpuid(0x80000001);
+  const CpuidWord xsave = cpuid(13, 1);
   switch (feature) {
     case Feature::Sse3: return bit(one.c, 0);
     case Feature::Pclmulqdq: return bit(one.c, 1);
@@ -206,7 +262,31 @@ bool ask_host(Feature feature) {
     case Feature::Clflushopt: return bit(seven.b, 23);
     case Feature::Clwb: return bit(seven.b, 24);
     case Feature::Sha: return bit(seven.b, 29);
+    case Feature::Monitor: return bit(one.c, 3);
+    case Feature::Fma: return bit(one.c, 12) && has_ymm();
+    case Feature::Xsave: return bit(one.c, 27);
+    case Feature::Avx: return has_ymm();
+    case Feature::F16c: return bit(one.c, 29) && has_ymm();
+    case Feature::Rdrand: return bit(one.c, 30);
+    case Feature::Bmi1: return bit(seven.b, 3);
+    case Feature::Avx2: return bit(seven.b, 5) && has_ymm();
+    case Feature::Bmi2: return bit(seven.b, 8);
+    case Feature::Invpcid: return bit(seven.b, 10);
+    case Feature::Rdseed: return bit(seven.b, 18);
+    case Feature::Smap: return bit(seven.b, 20);
+    case Feature::Pku: return bit(seven.c, 4);
+    case Feature::Rdpid: return bit(seven.c, 22);
+    case Feature::Rdtscp: return bit(extended.d, 27);
+    case Feature::Xsaveopt: return bit(xsave.a, 0);
+    case Feature::Xsavec: return bit(xsave.a, 1);
+    case Feature::Xgetbv1: return bit(xsave.a, 2);
+    // Linux must have set CR4.FSGSBASE.
+    case Feature::Fsgsbase: return (getauxval(AT_HWCAP2) & 2) != 0;
     case Feature::Base:
+    case Feature::Msr:
+    case Feature::Tsc:
+    case Feature::Sep:
+    case Feature::Syscall:
     case Feature::Fpu:
     case Feature::Cmov:
     case Feature::Cx8:

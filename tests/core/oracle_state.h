@@ -9,17 +9,23 @@
 
 namespace bunshin::oracle {
 
+/// The kinds of user code that an operating system in long mode can run (SDM vol. 3, 2.2).
+enum class CodeKind : u8 { Long, Compatibility };
+
 /// Linear addresses, the same on host and guest. Everything else below 2 GiB is unmapped on both.
 inline constexpr u64 data_begin = 0x20'0000;  ///< writable
 inline constexpr u64 data_end = 0x20'4000;
 inline constexpr u64 read_only_end = 0x20'5000;  ///< [data_end, read_only_end) is readable
 inline constexpr u64 code_begin = 0x30'0000;
 inline constexpr u64 code_end = 0x30'2000;
-inline constexpr u64 control_block = 0x1000'0000;  ///< host only: what the trampoline loads and stores
+/// Host only: what the trampoline loads and stores, and the way back from 32-bit code.
+inline constexpr u64 control_block = 0x1000'0000, return_gate = 0x1000'1000;
 
-/// The 512-byte image of FXSAVE in 64-bit mode (SDM vol. 1, table 10-2).
-struct alignas(16) FxImage {
-  std::array<u8, 512> bytes{};
+/// The image of XSAVE in 64-bit mode, standard form, with the components x87, SSE and AVX: 512 bytes as FXSAVE has them
+/// (SDM vol. 1, table 10-2), the header, the upper halves of the YMM registers (13.4).
+struct alignas(64) FxImage {
+  static constexpr unsigned size = 832, components = 7;
+  std::array<u8, size> bytes{};
 
   template <class T>
   T get(unsigned offset) const {
@@ -31,13 +37,16 @@ struct alignas(16) FxImage {
   void set(unsigned offset, T v) {
     std::memcpy(bytes.data() + offset, &v, sizeof(T));
   }
-  static constexpr unsigned control = 0, status = 2, tags = 4, mxcsr = 24, st0 = 32, xmm0 = 160;
+  static constexpr unsigned control = 0, status = 2, tags = 4, mxcsr = 24, st0 = 32, xmm0 = 160, in_use = 512,
+                            upper0 = 576;
 };
 
 struct Registers {
   std::array<u64, 16> gpr{};
   u64 flags = 0;
   FxImage fx;
+  std::array<u16, 6> selectors{};  ///< in the order of Seg; CS on return only
+  u64 fs_base = 0, gs_base = 0;
 };
 
 struct Trap {
