@@ -290,5 +290,16 @@ TEST_F(SseState, MmxDeliversPendingX87Exceptions) {
   EXPECT_TRUE(raised(Vector::MF));
 }
 
+TEST_F(SseState, FxsaveAcrossAReadOnlyPageWritesNothing) {
+  runner.core.map(1, TestCore::frame(1), 5);
+  runner.state().cr0 |= cr0::WP;
+  runner.core.cpu.update_mode();
+  runner.state().gpr[RSI] = data_page + page_size - 16;
+  put<u64>(page_size - 16, 0x5555);
+  EXPECT_FALSE(runner.run(fxsave));
+  EXPECT_TRUE(raised(Vector::PF));
+  EXPECT_EQ(at<u64>(page_size - 16), 0x5555u);
+}
+
 }  // namespace
 }  // namespace bunshin::sse_test

@@ -226,5 +226,42 @@ TEST_F(Vex, AnUnmaskedExceptionInTheUpperLaneLeavesTheDestination) {
   EXPECT_EQ(high(0, 3), 0x13u);
 }
 
+/// Of the four bits of VEX.vvvv 32-bit code uses three, but all four say that there is no operand.
+TEST(VexIn32BitCode, TheFourthBitOfAnUnusedVvvvMustBeSet) {
+  const CpuProfile profile = resolved_profile();
+  CodeMode mode;
+  mode.bits = 32;
+  mode.stack32 = mode.flat = mode.protected_mode = mode.sse = mode.avx = true;
+  const auto handler = [&](std::initializer_list<u8> bytes) {
+    std::vector<u8> code(bytes);
+    code.resize(15, 0x90);
+    Decoded d;
+    EXPECT_EQ(decode(opcode_table(), profile, mode, code, 0, 0, d), DecodeStatus::Ok);
+    return d.record.run;
+  };
+  const Handler undefined = handler({0x0f, 0x3a, 0xff});
+  EXPECT_NE(handler({0xc4, 0xe3, 0x7b, 0xf0, 0xc1, 0x01}), undefined);  // rorx eax, ecx, 1
+  EXPECT_EQ(handler({0xc4, 0xe3, 0x3b, 0xf0, 0xc1, 0x01}), undefined);
+}
+
+TEST(ControlRegisters, ThoseThatDoNotExistAreUndefinedAtEveryPrivilege) {
+  const CpuProfile profile = resolved_profile();
+  CodeMode mode;
+  mode.bits = 64;
+  mode.flat = mode.stack32 = mode.protected_mode = true;
+  mode.cpl = 3;
+  const auto handler = [&](std::initializer_list<u8> bytes) {
+    std::vector<u8> code(bytes);
+    code.resize(15, 0x90);
+    Decoded d;
+    EXPECT_EQ(decode(opcode_table(), profile, mode, code, 0, 0, d), DecodeStatus::Ok);
+    return d.record.run;
+  };
+  const Handler undefined = handler({0x0f, 0x3a, 0xff});
+  EXPECT_NE(handler({0x0f, 0x20, 0xc0}), undefined) << "CR0 is privileged";
+  EXPECT_EQ(handler({0x0f, 0x20, 0xc8}), undefined) << "CR1";
+  EXPECT_EQ(handler({0x44, 0x0f, 0x23, 0xc0}), undefined) << "DR8";
+}
+
 }  // namespace
 }  // namespace bunshin::sse_test

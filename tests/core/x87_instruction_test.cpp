@@ -240,5 +240,15 @@ TEST_F(X87Instruction, StoringTheEnvironmentMasksAllExceptions) {
   EXPECT_TRUE(faults({0x9b}, Vector::MF));
 }
 
+TEST_F(X87Instruction, AStoreThatAnUnmaskedExceptionPreventsFaultsOnItsAddressFirst) {
+  x87::set_control_word(fpu(), 0x37e);
+  cpu->state.segment(Seg::DS).limit = operand - 1;
+  cpu->update_mode();
+  // FIST and FSTP m80 with an empty stack.
+  EXPECT_TRUE(faults({0xdf, 0x13}, Vector::GP));
+  EXPECT_TRUE(faults({0xdb, 0x3b}, Vector::GP));
+  EXPECT_EQ(x87::status_word(fpu()), 0);
+}
+
 }  // namespace
 }  // namespace bunshin::x87_test
