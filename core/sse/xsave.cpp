@@ -98,9 +98,12 @@ bool write_legacy(Cpu& cpu, u64 linear, u64 components, bool with_mxcsr, LegacyF
 
 /// Whether XRSTOR accepts the header (SDM vol. 1, 13.8).
 bool acceptable(const Cpu& cpu, const Header& h) {
-  if (!std::ranges::all_of(h.reserved, [](u64 v) { return v == 0; })) return false;
-  if (!h.compacted()) return h.xcomp_bv == 0 && (h.xstate_bv & ~cpu.state.xcr0) == 0;
+  if (!h.compacted()) {
+    // Of the reserved bytes only the first eight are looked at (SDM vol. 2, XRSTOR: bytes 23:8).
+    return h.xcomp_bv == 0 && h.reserved[0] == 0 && (h.xstate_bv & ~cpu.state.xcr0) == 0;
+  }
   if (!cpu.profile.has(Feature::Xsavec)) return false;
+  if (!std::ranges::all_of(h.reserved, [](u64 v) { return v == 0; })) return false;
   return (h.xcomp_bv & ~compacted_bit & ~cpu.state.xcr0) == 0 && (h.xstate_bv & ~h.xcomp_bv) == 0;
 }
 

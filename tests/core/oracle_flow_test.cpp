@@ -67,9 +67,9 @@ class FlowTest : public Differential {
 
   /// False if only a part of it would be written: half of an old address may lead to old code.
   bool put(u64 at, std::span<const u8> bytes) {
-    const bool inside = at >= data_begin && at + bytes.size() <= data_end;
+    const bool inside = at >= data_begin && at <= data_end - bytes.size();
     if (inside) write_data(at, bytes);
-    return inside || at + bytes.size() <= data_begin || at >= read_only_end;
+    return inside || at <= data_begin - bytes.size() || at >= read_only_end;
   }
 
   /// Gives the transfer a target. False if this case cannot have one.

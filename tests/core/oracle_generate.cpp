@@ -458,6 +458,10 @@ void Generator::aim_implicit(Case& c) {
   if (is_any_of(name, {"pcmpestri", "pcmpestrm", "vpcmpestri", "vpcmpestrm"})) {
     for (const unsigned g : {RAX, RDX}) gpr[g] = random_.below(40) - 20;
   }
+  if (name.starts_with("xsave") || name == "xrstor") {
+    gpr[RAX] = random_.below(8) | random_.below(2) << 30;
+    gpr[RDX] = random_.below(2) << 8;
+  }
   if (has_operand(row, {Op::Mvsib})) aim_vectors(c);
   if (abilities_.gdt) aim_selectors(c);
   if (kind_ == CodeKind::Compatibility) {
@@ -486,6 +490,9 @@ Case Generator::instruction(const Row& row) {
     std::memcpy(c.bytes.data() + displacement_at_, &disp, displacement_bytes_);
     decode(c);
   }
+  // Everywhere else these only fault.
+  const std::string_view name = c.decoded.row->mnemonic;
+  if ((name.starts_with("xsave") || name == "xrstor") && random_.percent(90)) c.target &= ~u64{63};
   aim(c);
   aim_implicit(c);
   return c;

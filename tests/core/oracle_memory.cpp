@@ -52,7 +52,7 @@ class Preparation {
  private:
   template <class T>
   void put(u64 address, T v) {
-    if (address >= data_begin && address + sizeof v <= data_end) write_(address, bytes_of(v));
+    if (address >= data_begin && address <= data_end - sizeof v) write_(address, bytes_of(v));
   }
 
   u16 selector() { return selectors_allowed_ ? generator_.selector() : u16{0}; }
@@ -66,14 +66,24 @@ class Preparation {
     if (name_ == "bound") put_bounds(size);
     // Reserved bits are #GP, and nothing else would happen.
     if (is_any_of(name_, {"ldmxcsr", "vldmxcsr"}) && random_.percent(85)) put(operand_, random_mxcsr());
-    if (name_ == "fxrstor" && random_.percent(90)) {
-      FxImage image = c_.registers.fx;
-      image.set<u32>(FxImage::mxcsr, random_mxcsr());
-      for (unsigned i = 0; i < 512; i += 8) {
-        if (i != FxImage::mxcsr) put(operand_ + i, image.get<u64>(i));
-      }
-      put(operand_ + FxImage::mxcsr, image.get<u32>(FxImage::mxcsr));
-    }
+    if (name_ == "fxrstor" && random_.percent(90)) put_image(512);
+    if (name_ != "xrstor") return;
+    // The host's operating system may have enabled more components than these.
+    put(operand_ + FxImage::in_use, random_.below(32));
+    put(operand_ + FxImage::in_use + 8, u64{0});
+    if (random_.percent(90)) put_image(FxImage::size);
+  }
+
+  /// A state that can be loaded: that of the case, but for MXCSR and the header of XSAVE.
+  void put_image(unsigned size) {
+    FxImage image = c_.registers.fx;
+    if (random_.percent(95)) image.set<u32>(FxImage::mxcsr, random_mxcsr());
+    const u64 in_use = random_.below(8);
+    image.set<u64>(FxImage::in_use, random_.percent(95) ? in_use : random_.below(32));
+    constexpr u64 compacted = u64{1} << 63;
+    if (random_.percent(30)) image.set<u64>(FxImage::in_use + 8, compacted | in_use | random_.below(8));
+    if (random_.percent(3)) image.set<u64>(FxImage::in_use + 8 * random_.below(8), random_.below(4));
+    for (unsigned i = 0; i < size; i += 8) put(operand_ + i, image.get<u64>(i));
   }
 
   u32 random_mxcsr() { return static_cast<u32>(random_.next()) & 0xffff; }
@@ -129,6 +139,7 @@ u64 stack_address(const Case& c) {
 
 namespace {
 
+/// Of FXSAVE and the legacy region of XSAVE.
 std::vector<Field> fxsave_fields(const Case& c) {
   const u64 at = operand_address(c);
   const unsigned end = c.kind == CodeKind::Long ? 416 : 288;
@@ -142,7 +153,7 @@ std::vector<Field> fxsave_fields(const Case& c) {
 
 std::vector<Field> uncompared_fields(const Case& c) {
   const Row& row = *c.decoded.row;
-  if (row.mnemonic == "fxsave") return fxsave_fields(c);
+  if (row.mnemonic == "fxsave" || row.mnemonic.starts_with("xsave")) return fxsave_fields(c);
   // Processors may leave the upper half of the word (SDM vol. 2, PUSH).
   const bool segment = row.operands[0] >= Op::Es && row.operands[0] <= Op::Gs;
   if (row.mnemonic == "push" && segment && c.decoded.operand_bytes == 4) return {{stack_address(c) - 2, 2}};

@@ -5,14 +5,14 @@
 #include <string_view>
 
 #include "core/decode/row.h"
-#include "tests/core/oracle_state.h"
+#include "tests/core/oracle_generate.h"
 
 namespace bunshin::oracle {
 
 /// Why the row is not compared with the host in this kind of code; empty if it is.
 std::string_view exclusion(const Row& row, CodeKind kind, const CpuProfile& profile);
-/// The same for one decoded instruction of a row that is.
-std::string_view exclusion(const Decoded& decoded);
+/// The same for one case of a row that is.
+std::string_view exclusion(const Case& c);
 /// A jump, call or return: what follows must be prepared (oracle_flow_test.cpp).
 bool is_transfer(const Row& row);
 /// Completes in no user code.

@@ -30,7 +30,9 @@ struct Situation {
   bool memory() const { return c.decoded.memory; }
   bool lock() const { return (c.decoded.record.prefixes & prefix::lock) != 0; }
   u64 misalignment(unsigned to) const { return operand_address(c) % to; }
-  bool stores_image() const { return is({"fnsave", "fnstenv", "fxsave", "frstor", "fldenv", "fxrstor"}); }
+  bool stores_image() const {
+    return is({"fnsave", "fnstenv", "fxsave", "frstor", "fldenv", "fxrstor", "xsave", "xsaveopt", "xsavec", "xrstor"});
+  }
   bool far_pointer() const {
     return std::ranges::find(c.decoded.row->operands, Op::Mp) != std::end(c.decoded.row->operands);
   }
@@ -54,7 +56,7 @@ constexpr Difference differences[] = {
      }},
     {"MXCSR.MM, misaligned exceptions masked: an AMD feature that the model has not",
      [](const Situation& s) {
-       return s.is({"ldmxcsr", "fxrstor"}) && s.guest_vector() == 13 && !s.host.trap &&
+       return s.is({"ldmxcsr", "fxrstor", "xrstor"}) && s.guest_vector() == 13 && !s.host.trap &&
               (s.host.registers.fx.get<u32>(FxImage::mxcsr) & 0x20000) != 0;
      }},
     {"AMD's processors take an unmasked trap for elements that are not selected too (masked, the flags agree)",
@@ -127,6 +129,11 @@ constexpr Difference differences[] = {
     {"images: which part is accessed first, and so which of its addresses faults, and how",
      [](const Situation& s) {
        return s.stores_image() && s.of_access(s.host_vector()) && s.of_access(s.guest_vector());
+     }},
+    {"XSAVE, XRSTOR: whether parts of the image that nothing is stored in or taken from are looked at",
+     [](const Situation& s) {
+       const bool extended = s.name().starts_with("xsave") || s.name() == "xrstor";
+       return extended && s.of_access(s.host_vector()) && !s.guest.trap;
      }},
     {"INT1: some hypervisors report it as a fault",
      [](const Situation& s) { return s.is({"int1"}) && s.host_vector() == 1 && s.guest_vector() == 1; }},

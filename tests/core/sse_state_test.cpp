@@ -301,5 +301,15 @@ TEST_F(SseState, FxsaveAcrossAReadOnlyPageWritesNothing) {
   EXPECT_EQ(at<u64>(page_size - 16), 0x5555u);
 }
 
+TEST_F(SseState, XrstorOfTheStandardFormIgnoresTheLaterReservedBytesOfTheHeader) {
+  request(3);
+  ASSERT_TRUE(runner.run(xsave));
+  put<u64>(512 + 24, 1);
+  EXPECT_TRUE(runner.run(xrstor));
+  put<u64>(512 + 16, 1);
+  EXPECT_FALSE(runner.run(xrstor));
+  EXPECT_TRUE(raised(Vector::GP));
+}
+
 }  // namespace
 }  // namespace bunshin::sse_test
