@@ -1,6 +1,7 @@
 """The checking tools find what they are for."""
 
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -38,6 +39,20 @@ class Layers(unittest.TestCase):
 
     def test_commented_include_is_no_include(self):
         self.assertEqual(self.offences("mmu/walker.cpp", '// #include "core/cpu.h"\n'), [])
+
+
+class Ablation(unittest.TestCase):
+    """The patches that switch the engine's techniques off, one by one (benchmarks/ablation.py), fit the code."""
+
+    def test_every_patch_applies_and_says_what_it_does(self):
+        root = pathlib.Path(__file__).resolve().parents[2]
+        patches = sorted((root / "benchmarks/ablation").glob("*.patch"))
+        self.assertTrue(patches)
+        for patch in patches:
+            with self.subTest(patch.name):
+                self.assertRegex(patch.read_text().splitlines()[0], r"^[A-Z].*\.$")
+                subprocess.run(["patch", "--dry-run", "--fuzz=0", "-p1", "-d", root, "-i", patch], check=True,
+                               stdout=subprocess.DEVNULL)
 
 
 class Docs(unittest.TestCase):
