@@ -6,7 +6,7 @@ namespace {
 
 template <class T>
 bool any_denormal(Vec v, unsigned count) {
-  constexpr unsigned fraction_bits = sizeof(T) == 4 ? 23 : 52;
+  constexpr unsigned fraction_bits = sizeof(T) == 2 ? 10 : sizeof(T) == 4 ? 23 : 52;
   const Lanes<T> a = lanes<T>(v);
   for (unsigned i = 0; i < count; ++i) {
     const T magnitude = static_cast<T>(a[i] << 1);
@@ -25,6 +25,8 @@ bool has_denormal(Vec v, Tiny elements) {
     case Tiny::Ps: return any_denormal<u32>(v, 4);
     case Tiny::Pd: return any_denormal<u64>(v, 2);
     case Tiny::LowPs: return any_denormal<u32>(v, 2);
+    case Tiny::Ph: return any_denormal<u16>(v, 8);
+    case Tiny::LowPh: return any_denormal<u16>(v, 4);
   }
   return false;
 }

@@ -65,7 +65,8 @@ namespace sse {
 
 /// Which elements of a result may have underflowed: with UE unmasked, an exact denormal result is an underflow too (SDM
 /// vol. 1, 4.9.1.5), which the host's masked instruction does not flag.
-enum class Tiny : u8 { Never, Ss, Sd, Ps, Pd, LowPs };
+/// LowPs: the low two singles; Ph and LowPh: eight and the low four half-precision elements.
+enum class Tiny : u8 { Never, Ss, Sd, Ps, Pd, LowPs, Ph, LowPh };
 bool has_denormal(Vec v, Tiny elements);
 inline bool has_denormal(const Vec256& v, Tiny elements) {
   return has_denormal(v.low, elements) || has_denormal(v.high, elements);

@@ -16,6 +16,8 @@ std::span<const Row> special_rows();      // strings, CRC32, AES, PCLMULQDQ, SHA
 std::span<const Row> state_rows();        // FXSAVE, XSAVE, MXCSR, fences, cache hints
 std::span<const Row> avx_move_rows();     // VEX: moves, loads, stores, shuffles, element transfers
 std::span<const Row> avx_integer_rows();  // VEX: integer arithmetic
-std::span<const Row> avx_float_rows();    // VEX: floating point
+std::span<const Row> avx_float_rows();    // VEX: floating-point arithmetic and comparisons
+std::span<const Row> avx_convert_rows();  // VEX: conversions, F16C
+std::span<const Row> avx_fma_rows();      // FMA3
 
 }  // namespace bunshin::sse
