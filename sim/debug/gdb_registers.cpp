@@ -9,7 +9,7 @@ namespace bunshin::gdb_registers {
 
 namespace {
 
-enum class File : u8 { General, Rip, Flags, Segment, X87, X87Control, Xmm, Mxcsr, SegmentBase, Control };
+enum class File : u8 { General, Rip, Flags, Segment, X87, X87Control, Xmm, Mxcsr, YmmHigh, SegmentBase, Control };
 
 struct Row {
   const char* name;
@@ -48,7 +48,15 @@ constexpr std::array rows{
     Row{"xmm10", File::Xmm, 10, 16, "vec128"},        Row{"xmm11", File::Xmm, 11, 16, "vec128"},
     Row{"xmm12", File::Xmm, 12, 16, "vec128"},        Row{"xmm13", File::Xmm, 13, 16, "vec128"},
     Row{"xmm14", File::Xmm, 14, 16, "vec128"},        Row{"xmm15", File::Xmm, 15, 16, "vec128"},
-    Row{"mxcsr", File::Mxcsr, 0, 4, "int"},           Row{"fs_base", File::SegmentBase, 4, 8, "int64"},
+    Row{"mxcsr", File::Mxcsr, 0, 4, "int"},           Row{"ymm0h", File::YmmHigh, 0, 16, "uint128"},
+    Row{"ymm1h", File::YmmHigh, 1, 16, "uint128"},    Row{"ymm2h", File::YmmHigh, 2, 16, "uint128"},
+    Row{"ymm3h", File::YmmHigh, 3, 16, "uint128"},    Row{"ymm4h", File::YmmHigh, 4, 16, "uint128"},
+    Row{"ymm5h", File::YmmHigh, 5, 16, "uint128"},    Row{"ymm6h", File::YmmHigh, 6, 16, "uint128"},
+    Row{"ymm7h", File::YmmHigh, 7, 16, "uint128"},    Row{"ymm8h", File::YmmHigh, 8, 16, "uint128"},
+    Row{"ymm9h", File::YmmHigh, 9, 16, "uint128"},    Row{"ymm10h", File::YmmHigh, 10, 16, "uint128"},
+    Row{"ymm11h", File::YmmHigh, 11, 16, "uint128"},  Row{"ymm12h", File::YmmHigh, 12, 16, "uint128"},
+    Row{"ymm13h", File::YmmHigh, 13, 16, "uint128"},  Row{"ymm14h", File::YmmHigh, 14, 16, "uint128"},
+    Row{"ymm15h", File::YmmHigh, 15, 16, "uint128"},  Row{"fs_base", File::SegmentBase, 4, 8, "int64"},
     Row{"gs_base", File::SegmentBase, 5, 8, "int64"}, Row{"cr0", File::Control, 0, 8, "int64"},
     Row{"cr2", File::Control, 2, 8, "int64"},         Row{"cr3", File::Control, 3, 8, "int64"},
     Row{"cr4", File::Control, 4, 8, "int64"},         Row{"efer", File::Control, 5, 8, "int64"},
@@ -109,6 +117,7 @@ std::vector<u8> get(const Cpu& cpu, unsigned number) {
     case File::X87Control: return little_endian(x87_control(s.x87, row.index), 4);
     case File::Xmm: return {s.xmm[row.index].bytes.begin(), s.xmm[row.index].bytes.end()};
     case File::Mxcsr: return little_endian(s.mxcsr, 4);
+    case File::YmmHigh: return {s.ymm_high[row.index].bytes.begin(), s.ymm_high[row.index].bytes.end()};
     case File::SegmentBase: return little_endian(s.seg[row.index].base, 8);
     case File::Control: return little_endian(control(s, row.index), 8);
   }
@@ -126,6 +135,7 @@ bool set(Cpu& cpu, unsigned number, std::span<const u8> bytes) {
     case File::Rip: s.rip = value; return true;
     case File::Flags: s.flags.set_value(value & ~rflags::VM); return true;
     case File::Xmm: std::memcpy(s.xmm[row.index].bytes.data(), bytes.data(), 16); return true;
+    case File::YmmHigh: std::memcpy(s.ymm_high[row.index].bytes.data(), bytes.data(), 16); return true;
     case File::SegmentBase: s.seg[row.index].base = value; return true;
     case File::Segment:
     case File::X87:
@@ -152,6 +162,7 @@ std::string target_description() {
           "<field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"
           "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>";
     }
+    if (row.file == File::YmmHigh && row.index == 0) xml += "</feature><feature name=\"org.gnu.gdb.i386.avx\">";
     if (row.file == File::SegmentBase && row.index == 4) {
       xml += "</feature><feature name=\"org.gnu.gdb.i386.segments\">";
     }

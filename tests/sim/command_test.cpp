@@ -256,10 +256,11 @@ TEST_F(Command, GdbBreaksStepsAndReads) {
       "gdb -nx -batch -ex 'set tcp connect-timeout 20' -ex 'set architecture i386:x86-64' -ex 'target remote "
       "127.0.0.1:" +
       port + "' -ex 'break *0x100027' -ex continue -ex 'printf \"rbx=%lx\\n\", $rbx' -ex stepi" +
-      " -ex 'printf \"rip=%lx\\n\", $rip' -ex 'x/2xb 0x100020' -ex 'info threads' -ex 'delete' -ex continue");
+      " -ex 'printf \"rip=%lx\\n\", $rip' -ex 'x/2xb 0x100020' -ex 'info threads' -ex 'delete'" +
+      " -ex 'set $ymm3.v4_int64[3] = 77' -ex 'printf \"upper=%d\\n\", $ymm3.v4_int64[3]' -ex continue");
   simulator.join();
   EXPECT_THAT(gdb.output, AllOf(HasSubstr("rbx=1234"), HasSubstr("rip=100028"), HasSubstr("0xb8"), HasSubstr("core 0"),
-                                HasSubstr("exited normally")));
+                                HasSubstr("upper=77"), HasSubstr("exited normally")));
   EXPECT_EQ(machine.status, 0);
 }
 
