@@ -1,8 +1,8 @@
 // Moves, loads and stores of XMM registers, shuffles, and transfers of elements to general registers and memory.
 
 #include "core/sse/bind.h"
+#include "core/sse/elements.h"
 #include "core/sse/rows.h"
-#include "core/sse/shuffle.h"
 
 namespace bunshin::sse {
 
@@ -22,15 +22,6 @@ struct XmmMoveTo {
     return true;
   }
 };
-/// MOVD/MOVQ r/m, xmm.
-template <class Int>
-struct XmmMoveFrom {
-  static bool from_register(Cpu& cpu, const Record& r) {
-    cpu.set_reg<Int>(r.rm, cpu.state.xmm[r.reg].get<Int>(0));
-    return true;
-  }
-  static bool from_memory(Cpu& cpu, const Record& r) { return cpu.store(r, cpu.state.xmm[r.reg].get<Int>(0)); }
-};
 
 /// PINSRB, PINSRW, PINSRD, PINSRQ.
 template <class T>
@@ -48,49 +39,6 @@ struct Insert {
     return true;
   }
 };
-/// PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS: registers receive the element zero-extended.
-template <class T>
-struct Extract {
-  static bool from_register(Cpu& cpu, const Record& r) {
-    using Wide = std::conditional_t<sizeof(T) == 8, u64, u32>;
-    cpu.set_reg<Wide>(r.rm, extract<T>(read(cpu.state.xmm[r.reg]), imm8(r)));
-    return true;
-  }
-  static bool from_memory(Cpu& cpu, const Record& r) {
-    return cpu.store(r, extract<T>(read(cpu.state.xmm[r.reg]), imm8(r)));
-  }
-};
-/// PEXTRW of SSE2, whose general register is ModRM.reg.
-bool pextrw(Cpu& cpu, const Record& r) {
-  cpu.set_reg<u32>(r.reg, extract<u16>(read(cpu.state.xmm[r.rm]), imm8(r)));
-  return true;
-}
-
-bool run_pmovmskb(Cpu& cpu, const Record& r) {
-  cpu.set_reg<u32>(r.reg, pmovmskb(read(cpu.state.xmm[r.rm])));
-  return true;
-}
-bool movmskps(Cpu& cpu, const Record& r) {
-  cpu.set_reg<u32>(r.reg, static_cast<u32>(_mm_movemask_ps(_mm_castsi128_ps(read(cpu.state.xmm[r.rm])))));
-  return true;
-}
-bool movmskpd(Cpu& cpu, const Record& r) {
-  cpu.set_reg<u32>(r.reg, static_cast<u32>(_mm_movemask_pd(_mm_castsi128_pd(read(cpu.state.xmm[r.rm])))));
-  return true;
-}
-
-/// Stores the bytes whose mask byte has its sign set at DS:rDI (segment override applies).
-bool maskmovdqu(Cpu& cpu, const Record& r) {
-  const Xmm& data = cpu.state.xmm[r.reg];
-  const u32 mask = pmovmskb(read(cpu.state.xmm[r.rm]));
-  const u64 address_mask = ~u64{0} >> (64 - 8 * r.address_bytes());
-  for (unsigned i = 0; i < 16; ++i) {
-    if (((mask >> i) & 1) == 0) continue;
-    const u64 offset = (cpu.state.gpr[RDI] + i) & address_mask;
-    if (!cpu.store(cpu.segment_of(r), offset, data.get<u8>(i))) return false;
-  }
-  return true;
-}
 
 template <class Int>
 bool movnti(Cpu& cpu, const Record& r) {
@@ -132,8 +80,8 @@ constexpr Row rows[] = {
     {"66 0F 29 /r", "movapd", {Op::Wx, Op::Vx}, xmm_store<second, StoreAligned16>, Feature::Sse2, attr::sse},
     {"NP 0F 2B /r mem", "movntps", {Op::Mdq, Op::Vx}, xmm_store_memory<StoreAligned16>, Feature::Sse, attr::sse},
     {"66 0F 2B /r mem", "movntpd", {Op::Mdq, Op::Vx}, xmm_store_memory<StoreAligned16>, Feature::Sse2, attr::sse},
-    {"NP 0F 50 /r reg", "movmskps", {Op::Gd, Op::Ux}, plain<movmskps>, Feature::Sse, attr::sse},
-    {"66 0F 50 /r reg", "movmskpd", {Op::Gd, Op::Ux}, plain<movmskpd>, Feature::Sse2, attr::sse},
+    {"NP 0F 50 /r reg", "movmskps", {Op::Gd, Op::Ux}, plain<xmm_signs<movmskps>>, Feature::Sse, attr::sse},
+    {"66 0F 50 /r reg", "movmskpd", {Op::Gd, Op::Ux}, plain<xmm_signs<movmskpd>>, Feature::Sse2, attr::sse},
     {"66 0F 6E /r", "movd", {Op::Vx, Op::Ey},
      by_form_and_width<XmmMoveTo<u32>, XmmMoveTo<u64>>, Feature::Sse2, attr::sse},
     {"66 0F 6F /r", "movdqa", {Op::Vx, Op::Wx}, xmm<second>, Feature::Sse2, attr::sse},
@@ -153,7 +101,7 @@ constexpr Row rows[] = {
     {"NP 0F C6 /r", "shufps", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<shufps>, Feature::Sse, attr::sse},
     {"66 0F C6 /r", "shufpd", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<shufpd>, Feature::Sse2, attr::sse},
     {"66 0F D6 /r", "movq", {Op::Wq, Op::Vx}, xmm_store<movq, StoreLow>, Feature::Sse2, attr::sse},
-    {"66 0F D7 /r reg", "pmovmskb", {Op::Gd, Op::Ux}, plain<run_pmovmskb>, Feature::Sse2, attr::sse},
+    {"66 0F D7 /r reg", "pmovmskb", {Op::Gd, Op::Ux}, plain<xmm_signs<pmovmskb>>, Feature::Sse2, attr::sse},
     {"66 0F E7 /r mem", "movntdq", {Op::Mdq, Op::Vx}, xmm_store_memory<StoreAligned16>, Feature::Sse2, attr::sse},
     {"F2 0F F0 /r mem", "lddqu", {Op::Vx, Op::Mdq}, xmm_from_memory<second, Any16>, Feature::Sse3, attr::sse},
     {"66 0F F7 /r reg", "maskmovdqu", {Op::Vx, Op::Ux}, plain<maskmovdqu>, Feature::Sse2, attr::sse},

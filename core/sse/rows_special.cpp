@@ -1,6 +1,6 @@
-// SSE4.2 strings and CRC32, AES-NI, PCLMULQDQ, SHA.
+// SSE4.2 strings and CRC32, AES-NI, PCLMULQDQ, SHA, in legacy and VEX encoding.
 
-#include "core/sse/bind.h"
+#include "core/sse/bind_vex.h"
 #include "core/sse/crypto.h"
 #include "core/sse/rows.h"
 #include "core/sse/strings.h"
@@ -16,10 +16,10 @@ StringLengths explicit_lengths(const Cpu& cpu, u8 imm) {
   return {length(RAX), length(RDX)};
 }
 
-enum class Output : u8 { Index, Mask };
+enum class Output : u8 { Index, Mask, VexMask };
 
 /// PCMPISTRI, PCMPISTRM: `Length` void; PCMPESTRI, PCMPESTRM: the width of the length registers. Memory operands need
-/// no alignment.
+/// no alignment. The masks of VEX-encoded forms clear bits 255:128 of YMM0.
 template <class Length, Output output, class Source>
 bool pcmpstr(Cpu& cpu, const Record& r) {
   Vec s;
@@ -34,8 +34,10 @@ bool pcmpstr(Cpu& cpu, const Record& r) {
   const StringResult result = compare_strings(d, s, n, imm);
   if constexpr (output == Output::Index)
     cpu.state.gpr[RCX] = string_index(result.bits, imm);
-  else
+  else if constexpr (output == Output::Mask)
     write(cpu.state.xmm[0], string_mask(result.bits, imm));
+  else
+    write_vector(cpu, 0, string_mask(result.bits, imm));
   cpu.state.flags.set_status(result.flags);
   return true;
 }
@@ -96,6 +98,24 @@ constexpr Row rows[] = {
     {"NP 0F 38 CC /r", "sha256msg1", {Op::Vx, Op::Wx}, xmm<sha256msg1>, Feature::Sha, attr::sse},
     {"NP 0F 38 CD /r", "sha256msg2", {Op::Vx, Op::Wx}, xmm<sha256msg2>, Feature::Sha, attr::sse},
     {"NP 0F 3A CC /r", "sha1rnds4", {Op::Vx, Op::Wx, Op::Ib}, xmm_imm<sha1rnds4>, Feature::Sha, attr::sse},
+
+    {"VEX.128.66.0F3A 60 /r", "vpcmpestrm", {Op::Vx, Op::Wx, Op::Ib},
+     explicit_string<Output::VexMask>, Feature::Avx, attr::avx},
+    {"VEX.128.66.0F3A 61 /r", "vpcmpestri", {Op::Vx, Op::Wx, Op::Ib},
+     explicit_string<Output::Index>, Feature::Avx, attr::avx},
+    {"VEX.128.66.0F3A.WIG 62 /r", "vpcmpistrm", {Op::Vx, Op::Wx, Op::Ib},
+     implicit_string<Output::VexMask>, Feature::Avx, attr::avx},
+    {"VEX.128.66.0F3A.WIG 63 /r", "vpcmpistri", {Op::Vx, Op::Wx, Op::Ib},
+     implicit_string<Output::Index>, Feature::Avx, attr::avx},
+    {"VEX.128.66.0F38.WIG DB /r", "vaesimc", {Op::Vx, Op::Wx}, vex<aesimc>, Feature::Aes, attr::avx},
+    {"VEX.128.66.0F38.WIG DC /r", "vaesenc", {Op::Vx, Op::Hx, Op::Wx}, vex<aesenc>, Feature::Aes, attr::avx},
+    {"VEX.128.66.0F38.WIG DD /r", "vaesenclast", {Op::Vx, Op::Hx, Op::Wx}, vex<aesenclast>, Feature::Aes, attr::avx},
+    {"VEX.128.66.0F38.WIG DE /r", "vaesdec", {Op::Vx, Op::Hx, Op::Wx}, vex<aesdec>, Feature::Aes, attr::avx},
+    {"VEX.128.66.0F38.WIG DF /r", "vaesdeclast", {Op::Vx, Op::Hx, Op::Wx}, vex<aesdeclast>, Feature::Aes, attr::avx},
+    {"VEX.128.66.0F3A.WIG DF /r", "vaeskeygenassist", {Op::Vx, Op::Wx, Op::Ib},
+     vex_imm<aeskeygenassist>, Feature::Aes, attr::avx},
+    {"VEX.128.66.0F3A.WIG 44 /r", "vpclmulqdq", {Op::Vx, Op::Hx, Op::Wx, Op::Ib},
+     vex_imm<pclmulqdq>, Feature::Pclmulqdq, attr::avx},
 };
 // clang-format on
 

@@ -43,6 +43,8 @@ constexpr Row rows[] = {
     {"NP 0F AE /1 mem", "fxrstor", {Op::M}, plain<fxrstor>, Feature::Fxsr, attr::x87},
     {"NP 0F AE /2 mem", "ldmxcsr", {Op::Md}, plain<ldmxcsr>, Feature::Sse, attr::sse},
     {"NP 0F AE /3 mem", "stmxcsr", {Op::Md}, plain<stmxcsr>, Feature::Sse, attr::sse},
+    {"VEX.LZ.NP.0F.WIG AE /2 mem", "vldmxcsr", {Op::Md}, plain<ldmxcsr>, Feature::Avx, attr::avx},
+    {"VEX.LZ.NP.0F.WIG AE /3 mem", "vstmxcsr", {Op::Md}, plain<stmxcsr>, Feature::Avx, attr::avx},
     {"NP 0F AE /4 mem", "xsave", {Op::M}, plain<run_xsave<Save::Plain>>, Feature::Xsave},
     {"NP 0F AE /5 mem", "xrstor", {Op::M}, ending<xrstor>, Feature::Xsave, attr::ends_block},
     {"NP 0F AE /6 mem", "xsaveopt", {Op::M}, plain<run_xsave<Save::Optimised>>, Feature::Xsaveopt},

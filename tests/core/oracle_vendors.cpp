@@ -39,6 +39,9 @@ struct Situation {
   bool repeated() const { return (c.decoded.record.prefixes & (prefix::rep | prefix::repne)) != 0; }
   bool segment_operand() const { return c.decoded.row->operands[0] >= Op::Es && c.decoded.row->operands[0] <= Op::Gs; }
   bool control_register() const { return c.decoded.row->operands[0] == Op::Cd || c.decoded.row->operands[1] == Op::Cd; }
+  bool vector_index() const {
+    return std::ranges::find(c.decoded.row->operands, Op::Mvsib) != std::end(c.decoded.row->operands);
+  }
   /// The faults of a memory access.
   static bool of_access(int vector) { return vector == 12 || vector == 13 || vector == 14 || vector == 17; }
 };
@@ -76,6 +79,16 @@ constexpr Difference differences[] = {
     {"far pointers of 16:64 bits: AMD's processors have none (APM vol. 3, JMP far), REX.W is ignored",
      [](const Situation& s) {
        return __builtin_cpu_is("amd") != 0 && s.far_pointer() && s.c.decoded.operand_bytes == 8;
+     }},
+    {"VPINSRQ, VPEXTRQ outside 64-bit mode: VEX.W is ignored (SDM vol. 2, note 2 of both), on AMD's processors #UD",
+     [](const Situation& s) {
+       return s.is({"pinsrd", "pextrd"}) && s.c.kind == CodeKind::Compatibility && s.host_vector() == 6;
+     }},
+    {"masked moves: AMD's processors want the whole operand within its segment, the manual only what is selected",
+     [](const Situation& s) {
+       const bool segment = s.host_vector() == 12 || s.host_vector() == 13;
+       return s.is({"maskmovps", "maskmovpd", "pmaskmovd", "pmaskmovq"}) && segment &&
+              (s.guest_vector() == none || s.of_access(s.guest_vector()));
      }},
     {"how much of the frame is read, and from where on, before its selectors are looked at",
      [](const Situation& s) {
@@ -134,6 +147,13 @@ constexpr Difference differences[] = {
      [](const Situation& s) {
        const bool extended = s.name().starts_with("xsave") || s.name() == "xrstor";
        return extended && s.of_access(s.host_vector()) && !s.guest.trap;
+     }},
+    {"gathers: what a fault leaves in elements of the mask and halves of registers that were not yet used",
+     [](const Situation& s) {
+       const bool same = s.both_trap() && s.host.trap->vector == s.guest.trap->vector &&
+                         s.host.trap->error_code == s.guest.trap->error_code &&
+                         (s.host.trap->vector != 14 || s.host.trap->address == s.guest.trap->address);
+       return s.vector_index() && same;
      }},
     {"INT1: some hypervisors report it as a fault",
      [](const Situation& s) { return s.is({"int1"}) && s.host_vector() == 1 && s.guest_vector() == 1; }},
