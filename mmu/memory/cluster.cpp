@@ -83,7 +83,7 @@ Reply Cluster::access_l2(const Request& request, u64 passed) {
 
 void Cluster::prefetch_below(const Grant& grant, const Request& request) {
   if (grant.train_l2) prefetch_into_l2(request);
-  if (grant.train_l3) uncore_.prefetch(request, request.cycle + l2_.latency());
+  if (grant.train_l3) uncore_.prefetch(request);
 }
 
 void Cluster::prefetch_into_l1(Cache& l1, const Request& request) {
@@ -195,22 +195,23 @@ u64 Cluster::upgrade(const Cache& l1, const Request& request) {
 }
 
 void Cluster::prefetch_into_l2(const Request& request) {
+  const u64 cycle = request.cycle + l2_.latency();
   Prefetcher::Wishes wishes;
   l2_.prefetcher().train(request.ip, request.address, wishes);
   for (unsigned i = 0; i < wishes.count; ++i) {
     const u64 line = wishes.lines[i];
     if (holds(line)) continue;
     unsigned slot = 0;
-    if (!l2_.mshrs().try_acquire(request.cycle, slot)) {
+    if (!l2_.mshrs().try_acquire(cycle, slot)) {
       ++l2_.counters().prefetches_dropped;
       continue;
     }
     ++l2_.counters().prefetches;
     const Request wish{line, request.cycle, request.ip, AccessKind::HardwarePrefetchL2, request.counters};
-    const Grant grant = uncore_.request(id_, wish, request.cycle + l2_.latency());
-    l2_.mshrs().set(slot, {line, request.cycle, grant.reply.complete, grant.reply.level});
-    fill_l2(line, grant.state, Cache::pending | Cache::prefetched, request.cycle);
-    if (grant.train_l3) uncore_.prefetch(wish, request.cycle + l2_.latency());
+    const Grant grant = uncore_.request(id_, wish, cycle);
+    l2_.mshrs().set(slot, {line, cycle, grant.reply.complete, grant.reply.level});
+    fill_l2(line, grant.state, Cache::pending | Cache::prefetched, cycle);
+    if (grant.train_l3) uncore_.prefetch(wish);
   }
 }
 

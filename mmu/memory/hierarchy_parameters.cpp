@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <span>
+#include <tuple>
 
 #include "mmu/memory/access_kind.h"
 #include "mmu/memory/replacement.h"
@@ -31,19 +32,25 @@ bool one_of(std::span<const std::string_view> allowed, const std::string& value)
   return std::ranges::find(allowed, value) != allowed.end();
 }
 
-/// The checks repeat the ranges: parameters may come from code, not only through a reader.
+/// Of two parameters that do not go together, the one to point at: where only one is not the default, that one.
+std::string blame(const std::string& first, bool first_is_default, const std::string& second, bool second_is_default) {
+  return first_is_default && !second_is_default ? second : first;
+}
+
+/// The checks repeat the ranges: parameters may come from code, not only through a reader. `usual` has the defaults.
 template <class Level>
-std::optional<ParameterProblem> cache_problem(const std::string& name, const Level& p) {
+std::optional<ParameterProblem> cache_problem(const std::string& name, const Level& p, const Level& usual) {
   const auto text = [](u64 n) { return std::to_string(n); };
   if (p.ways == 0 || p.ways > max_ways) return bad(name + ".ways", text(p.ways) + " ways: 1 to 64 are possible");
+  const std::string geometry = blame(name + ".size", p.size == usual.size, name + ".ways", p.ways == usual.ways);
   if (p.size == 0 || p.size > u64{1} << 32 || p.size % (line_bytes * p.ways) != 0) {
-    return bad(name + ".size", text(p.size) + " bytes do not divide into " + text(p.ways) +
-                                   " ways of 64-byte lines: change 'size' or 'ways'");
+    return bad(geometry, text(p.size) + " bytes do not divide into " + text(p.ways) +
+                             " ways of 64-byte lines: change 'size' or 'ways'");
   }
   const u64 sets = p.size / line_bytes / p.ways;
   if (!std::has_single_bit(sets)) {
-    return bad(name + ".size", text(p.size) + " bytes in " + text(p.ways) + " ways make " + text(sets) +
-                                   " sets, which is not a power of two: change 'size' or 'ways'");
+    return bad(geometry, text(p.size) + " bytes in " + text(p.ways) + " ways make " + text(sets) +
+                             " sets, which is not a power of two: change 'size' or 'ways'");
   }
   if (p.latency == 0 || p.latency > max_latency) return bad(name + ".latency", "must be 1 to 100000 cycles");
   if (p.mshrs == 0 || p.mshrs > max_mshrs) return bad(name + ".mshrs", text(p.mshrs) + " of them: 1 to 64 work");
@@ -51,7 +58,9 @@ std::optional<ParameterProblem> cache_problem(const std::string& name, const Lev
     return bad(name + ".replacement", "'" + p.replacement + "' is no replacement policy");
   }
   if (p.replacement == "tree-plru" && !std::has_single_bit(p.ways)) {
-    return bad(name + ".replacement", "tree-plru needs a power of two of ways, not " + text(p.ways));
+    const bool usual_policy = p.replacement == usual.replacement;
+    return bad(blame(name + ".replacement", usual_policy, name + ".ways", p.ways == usual.ways),
+               "tree-plru needs a power of two of ways, not " + text(p.ways));
   }
   if (!one_of(prefetchers, p.prefetcher.kind)) {
     return bad(name + ".prefetcher.kind", "'" + p.prefetcher.kind + "' is no prefetcher");
@@ -65,10 +74,20 @@ std::optional<ParameterProblem> cache_problem(const std::string& name, const Lev
   return std::nullopt;
 }
 
-std::optional<ParameterProblem> lower_problem(const std::string& name, const LowerCacheParameters& p) {
+std::optional<ParameterProblem> lower_problem(const std::string& name, const LowerCacheParameters& p,
+                                              const LowerCacheParameters& usual) {
   if (!one_of(inclusions, p.inclusion)) return bad(name + ".inclusion", "'" + p.inclusion + "' is no inclusion policy");
   if (p.line_cycles > max_latency) return bad(name + ".line_cycles", "must be 0 to 100000 cycles");
-  return cache_problem(name, p);
+  return cache_problem(name, p, usual);
+}
+
+/// Latencies include those of the levels above.
+std::optional<ParameterProblem> order_problem(const std::string& above, u64 latency_above, bool above_is_default,
+                                              const std::string& below, u64 latency_below, bool below_is_default) {
+  if (latency_below >= latency_above) return std::nullopt;
+  return bad(blame(below, below_is_default, above, above_is_default),
+             "latencies are load-to-use: " + below + " (" + std::to_string(latency_below) + ") cannot be below " +
+                 above + " (" + std::to_string(latency_above) + ")");
 }
 
 std::optional<ParameterProblem> dram_problem(const DramParameters& p) {
@@ -79,7 +98,10 @@ std::optional<ParameterProblem> dram_problem(const DramParameters& p) {
     return bad("dram.row_size", "must be a power of two from 64 bytes to 1MiB");
   }
   if (p.refresh_interval != 0 && p.refresh_time >= p.refresh_interval) {
-    return bad("dram.refresh_time", "must be shorter than refresh_interval, or memory never answers");
+    const DramParameters usual;
+    return bad(blame("dram.refresh_time", p.refresh_time == usual.refresh_time, "dram.refresh_interval",
+                     p.refresh_interval == usual.refresh_interval),
+               "refresh_time must be shorter than refresh_interval, or memory never answers");
   }
   const std::array<std::pair<const char*, u64>, 8> times{{{"cas", p.cas},
                                                           {"rcd", p.rcd},
@@ -193,16 +215,21 @@ void MemoryHierarchyParameters::describe(ParameterVisitor& v) {
 std::optional<ParameterProblem> MemoryHierarchyParameters::problem(u64 cores) const {
   if (line != line_bytes) return bad("line", "lines are of 64 bytes");
   if (cores == 0 || cores > 64) return bad("l2.shared_by", "the hierarchy serves 1 to 64 cores");
-  if (auto p = cache_problem("l1i", l1i)) return p;
-  if (auto p = cache_problem("l1d", l1d)) return p;
-  if (auto p = lower_problem("l2", l2)) return p;
-  if (l2.latency < std::max(l1i.latency, l1d.latency)) {
-    return bad("l2.latency", "is load-to-use and cannot be below the first level's");
+  const MemoryHierarchyParameters usual;
+  if (auto p = cache_problem("l1i", l1i, usual.l1i)) return p;
+  if (auto p = cache_problem("l1d", l1d, usual.l1d)) return p;
+  if (auto p = lower_problem("l2", l2, usual.l2)) return p;
+  const bool usual_l2 = l2.latency == usual.l2.latency;
+  for (const auto& [name, level, usual_level] : {std::tuple("l1i", &l1i, &usual.l1i), {"l1d", &l1d, &usual.l1d}}) {
+    const bool usual_l1 = level->latency == usual_level->latency;
+    const std::string key = std::string(name) + ".latency";
+    if (auto p = order_problem(key, level->latency, usual_l1, "l2.latency", l2.latency, usual_l2)) return p;
   }
   if (l2.shared_by == 0 || l2.shared_by > 64) return bad("l2.shared_by", "must be 1 to 64 cores");
   if (l3.size != 0) {
-    if (auto p = lower_problem("l3", l3)) return p;
-    if (l3.latency < l2.latency) return bad("l3.latency", "is load-to-use and cannot be below the second level's");
+    if (auto p = lower_problem("l3", l3, usual.l3)) return p;
+    const bool usual_l3 = l3.latency == usual.l3.latency;
+    if (auto p = order_problem("l2.latency", l2.latency, usual_l2, "l3.latency", l3.latency, usual_l3)) return p;
   } else if (coherence.ddio) {
     return bad("coherence.ddio", "needs an L3 to write into: set l3.size or leave ddio off");
   }

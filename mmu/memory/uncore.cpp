@@ -88,7 +88,8 @@ Grant Uncore::hit_l3(const Request& r, u64 index, u64 sharers, u64 ready) {
   return grant;
 }
 
-void Uncore::prefetch(const Request& r, u64 cycle) {
+void Uncore::prefetch(const Request& r) {
+  const u64 cycle = r.cycle + l3_->latency();
   Prefetcher::Wishes wishes;
   l3_->prefetcher().train(r.ip, r.address, wishes);
   for (unsigned i = 0; i < wishes.count; ++i) {

@@ -25,7 +25,7 @@ class Uncore {
   /// Exclusive: nobody. Modified: nobody, and memory has not got it yet.
   Grant request(unsigned cluster, const Request& request, u64 cycle);
   /// After a grant that says so, and when its line is where it belongs: prefetching may make lines go.
-  void prefetch(const Request& request, u64 cycle);
+  void prefetch(const Request& request);
   /// The cluster shares the line and wants to own it: when it does.
   u64 upgrade(unsigned cluster, u64 line, CoreCounters& counters, u64 cycle);
   bool owns(unsigned cluster, u64 line) const;
