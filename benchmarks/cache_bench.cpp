@@ -29,7 +29,7 @@ std::vector<u64> shuffled(u64 bytes, u64 step) {
   return addresses;
 }
 
-template <AccessKind Kind = AccessKind::Load>
+template <RequestKind Kind = RequestKind::Load>
 void run(benchmark::State& state, MemoryHierarchy& hierarchy, const std::vector<u64>& addresses) {
   u64 cycle = 0;
   for (int pass = 0; pass < 3; ++pass) {
@@ -56,7 +56,7 @@ void l1_sequential(benchmark::State& state, const char* replacement) {
 }
 
 /// The same line all the time.
-template <AccessKind Kind>
+template <RequestKind Kind>
 void l1_recent(benchmark::State& state) {
   MemoryHierarchy hierarchy(parameters(), 1, frequency, 1);
   run<Kind>(state, hierarchy, std::vector<u64>(1024, 0x1000));
@@ -91,9 +91,9 @@ void ping_pong(benchmark::State& state) {
   benchmark::DoNotOptimize(cycle);
 }
 
-BENCHMARK(l1_recent<AccessKind::Load>);
-BENCHMARK(l1_recent<AccessKind::Store>);
-BENCHMARK(l1_recent<AccessKind::Fetch>);
+BENCHMARK(l1_recent<RequestKind::Load>);
+BENCHMARK(l1_recent<RequestKind::Store>);
+BENCHMARK(l1_recent<RequestKind::Fetch>);
 BENCHMARK_CAPTURE(l1_sequential, lru, "lru");
 BENCHMARK_CAPTURE(l1_sequential, tree_plru, "tree-plru");
 BENCHMARK_CAPTURE(l1_random, lru, "lru");

@@ -6,7 +6,7 @@
 #include <bit>
 #include <memory>
 
-#include "mmu/memory/access_kind.h"
+#include "mmu/memory/request_kind.h"
 #include "mmu/memory/calendar.h"
 #include "mmu/memory/hierarchy_parameters.h"
 #include "mmu/memory/mshr.h"

@@ -9,7 +9,7 @@ namespace bunshin {
 namespace {
 
 /// What a first-level cache gets of a line that the cluster has in state `state`.
-LineState first_level_state(AccessKind kind, LineState state, bool others_keep_it) {
+LineState first_level_state(RequestKind kind, LineState state, bool others_keep_it) {
   if (modifies(kind)) return LineState::Modified;
   if (wants_ownership(kind)) return LineState::Exclusive;
   const bool shared = fetches(kind) || others_keep_it || state == LineState::Shared;
@@ -99,7 +99,7 @@ void Cluster::prefetch_into_l1(Cache& l1, const Request& request) {
       continue;
     }
     ++l1.counters().prefetches;
-    const AccessKind kind = fetches(request.kind) ? AccessKind::HardwarePrefetchL1I : AccessKind::HardwarePrefetchL1D;
+    const RequestKind kind = fetches(request.kind) ? RequestKind::HardwarePrefetchL1I : RequestKind::HardwarePrefetchL1D;
     const Request wish{line, request.cycle, request.ip, kind, request.counters};
     const Grant grant = ask_l2(&l1, wish, l1.latency());
     const Cache::Victim victim = l1.fill(line, grant.state, Cache::pending | Cache::prefetched);
@@ -156,7 +156,7 @@ Grant Cluster::miss_l2(const Cache* l1, const Request& request, const FirstLevel
   grant.state = first_level_state(request.kind, state, first.held);
   const bool passes_by = l1 != nullptr &&
                          (l2_.inclusion() == Inclusion::Exclusive ||
-                          (l2_.inclusion() == Inclusion::NonInclusive && request.kind == AccessKind::PrefetchNta)) &&
+                          (l2_.inclusion() == Inclusion::NonInclusive && request.kind == RequestKind::PrefetchNta)) &&
                          !(state == LineState::Modified && grant.state == LineState::Shared);
   l2_.mshrs().set(slot, {line, start, grant.reply.complete, grant.reply.level});
   if (!passes_by) {
@@ -207,7 +207,7 @@ void Cluster::prefetch_into_l2(const Request& request) {
       continue;
     }
     ++l2_.counters().prefetches;
-    const Request wish{line, request.cycle, request.ip, AccessKind::HardwarePrefetchL2, request.counters};
+    const Request wish{line, request.cycle, request.ip, RequestKind::HardwarePrefetchL2, request.counters};
     const Grant grant = uncore_.request(id_, wish, cycle);
     l2_.mshrs().set(slot, {line, cycle, grant.reply.complete, grant.reply.level});
     fill_l2(line, grant.state, Cache::pending | Cache::prefetched, cycle);

@@ -26,7 +26,7 @@ struct Request {
   u64 address = 0;
   u64 cycle = 0;
   u64 ip = 0;
-  AccessKind kind = AccessKind::Load;
+  RequestKind kind = RequestKind::Load;
   CoreCounters* counters = nullptr;  ///< of who asks; never null
 
   u64 line() const { return line_of(address); }

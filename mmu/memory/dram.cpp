@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "mmu/memory/access_kind.h"
+#include "mmu/memory/request_kind.h"
 
 namespace bunshin {
 

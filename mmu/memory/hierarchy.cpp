@@ -44,13 +44,13 @@ MemoryHierarchy::MemoryHierarchy(const MemoryHierarchyParameters& parameters, un
   }
 }
 
-Reply MemoryHierarchy::access_slowly(unsigned core, AccessKind kind, HostPhysical address, u64 cycle, u64 ip,
+Reply MemoryHierarchy::access_slowly(unsigned core, RequestKind kind, HostPhysical address, u64 cycle, u64 ip,
                                      MemoryType type) {
-  if (kind == AccessKind::DmaRead) return uncore_.dma_read(line_of(address.value), cores_.back().counters, cycle);
-  if (kind == AccessKind::DmaWrite) return uncore_.dma_write(line_of(address.value), cores_.back().counters, cycle);
+  if (kind == RequestKind::DmaRead) return uncore_.dma_read(line_of(address.value), cores_.back().counters, cycle);
+  if (kind == RequestKind::DmaWrite) return uncore_.dma_write(line_of(address.value), cores_.back().counters, cycle);
   CoreCaches& caches = cores_[core];
   const Request request{address.value, cycle, ip, kind, &caches.counters};
-  const bool writes = modifies(kind) || kind == AccessKind::NonTemporalStore;
+  const bool writes = modifies(kind) || kind == RequestKind::NonTemporalStore;
   switch (type) {
     case MemoryType::Uncacheable:
     case MemoryType::UncachedMinus: return uncached(caches, request);
@@ -61,12 +61,12 @@ Reply MemoryHierarchy::access_slowly(unsigned core, AccessKind kind, HostPhysica
       break;
     case MemoryType::WriteBack: break;
   }
-  if (kind == AccessKind::NonTemporalStore) return combine(caches, request);
+  if (kind == RequestKind::NonTemporalStore) return combine(caches, request);
   const Reply reply = cached(core, request);
   if (request.counted() != AccessClass::Prefetch) {
     ++caches.counters.latency[CoreCounters::bucket(reply.complete - cycle)];
     if (reply.level == Level::L1) {
-      ++(kind == AccessKind::Fetch ? caches.counters.counted_hits_l1i : caches.counters.counted_hits_l1d);
+      ++(kind == RequestKind::Fetch ? caches.counters.counted_hits_l1i : caches.counters.counted_hits_l1d);
     }
   }
   return reply;
@@ -74,9 +74,9 @@ Reply MemoryHierarchy::access_slowly(unsigned core, AccessKind kind, HostPhysica
 
 Reply MemoryHierarchy::cached(unsigned core, const Request& request) {
   CoreCaches& caches = cores_[core];
-  if (request.kind == AccessKind::Fetch) return cluster(core).access(caches.l1i, caches.counters.l1i, request);
-  if (request.kind == AccessKind::Walk && !walks_in_l1_) return cluster(core).access_l2(request, 0);
-  if (request.kind == AccessKind::PrefetchT1 && !caches.l1d.holds(request.line())) {
+  if (request.kind == RequestKind::Fetch) return cluster(core).access(caches.l1i, caches.counters.l1i, request);
+  if (request.kind == RequestKind::Walk && !walks_in_l1_) return cluster(core).access_l2(request, 0);
+  if (request.kind == RequestKind::PrefetchT1 && !caches.l1d.holds(request.line())) {
     return cluster(core).access_l2(request, caches.l1d.latency());
   }
   return cluster(core).access(caches.l1d, caches.counters.l1d, request);
@@ -129,7 +129,7 @@ u64 MemoryHierarchy::drain(unsigned core, u64 cycle) {
 u64 MemoryHierarchy::dma(bool write, HostPhysical address, u64 bytes, u64 cycle) {
   u64 complete = cycle;
   if (bytes == 0) return complete;
-  const AccessKind kind = write ? AccessKind::DmaWrite : AccessKind::DmaRead;
+  const RequestKind kind = write ? RequestKind::DmaWrite : RequestKind::DmaRead;
   const u64 lines = (address.value + bytes - 1 - line_of(address.value)) / line_bytes + 1;
   for (u64 i = 0; i < lines; ++i) {
     complete = std::max(complete, access_slowly(0, kind, address + i * line_bytes, cycle, 0, {}).complete);

@@ -28,36 +28,29 @@ class MemoryHierarchy {
   /// An access of core `core` (below `cores()`, whoever asks) to the line of a host-physical `address` below 2^52,
   /// beginning at `cycle`. `ip` is the accessing instruction's linear address where it is known: stride prefetchers want
   /// it. A prefetch completes when its line arrives; the instruction need not wait for it.
-  Reply access(unsigned core, AccessKind kind, HostPhysical address, u64 cycle, u64 ip = 0,
+  Reply access(unsigned core, RequestKind kind, HostPhysical address, u64 cycle, u64 ip = 0,
                MemoryType type = MemoryType::WriteBack) {
     CoreCaches& caches = cores_[core];
-    const auto plain = [&](Cache& cache, LevelCounters& counters) {
-      ++counters.hits[static_cast<unsigned>(class_of(kind))];
-      return Reply{cycle + cache.latency(), Level::L1};
-    };
-    if (type == MemoryType::WriteBack) [[likely]] {
-      if (kind == AccessKind::Load || (kind == AccessKind::Walk && walks_in_l1_)) {
-        if (caches.l1d.plain_read(address.value)) [[likely]]
-          return plain(caches.l1d, caches.counters.l1d);
-      } else if (modifies(kind)) {
-        if (caches.l1d.plain_write(address.value)) [[likely]]
-          return plain(caches.l1d, caches.counters.l1d);
-      } else if (kind == AccessKind::Fetch) {
-        if (caches.l1i.plain_read(address.value)) [[likely]]
-          return plain(caches.l1i, caches.counters.l1i);
+    if (type == MemoryType::WriteBack && enters_first_level(kind)) [[likely]] {
+      Cache& cache = kind == RequestKind::Fetch ? caches.l1i : caches.l1d;
+      const bool plain = modifies(kind) ? cache.plain_write(address.value) : cache.plain_read(address.value);
+      if (plain || cache.hit_plainly(address.value, modifies(kind))) {
+        LevelCounters& counters = kind == RequestKind::Fetch ? caches.counters.l1i : caches.counters.l1d;
+        ++counters.hits[static_cast<unsigned>(class_of(kind))];
+        return {cycle + cache.latency(), Level::L1};
       }
     }
     return access_slowly(core, kind, address, cycle, ip, type);
   }
 
   Reply load(unsigned core, HostPhysical address, u64 cycle, u64 ip = 0) {
-    return access(core, AccessKind::Load, address, cycle, ip);
+    return access(core, RequestKind::Load, address, cycle, ip);
   }
   Reply store(unsigned core, HostPhysical address, u64 cycle, u64 ip = 0) {
-    return access(core, AccessKind::Store, address, cycle, ip);
+    return access(core, RequestKind::Store, address, cycle, ip);
   }
   Reply fetch(unsigned core, HostPhysical address, u64 cycle) {
-    return access(core, AccessKind::Fetch, address, cycle, address.value);
+    return access(core, RequestKind::Fetch, address, cycle, address.value);
   }
   /// A device reads or writes `bytes` from `address` on, all lines requested at once: when the last one completes.
   u64 dma(bool write, HostPhysical address, u64 bytes, u64 cycle);
@@ -89,11 +82,11 @@ class MemoryHierarchy {
   void hash(StateHash& hash) const;
 
  private:
-  bool enters_first_level(AccessKind kind) const {
-    return kind == AccessKind::Load || kind == AccessKind::Fetch || modifies(kind) ||
-           (kind == AccessKind::Walk && walks_in_l1_);
+  bool enters_first_level(RequestKind kind) const {
+    return kind == RequestKind::Load || kind == RequestKind::Fetch || modifies(kind) ||
+           (kind == RequestKind::Walk && walks_in_l1_);
   }
-  Reply access_slowly(unsigned core, AccessKind kind, HostPhysical address, u64 cycle, u64 ip, MemoryType type);
+  Reply access_slowly(unsigned core, RequestKind kind, HostPhysical address, u64 cycle, u64 ip, MemoryType type);
   Reply cached(unsigned core, const Request& request);
   Reply uncached(CoreCaches& caches, const Request& request);
   Reply write_past(unsigned core, const Request& request, MemoryType type);

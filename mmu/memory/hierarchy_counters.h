@@ -7,7 +7,7 @@
 #include <array>
 #include <bit>
 
-#include "mmu/memory/access_kind.h"
+#include "mmu/memory/request_kind.h"
 
 namespace bunshin {
 

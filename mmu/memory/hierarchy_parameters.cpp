@@ -6,7 +6,7 @@
 #include <span>
 #include <tuple>
 
-#include "mmu/memory/access_kind.h"
+#include "mmu/memory/request_kind.h"
 #include "mmu/memory/replacement.h"
 
 namespace bunshin {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/state_hash.h"
-#include "mmu/memory/access_kind.h"
+#include "mmu/memory/request_kind.h"
 
 namespace bunshin {
 

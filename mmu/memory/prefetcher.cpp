@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "base/address.h"
-#include "mmu/memory/access_kind.h"
+#include "mmu/memory/request_kind.h"
 
 namespace bunshin {
 

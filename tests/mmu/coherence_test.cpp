@@ -221,19 +221,19 @@ MemoryHierarchyParameters tiny(const Machine& m) {
 
 /// One random operation, at a cycle near `now`; returns what it should not complete before.
 u64 random_operation(MemoryHierarchy& h, std::mt19937_64& random, u64 now) {
-  static constexpr std::array kinds{AccessKind::Load,
-                                    AccessKind::Load,
-                                    AccessKind::Load,
-                                    AccessKind::Store,
-                                    AccessKind::Store,
-                                    AccessKind::Fetch,
-                                    AccessKind::Walk,
-                                    AccessKind::WalkUpdate,
-                                    AccessKind::PrefetchT0,
-                                    AccessKind::PrefetchT1,
-                                    AccessKind::PrefetchNta,
-                                    AccessKind::PrefetchWrite,
-                                    AccessKind::NonTemporalStore};
+  static constexpr std::array kinds{RequestKind::Load,
+                                    RequestKind::Load,
+                                    RequestKind::Load,
+                                    RequestKind::Store,
+                                    RequestKind::Store,
+                                    RequestKind::Fetch,
+                                    RequestKind::Walk,
+                                    RequestKind::WalkUpdate,
+                                    RequestKind::PrefetchT0,
+                                    RequestKind::PrefetchT1,
+                                    RequestKind::PrefetchNta,
+                                    RequestKind::PrefetchWrite,
+                                    RequestKind::NonTemporalStore};
   const unsigned core = static_cast<unsigned>(random() % h.cores());
   const u64 cycle = now - random() % 500;  // not in order
   const HostPhysical address(random() % 4 == 0 ? random() % 1024 : random() % 16384);
@@ -243,7 +243,7 @@ u64 random_operation(MemoryHierarchy& h, std::mt19937_64& random, u64 now) {
   if (dice < 30) return h.dma(dice % 2 == 0, address, 1 + random() % 300, cycle) - cycle;
   if (dice == 30) return h.drain(core, cycle) - cycle;
   const auto type = dice < 50 ? static_cast<MemoryType>(std::array{0, 1, 4, 5, 7}[dice % 5]) : MemoryType::WriteBack;
-  const AccessKind kind = kinds[random() % kinds.size()];
+  const RequestKind kind = kinds[random() % kinds.size()];
   return h.access(core, kind, address, cycle, 0x400000 + random() % 16, type).complete - cycle;
 }
 
@@ -283,9 +283,9 @@ TEST_P(CoherenceOf, EveryStoredLineReachesMemoryOnce) {
   MemoryHierarchyParameters p = tiny(GetParam());
   p.coherence.ddio = false;
   MemoryHierarchy hierarchy(p, GetParam().cores, gigahertz, 1);
-  constexpr std::array kinds{AccessKind::Load,         AccessKind::Load,       AccessKind::Fetch,
-                             AccessKind::Walk,         AccessKind::PrefetchT1, AccessKind::PrefetchNta,
-                             AccessKind::PrefetchWrite};
+  constexpr std::array kinds{RequestKind::Load,         RequestKind::Load,       RequestKind::Fetch,
+                             RequestKind::Walk,         RequestKind::PrefetchT1, RequestKind::PrefetchNta,
+                             RequestKind::PrefetchWrite};
   constexpr u64 lines = 512;
   std::mt19937_64 random(11);
   std::vector<u64> unstored;

@@ -123,7 +123,7 @@ TEST(HierarchyParameters, TheExtremesThatAreAllowedWork) {
   MemoryHierarchy hierarchy(p, 64, 1'000'000, 1);
   u64 cycle = 0;
   for (u64 i = 0; i < 20'000; ++i) {
-    const auto kind = static_cast<AccessKind>(i % 13);
+    const auto kind = static_cast<RequestKind>(i % 13);
     const u64 complete =
         hierarchy.access(static_cast<unsigned>(i % 64), kind, HostPhysical(i * i * 64), cycle).complete;
     ASSERT_GE(complete, cycle);

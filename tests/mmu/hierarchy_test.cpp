@@ -8,7 +8,7 @@
 namespace bunshin {
 namespace {
 
-using enum AccessKind;
+using enum RequestKind;
 
 class HierarchyTest : public ::testing::Test {
  protected:
@@ -18,7 +18,7 @@ class HierarchyTest : public ::testing::Test {
     return *hierarchy_;
   }
   /// Cycles of an access when nothing else goes on.
-  u64 cost(AccessKind kind, u64 address, MemoryType type = MemoryType::WriteBack, u64 ip = 0, unsigned core = 0) {
+  u64 cost(RequestKind kind, u64 address, MemoryType type = MemoryType::WriteBack, u64 ip = 0, unsigned core = 0) {
     cycle_ += 100'000;
     reply_ = hierarchy_->access(core, kind, HostPhysical(address), cycle_, ip, type);
     return reply_.complete - cycle_;
@@ -350,7 +350,7 @@ TEST_F(HierarchyTest, EveryAccessIsAHitAMissOrAMerge) {
   std::mt19937_64 random(5);
   u64 cycle = 0;
   for (int i = 0; i < 50'000; ++i) {
-    const AccessKind kind = random() % 3 == 0 ? Store : Load;
+    const RequestKind kind = random() % 3 == 0 ? Store : Load;
     h.access(0, kind, HostPhysical(random() % 32768), cycle += random() % 20);
   }
   const CoreCounters& c = counters();

@@ -10,7 +10,7 @@
 namespace bunshin {
 
 /// Why memory is accessed. An access lies within one line of 64 bytes; whoever crosses a line makes two.
-enum class AccessKind : u8 {
+enum class RequestKind : u8 {
   Load,
   Store,  ///< also the store of a locked instruction: complete when the line is owned
   Fetch,
@@ -30,7 +30,7 @@ enum class AccessKind : u8 {
 };
 
 /// For an instruction cache, which holds nothing exclusively: a store has to ask, and invalidates it.
-constexpr bool fetches(AccessKind kind) { return kind == AccessKind::Fetch || kind == AccessKind::HardwarePrefetchL1I; }
+constexpr bool fetches(RequestKind kind) { return kind == RequestKind::Fetch || kind == RequestKind::HardwarePrefetchL1I; }
 
 /// What statistics tell apart.
 enum class AccessClass : u8 { Load, Store, Fetch, Walk, Dma, Prefetch };
@@ -38,26 +38,26 @@ inline constexpr unsigned access_classes = 6;
 inline constexpr std::array<std::string_view, access_classes> access_class_names{"load", "store", "fetch",
                                                                                  "walk", "dma",   "prefetch"};
 
-constexpr AccessClass class_of(AccessKind kind) {
+constexpr AccessClass class_of(RequestKind kind) {
   switch (kind) {
-    case AccessKind::Load: return AccessClass::Load;
-    case AccessKind::Store:
-    case AccessKind::NonTemporalStore: return AccessClass::Store;
-    case AccessKind::Fetch: return AccessClass::Fetch;
-    case AccessKind::Walk:
-    case AccessKind::WalkUpdate: return AccessClass::Walk;
-    case AccessKind::DmaRead:
-    case AccessKind::DmaWrite: return AccessClass::Dma;
+    case RequestKind::Load: return AccessClass::Load;
+    case RequestKind::Store:
+    case RequestKind::NonTemporalStore: return AccessClass::Store;
+    case RequestKind::Fetch: return AccessClass::Fetch;
+    case RequestKind::Walk:
+    case RequestKind::WalkUpdate: return AccessClass::Walk;
+    case RequestKind::DmaRead:
+    case RequestKind::DmaWrite: return AccessClass::Dma;
     default: return AccessClass::Prefetch;
   }
 }
 
 /// Whether the line must be owned (MESI: exclusive or modified).
-constexpr bool wants_ownership(AccessKind kind) {
-  return kind == AccessKind::Store || kind == AccessKind::WalkUpdate || kind == AccessKind::PrefetchWrite;
+constexpr bool wants_ownership(RequestKind kind) {
+  return kind == RequestKind::Store || kind == RequestKind::WalkUpdate || kind == RequestKind::PrefetchWrite;
 }
 /// Whether it becomes modified.
-constexpr bool modifies(AccessKind kind) { return kind == AccessKind::Store || kind == AccessKind::WalkUpdate; }
+constexpr bool modifies(RequestKind kind) { return kind == RequestKind::Store || kind == RequestKind::WalkUpdate; }
 
 /// Who supplied the data. For an access that found its line on the way (`merged`): who is supplying it.
 enum class Level : u8 {
