@@ -199,6 +199,11 @@ class Progress:
             print(f"peers: {line} …", file=sys.stderr, flush=True)
         self.done += 1
 
+    def time_for_another(self, minutes):
+        """Whether one more repetition like those before would end in time. The first always is."""
+        elapsed, repetitions = time.monotonic() - self.start, self.done // self.steps
+        return repetitions == 0 or elapsed / repetitions * (repetitions + 1) <= minutes * 60
+
     def finish(self):
         if sys.stderr.isatty():
             print(" " * 79, end="\r", file=sys.stderr, flush=True)
@@ -210,7 +215,12 @@ def measure(simulators, boots, options):
     outermost loop, so that a disturbance touches all alike."""
     runs, booted = {}, {}
     progress = Progress(options.repetitions, len(simulators) * len(options.guests) + len(boots))
-    for _ in range(options.repetitions):
+    for repetition in range(options.repetitions):
+        if not progress.time_for_another(options.minutes):
+            print(f"peers: {repetition} of {options.repetitions} repetitions within {options.minutes:.0f} minutes",
+                  file=sys.stderr)
+            options.repetitions = repetition
+            break
         for guest in options.guests:
             for simulator in simulators:
                 progress.show(f"{guest} on {simulator.name}")
@@ -327,6 +337,8 @@ def parse():
     parser.add_argument("--guests", default=",".join(GUESTS), help="some of " + ",".join(GUESTS))
     parser.add_argument("--simulators", default="qemu,bochs", help="peers to run: qemu,bochs")
     parser.add_argument("--short", action="store_true", help="guests of a fraction of a second: checksums, no speeds")
+    parser.add_argument("--minutes", type=float, default=60, metavar="M",
+                        help="no further repetition that would end later than this (60)")
     parser.add_argument("--no-linux", action="store_true", help="leave out the boot of Linux")
     parser.add_argument("--json", metavar="FILE", help="also write the results there")
     parser.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one run (600)")

@@ -3,7 +3,7 @@
 // SystemC elaborates once, and its time never goes back: every machine that a fuzz target builds gets a simulation
 // context of its own, so that each input begins at time 0 and can be run twice.
 
-#include <systemc>
+#include "devices/tlm/board.h"
 
 namespace bunshin::fuzz {
 
