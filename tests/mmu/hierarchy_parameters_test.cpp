@@ -15,9 +15,9 @@ namespace {
 MemoryHierarchyParameters read(const ConfigNode& root, u64 cores = 1) {
   MemoryHierarchyParameters parameters;
   ConfigReader reader(root);
-  reader.group("cache", parameters, "");
+  reader.group("caches", parameters, "");
   reader.finish();
-  if (const auto problem = parameters.problem(cores)) throw reader.error("cache." + problem->key, problem->what);
+  if (const auto problem = parameters.problem(cores)) throw reader.error("caches." + problem->key, problem->what);
   return parameters;
 }
 
@@ -40,9 +40,9 @@ class Mistakes : public ::testing::TestWithParam<Mistake> {};
 
 TEST_P(Mistakes, AreErrorsWithTheirPosition) {
   const auto& [group, setting, message] = GetParam();
-  const std::string yaml = std::string("cache:\n  ") + group + ":\n    " + setting + "\n";
+  const std::string yaml = std::string("caches:\n  ") + group + ":\n    " + setting + "\n";
   const std::string key = std::string(setting).substr(0, std::string(setting).find(':'));
-  const std::string where = "test.yaml:3:" + std::to_string(5 + key.size() + 2) + ": cache." + group + "." + key;
+  const std::string where = "test.yaml:3:" + std::to_string(5 + key.size() + 2) + ": caches." + group + "." + key;
   EXPECT_THAT(error_of(yaml), ::testing::StartsWith(where));
   EXPECT_THAT(error_of(yaml), ::testing::HasSubstr(message));
 }
@@ -67,23 +67,24 @@ INSTANTIATE_TEST_SUITE_P(
                       Mistake{"coherence", "upgrade: 18446744073709551615", "out of range"}));
 
 TEST(HierarchyParameters, TheLineIs64Bytes) {
-  EXPECT_THAT(error_of("cache:\n  line: 32\n"), ::testing::StartsWith("test.yaml:2:9: cache.line: 32 is out of range"));
+  EXPECT_THAT(error_of("caches:\n  line: 32\n"),
+              ::testing::StartsWith("test.yaml:2:9: caches.line: 32 is out of range"));
 }
 
 TEST(HierarchyParameters, PrefetchersAreChecked) {
-  EXPECT_THAT(error_of("cache:\n  l2:\n    prefetcher:\n      degree: 9\n"),
-              ::testing::StartsWith("test.yaml:4:15: cache.l2.prefetcher.degree"));
+  EXPECT_THAT(error_of("caches:\n  l2:\n    prefetcher:\n      degree: 9\n"),
+              ::testing::StartsWith("test.yaml:4:15: caches.l2.prefetcher.degree"));
 }
 
 TEST(HierarchyParameters, TreePlruNeedsAPowerOfTwoOfWays) {
-  EXPECT_THAT(error_of("cache:\n  l2:\n    size: 768KiB\n    ways: 12\n    replacement: tree-plru\n"),
-              ::testing::HasSubstr("test.yaml:5:18: cache.l2.replacement: tree-plru needs"));
-  EXPECT_EQ(error_of("cache:\n  l2:\n    size: 768KiB\n    ways: 12\n    replacement: lru\n"), "no error");
+  EXPECT_THAT(error_of("caches:\n  l2:\n    size: 768KiB\n    ways: 12\n    replacement: tree-plru\n"),
+              ::testing::HasSubstr("test.yaml:5:18: caches.l2.replacement: tree-plru needs"));
+  EXPECT_EQ(error_of("caches:\n  l2:\n    size: 768KiB\n    ways: 12\n    replacement: lru\n"), "no error");
 }
 
 TEST(HierarchyParameters, DdioNeedsAnL3) {
-  EXPECT_THAT(error_of("cache:\n  l3:\n    size: 0\n  coherence:\n    ddio: true\n"),
-              ::testing::StartsWith("test.yaml:5:11: cache.coherence.ddio"));
+  EXPECT_THAT(error_of("caches:\n  l3:\n    size: 0\n  coherence:\n    ddio: true\n"),
+              ::testing::StartsWith("test.yaml:5:11: caches.coherence.ddio"));
 }
 
 TEST(HierarchyParameters, TheHierarchyItselfRefusesThemToo) {
