@@ -16,7 +16,7 @@ case ${1:-} in
 esac
 
 jobs=$(nproc)
-tools/install_dependencies.sh build run test
+tools/install_dependencies.sh build run test peers
 if [[ $sanitize ]]; then tools/install_dependencies.sh fuzz; fi
 if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
 

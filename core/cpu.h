@@ -208,7 +208,7 @@ class Cpu {
 
   /// Segment checks and base (SDM vol. 3, 5.3): limit, type, null, canonical, alignment. #GP or #SS.
   [[nodiscard]] bool to_linear(Seg s, u64 offset, unsigned size, AccessKind kind, u64& linear) {
-    if (mode.bits == 64 && s < Seg::FS && is_canonical(offset, 48)) [[likely]] {
+    if (mode.bits == 64 && s < Seg::FS && is_canonical(offset, 48) && is_canonical(offset + size - 1, 48)) [[likely]] {
       linear = offset;
       return true;
     }

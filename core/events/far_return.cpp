@@ -37,16 +37,19 @@ bool fetch_return_code(Cpu& cpu, Return& r) {
   return true;
 }
 
-/// The stack of a return. 64-bit code at levels 0 to 2 may run with a null SS.
-bool fetch_return_stack(Cpu& cpu, Return& r) {
+/// The stack of a return. 64-bit code at levels 0 to 2 may run with a null SS, whose RPL nobody looks at.
+bool fetch_return_stack(Cpu& cpu, Return& r, Vector if_absent) {
   const u16 selector = r.stack_selector();
-  if (!is_null_selector(selector)) return fetch_stack_segment(cpu, selector, r.cpl(), Vector::GP, r.stack);
+  if (!is_null_selector(selector)) return fetch_stack_segment(cpu, selector, r.cpl(), Vector::GP, r.stack, if_absent);
   const bool code64 = cpu.state.long_mode_active() && r.code.is_long();
-  if (!code64 || r.cpl() == 3 || (selector & 3u) != r.cpl()) return cpu.raise(Vector::GP, 0);
+  if (!code64 || r.cpl() == 3) return cpu.raise(Vector::GP, 0);
   load_null_segment(r.stack, selector);
   r.stack.attributes |= static_cast<u32>(r.cpl()) << 5;
   return true;
 }
+
+/// An absent stack is told as #NP by Intel's IRET (SDM vol. 2, IRET), as #SS by RET far and by AMD (APM vol. 3, IRET).
+Vector if_interrupt_stack_absent(const Cpu& cpu) { return cpu.profile.intel() ? Vector::NP : Vector::SS; }
 
 unsigned return_stack_bits(const Cpu& cpu, const Return& r) {
   if (cpu.state.long_mode_active() && r.code.is_long()) return 64;
@@ -164,8 +167,8 @@ bool interrupt_return_protected(Cpu& cpu, unsigned width) {
   }
   // 64-bit code pops SS:RSP whatever the levels are (SDM vol. 3, 6.14.3).
   const bool with_stack = r.cpl() != s.cpl || cpu.mode.bits == 64;
-  if (!fetch_return_code(cpu, r) ||
-      (with_stack && (!stack.pop(width, r.rsp) || !stack.pop(width, r.ss) || !fetch_return_stack(cpu, r)))) {
+  if (!fetch_return_code(cpu, r) || (with_stack && (!stack.pop(width, r.rsp) || !stack.pop(width, r.ss) ||
+                                                    !fetch_return_stack(cpu, r, if_interrupt_stack_absent(cpu))))) {
     return false;
   }
   if (!check_target(cpu, r.code, r.rip)) return false;
@@ -193,7 +196,9 @@ bool interrupt_return_64(Cpu& cpu) {
   r.flags = frame[2];
   r.rsp = frame[3];
   r.ss = frame[4];
-  if (!fetch_return_code(cpu, r) || !fetch_return_stack(cpu, r) || !check_target(cpu, r.code, r.rip)) return false;
+  if (!fetch_return_code(cpu, r) || !fetch_return_stack(cpu, r, if_interrupt_stack_absent(cpu)) ||
+      !check_target(cpu, r.code, r.rip))
+    return false;
   load_flags(s, r.flags, changeable_flags(s, 8, true));
   enter_return_with_stack(cpu, r, 0);
   return true;
@@ -224,7 +229,7 @@ bool far_return(Cpu& cpu, unsigned width, u16 released) {
     cpu.update_mode();
     return true;
   }
-  if (!stack.pop(width, r.rsp) || !stack.pop(width, r.ss) || !fetch_return_stack(cpu, r)) return false;
+  if (!stack.pop(width, r.rsp) || !stack.pop(width, r.ss) || !fetch_return_stack(cpu, r, Vector::SS)) return false;
   if (!check_target(cpu, r.code, r.rip)) return false;
   enter_return_with_stack(cpu, r, released);
   return true;

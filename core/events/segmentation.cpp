@@ -30,7 +30,8 @@ bool within_limit(const Segment& segment, u64 offset, unsigned size) {
   if (!segment.is_code() && segment.is_expand_down()) {
     return offset > segment.limit && last <= (segment.is_big() ? 0xffff'ffff : 0xffff);
   }
-  return last <= segment.limit;
+  // A segment of 4 GiB wraps (SDM vol. 3, 22.34).
+  return last <= segment.limit || segment.limit == 0xffff'ffff;
 }
 
 bool read_descriptor(Cpu& cpu, u16 selector, Descriptor& d, Vector on_error) {
@@ -60,11 +61,11 @@ bool set_busy(Cpu& cpu, Descriptor& d, bool busy) {
   return cpu.store_system(d.address + 5, static_cast<u8>(d.low >> 40));
 }
 
-bool check_stack_segment(Cpu& cpu, u16 selector, const Descriptor& d, unsigned cpl, Vector on_error) {
+bool check_stack_segment(Cpu& cpu, u16 selector, const Descriptor& d, unsigned cpl, Vector on_error, Vector if_absent) {
   if ((selector & 3u) != cpl || !d.is_writable_data() || d.dpl() != cpl) {
     return cpu.raise(on_error, selector_code(selector));
   }
-  return d.present() || cpu.raise(Vector::SS, selector_code(selector));
+  return d.present() || cpu.raise(if_absent, selector_code(selector));
 }
 
 bool check_data_segment(Cpu& cpu, u16 selector, const Descriptor& d, unsigned cpl, Vector on_error) {
@@ -79,10 +80,10 @@ bool check_target(Cpu& cpu, const Segment& cs, u64 rip) {
   return fits || cpu.raise(Vector::GP, 0);
 }
 
-bool fetch_stack_segment(Cpu& cpu, u16 selector, unsigned cpl, Vector on_error, Segment& out) {
+bool fetch_stack_segment(Cpu& cpu, u16 selector, unsigned cpl, Vector on_error, Segment& out, Vector if_absent) {
   Descriptor d;
-  if (!read_descriptor(cpu, selector, d, on_error) || !check_stack_segment(cpu, selector, d, cpl, on_error) ||
-      !set_accessed(cpu, d)) {
+  if (!read_descriptor(cpu, selector, d, on_error) ||
+      !check_stack_segment(cpu, selector, d, cpl, on_error, if_absent) || !set_accessed(cpu, d)) {
     return false;
   }
   out = d.segment(selector);

@@ -73,14 +73,16 @@ bool within_limit(const Segment& segment, u64 offset, unsigned size);
 /// Writes the type's busy bit of a TSS descriptor.
 [[nodiscard]] bool set_busy(Cpu& cpu, Descriptor& d, bool busy);
 
-/// Rules for SS at privilege `cpl`: RPL = DPL = CPL, writable data, else `on_error`(selector); present, else #SS.
-[[nodiscard]] bool check_stack_segment(Cpu& cpu, u16 selector, const Descriptor& d, unsigned cpl, Vector on_error);
+/// Rules for SS at privilege `cpl`: RPL = DPL = CPL, writable data, else `on_error`(selector); present, else `if_absent`(selector).
+[[nodiscard]] bool check_stack_segment(Cpu& cpu, u16 selector, const Descriptor& d, unsigned cpl, Vector on_error,
+                                       Vector if_absent = Vector::SS);
 /// Rules for DS, ES, FS and GS: readable, privilege, else `on_error`(selector); present, else #NP.
 [[nodiscard]] bool check_data_segment(Cpu& cpu, u16 selector, const Descriptor& d, unsigned cpl, Vector on_error);
 /// The target of a far transfer lies in the code segment (or is canonical, if that is 64-bit code): #GP(0).
 [[nodiscard]] bool check_target(Cpu& cpu, const Segment& cs, u64 rip);
 /// Reads, checks for `cpl` and marks accessed a non-null SS; 64-bit code may also have a null one.
-[[nodiscard]] bool fetch_stack_segment(Cpu& cpu, u16 selector, unsigned cpl, Vector on_error, Segment& out);
+[[nodiscard]] bool fetch_stack_segment(Cpu& cpu, u16 selector, unsigned cpl, Vector on_error, Segment& out,
+                                       Vector if_absent = Vector::SS);
 
 /// MOV, POP and LDS-like loads of a segment register but CS, in any mode. False: the fault is raised, nothing changed.
 [[nodiscard]] bool load_segment(Cpu& cpu, Seg seg, u16 selector);

@@ -148,29 +148,36 @@ u64 mode_sized(const Cpu& cpu, u64 value) { return cpu.mode.bits == 64 ? value :
 
 void set_mode_sized(Cpu& cpu, u8 offset, u64 value) { cpu.set_reg<u64>(offset, mode_sized(cpu, value)); }
 
+/// A register that does not exist is an undefined opcode, and that comes before privilege (SDM vol. 3, table 6-2).
+bool may_access(Cpu& cpu, unsigned number) {
+  const bool exists = number == 0 || (number >= 2 && number <= 4) || number == 8;
+  if (!exists) return cpu.raise(Vector::UD);
+  return cpu.state.cpl == 0 || cpu.raise(Vector::GP, 0);
+}
+
 }  // namespace
 
 bool mov_from_cr(Cpu& cpu, const Record& r) {
+  if (!may_access(cpu, r.reg)) return false;
   const CpuState& s = cpu.state;
   switch (r.reg) {
     case 0: set_mode_sized(cpu, r.rm, s.cr0); return true;
     case 2: set_mode_sized(cpu, r.rm, s.cr2); return true;
     case 3: set_mode_sized(cpu, r.rm, s.cr3); return true;
     case 4: set_mode_sized(cpu, r.rm, s.cr4); return true;
-    case 8: set_mode_sized(cpu, r.rm, cpu.apic.task_priority_class()); return true;
-    default: return cpu.raise(Vector::UD);
+    default: set_mode_sized(cpu, r.rm, cpu.apic.task_priority_class()); return true;
   }
 }
 
 bool mov_to_cr(Cpu& cpu, const Record& r) {
+  if (!may_access(cpu, r.reg)) return false;
   const u64 value = mode_sized(cpu, cpu.reg<u64>(r.rm));
   switch (r.reg) {
     case 0: return write_cr0(cpu, value);
     case 2: cpu.state.cr2 = value; return true;
     case 3: return write_cr3(cpu, value);
     case 4: return write_cr4(cpu, value);
-    case 8: return write_cr8(cpu, value);
-    default: return cpu.raise(Vector::UD);
+    default: return write_cr8(cpu, value);
   }
 }
 

@@ -12,15 +12,16 @@ namespace in = semantics;
 constexpr u32 supervisor = attr::privileged;
 /// Changes mode, paging or interrupt state.
 constexpr u32 ending_supervisor = attr::privileged | attr::ends_block;
-constexpr u32 control_register = attr::privileged | attr::force64;
+constexpr u32 control_register = attr::force64;  // privilege is checked behind the register's number
+constexpr u32 debug_register = attr::privileged | attr::force64;
 
 // clang-format off
 constexpr Row rows[] = {
     // Control and debug registers. Their operand size is the mode's; prefixes do not count.
     {"0F 20 /r", "mov", {Op::Ry, Op::Cd}, plain<in::mov_from_cr>, Feature::Base, control_register},
-    {"0F 21 /r", "mov", {Op::Ry, Op::Dd}, plain<in::mov_from_dr>, Feature::Base, control_register},
+    {"0F 21 /r", "mov", {Op::Ry, Op::Dd}, plain<in::mov_from_dr>, Feature::Base, debug_register},
     {"0F 22 /r", "mov", {Op::Cd, Op::Ry}, ending<in::mov_to_cr>, Feature::Base, control_register | attr::ends_block},
-    {"0F 23 /r", "mov", {Op::Dd, Op::Ry}, ending<in::mov_to_dr>, Feature::Base, control_register | attr::ends_block},
+    {"0F 23 /r", "mov", {Op::Dd, Op::Ry}, ending<in::mov_to_dr>, Feature::Base, debug_register | attr::ends_block},
     {"0F 06", "clts", {}, ending<in::clts>, Feature::Base, ending_supervisor},
     {"0F 01 /4", "smsw", {Op::Ev}, plain<in::smsw>},
     {"0F 01 /6", "lmsw", {Op::Ew}, ending<in::lmsw>, Feature::Base, ending_supervisor},

@@ -13,7 +13,14 @@ using u64 = unsigned long long;
 inline unsigned failed = 0;
 
 [[gnu::noinline]] inline void write(const char* text) {
-  for (; *text != 0; ++text) asm volatile("outb %0, %1" : : "a"(*text), "Nd"(u16{0x3f8}));
+  constexpr u16 com1 = 0x3f8, line_status = com1 + 5;
+  constexpr u8 transmitter_empty = 0x20;
+  for (; *text != 0; ++text) {
+    u8 status;
+    do asm volatile("inb %1, %0" : "=a"(status) : "d"(line_status));
+    while ((status & transmitter_empty) == 0);
+    asm volatile("outb %0, %1" : : "a"(*text), "d"(com1));
+  }
 }
 
 [[gnu::noinline]] inline void report(const char* name, bool passed) {

@@ -5,6 +5,23 @@
 namespace bunshin {
 namespace {
 
+TEST(Access, AcrossTheCanonicalBoundaryIsAFaultBeforePaging) {
+  EventMachine m;
+  m.enter_long(0);
+  u64 value = 0;
+  m.expect_fault(m.cpu.load(Seg::DS, 0x7fff'ffff'fffc, value), Vector::GP, 0);
+  m.expect_fault(m.cpu.load(Seg::SS, 0x7fff'ffff'fffc, value), Vector::SS, 0);
+}
+
+TEST(Access, WrapsAtTheEndOfAFourGibibyteSegment) {
+  EventMachine m;
+  m.enter_protected();
+  u64 linear = 0;
+  EXPECT_TRUE(m.cpu.to_linear(Seg::DS, 0xffff'fffe, 4, AccessKind::Read, linear));
+  m.cpu.state.segment(Seg::DS).limit = 0xffff'fffd;
+  m.expect_fault(m.cpu.to_linear(Seg::DS, 0xffff'fffb, 4, AccessKind::Read, linear), Vector::GP, 0);
+}
+
 TEST(SegmentLoad, RealModeShiftsTheSelectorAndKeepsTheLimit) {
   EventMachine m;
   m.cpu.state.segment(Seg::DS).limit = 0xffff'ffff;

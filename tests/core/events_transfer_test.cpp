@@ -167,6 +167,24 @@ TEST(Iret, AFaultingReturnLeavesTheStack) {
   EXPECT_EQ(m.cpu.state.flags.value(), 2u);
 }
 
+TEST(Iret, AnAbsentStackIsNpOnIntelAndSsOnAmd) {
+  for (const auto& [vendor, vector] : {std::pair("GenuineIntel", Vector::NP), std::pair("AuthenticAMD", Vector::SS)}) {
+    EventMachine m(resolved_profile(vendor));
+    m.enter_protected();
+    m.set_descriptor(m.spare, make_descriptor(0, 0xfffff, (kind::data32 | kind::dpl3) & ~Segment::present));
+    push_words(m, {0x4321, m.user_code, 0x202, 0x7000, m.spare | 3u});
+    m.expect_fault(interrupt_return(m.cpu, 4), vector, m.spare);
+  }
+}
+
+TEST(FarReturn, AnAbsentStackIsSs) {
+  EventMachine m;
+  m.enter_protected();
+  m.set_descriptor(m.spare, make_descriptor(0, 0xfffff, (kind::data32 | kind::dpl3) & ~Segment::present));
+  push_words(m, {0x4321, m.user_code, 0x7000, m.spare | 3u});
+  m.expect_fault(far_return(m.cpu, 4, 0), Vector::SS, m.spare);
+}
+
 TEST(Iret, EntersVirtual8086Mode) {
   EventMachine m;
   m.enter_protected();
@@ -217,6 +235,14 @@ TEST(Iretq, SameLevelLoadsANullStack) {
   ASSERT_TRUE(interrupt_return(m.cpu, 8));
   EXPECT_EQ(m.get(RSP), 0x7777u);
   EXPECT_TRUE(m.cpu.state.segment(Seg::SS).is_null());
+}
+
+TEST(Iretq, IgnoresTheRplOfANullStack) {
+  EventMachine m;
+  m.enter_long(0);
+  push_quads(m, {0x5000, m.kernel_code, 2, 0x7777, 3});
+  ASSERT_TRUE(interrupt_return(m.cpu, 8));
+  EXPECT_EQ(m.selector(Seg::SS), 3u);
 }
 
 TEST(Iretq, RefusesANullStackForUserCodeAndNonCanonicalTargets) {

@@ -18,6 +18,19 @@ TEST(Cr0, ImpossibleCombinationsAreRefused) {
   }
 }
 
+TEST(ControlRegister, ThatDoesNotExistIsUndefinedAtAnyLevel) {
+  TestCore t;
+  t.cpu.state.cpl = 3;
+  Record r;
+  r.reg = 1;
+  EXPECT_FALSE(semantics::mov_from_cr(t.cpu, r));
+  EXPECT_TRUE(t.raised(Vector::UD));
+  t.clear();
+  r.reg = 0;
+  EXPECT_FALSE(semantics::mov_to_cr(t.cpu, r));
+  EXPECT_TRUE(t.raised(Vector::GP));
+}
+
 TEST(Cr0, ExtensionTypeCannotBeCleared) {
   TestCore t;
   ASSERT_TRUE(write_cr0(t.cpu, cr0::PE));

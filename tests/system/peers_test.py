@@ -1,0 +1,67 @@
+"""Whole guests print the same on QEMU, on Bochs and here; where those differ the manual decides.
+
+What they do otherwise is in peer_disagreements.py."""
+
+import re
+import unittest
+
+import bochs
+import bunshin_process
+import peer_disagreements
+from bunshin_process import GUESTS, run, run_qemu
+
+OPTIONS = ("--max-cycles", 20_000_000_000)
+
+
+def lines(console):
+    return console.decode(errors="replace").replace("\r", "").split("\n")
+
+
+class SameAsPeers(unittest.TestCase):
+    def compare(self, guest, last_line, peers=("qemu", "bochs")):
+        here = run("multiboot.yaml", {"guest.kernel": GUESTS / guest, "machine.memory": "64MiB"}, OPTIONS)
+        self.assertEqual(here.status, 0, here)
+        ours = lines(here.console)
+        theirs = {}
+        if "qemu" in peers:
+            theirs["qemu"] = lines(run_qemu(GUESTS / guest)[0])
+        if "bochs" in peers:
+            theirs["bochs"] = lines(bochs.run(GUESTS / guest, last_line, timeout=240))
+        for peer, printed in theirs.items():
+            self.assertEqual(len(printed), len(ours), f"{peer} printed more or fewer lines; its last: {printed[-3:]}")
+        self.check(guest, ours, theirs)
+
+    def check(self, guest, ours, theirs):
+        rows = [row for row in peer_disagreements.ROWS if row.guest == guest]
+        needed, unexplained = set(), []
+        for number, line in enumerate(ours):
+            for peer, printed in theirs.items():
+                if printed[number] == line:
+                    continue
+                found = [row for row in rows if peer in row.deviating and re.match(row.pattern, line)]
+                needed.update(found)
+                if not found:
+                    unexplained.append(f"here   {line}\n{peer:6} {printed[number]}")
+        self.assertEqual(unexplained, [], f"{len(unexplained)} lines differ:\n" + "\n".join(unexplained[:40]))
+        stale = [row for row in rows if row not in needed and set(row.deviating) & set(theirs)]
+        self.assertEqual(stale, [], "rows that no line needs")
+
+    def test_protected_mode(self):
+        self.compare("protected", "end of facts")
+
+    def test_long_mode(self):
+        self.compare("long_mode", "end of facts")
+
+    def test_selftest(self):
+        self.compare("selftest", "selftest: all passed")
+
+    def test_tasks(self):
+        """QEMU stops at a task whose conforming code segment has another RPL (SDM vol. 3, table 7-1)."""
+        self.compare("tasks", "all checks passed", peers=("bochs",))
+
+    def test_real_mode(self):
+        self.compare("real_mode", "all checks passed")
+
+
+if __name__ == "__main__":
+    bunshin_process.main()
