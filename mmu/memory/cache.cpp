@@ -15,12 +15,16 @@ Inclusion inclusion_of(const std::string& name) {
 }  // namespace
 
 template <class Parameters>
-Cache::Cache(const Parameters& p, u64 seed, Inclusion inclusion, u64 line_cycles)
+Cache::Cache(const Parameters& p, u64 seed, bool first_level, Inclusion inclusion, u64 line_cycles)
     : set_mask_(p.size / line_bytes / p.ways - 1),
       ways_(p.ways),
       latency_(p.latency),
       tags_(new (std::align_val_t{line_bytes}) u64[p.size / line_bytes]),
       recent_(nullptr),
+      filter_mask_(first_level ? std::bit_ceil(4 * p.size / line_bytes) - 1 : 0),
+      filter_step_(first_level ? 1 : 0),
+      filter_(filter_mask_ + 1, static_cast<u8>(1 - filter_step_)),
+      valid_(set_mask_ + 1),
       lines_(p.size / line_bytes),
       line_cycles_(line_cycles),
       fill_flags_(replacement_policy(p.replacement) == ReplacementPolicy::Srrip ? untouched : 0),
@@ -32,9 +36,10 @@ Cache::Cache(const Parameters& p, u64 seed, Inclusion inclusion, u64 line_cycles
   std::fill_n(tags_.get(), lines_, no_line);
 }
 
-Cache::Cache(const L1Parameters& p, u64 seed) : Cache(p, seed, Inclusion::NonInclusive, 0) {}
+Cache::Cache(const L1Parameters& p, u64 seed) : Cache(p, seed, true, Inclusion::NonInclusive, 0) {}
 
-Cache::Cache(const LowerCacheParameters& p, u64 seed) : Cache(p, seed, inclusion_of(p.inclusion), p.line_cycles) {}
+Cache::Cache(const LowerCacheParameters& p, u64 seed)
+    : Cache(p, seed, false, inclusion_of(p.inclusion), p.line_cycles) {}
 
 Cache::Victim Cache::line_at(u64 index) const {
   const u64 tag = tags_[index];
@@ -46,22 +51,25 @@ Cache::Victim Cache::fill(u64 line, LineState state, u64 flags) {
   const u64 set = set_of(line);
   const u64 begin = set * ways_;
   u64 index = begin;
-  while (index < begin + ways_ && tags_[index] != no_line) ++index;
   Victim victim;
-  if (index == begin + ways_) {
+  if (valid_[set] == ways_) {
     index = begin + replacement_.victim(set);
     victim = line_at(index);
     ++counters_.evictions;
     if (victim.state == LineState::Modified) ++counters_.write_backs;
     drop(index);
+  } else {
+    while (tags_[index] != no_line) ++index;
   }
+  ++valid_[set];
+  filter_[(line >> line_shift) & filter_mask_] += filter_step_;
   tags_[index] = line | flags | fill_flags_ | static_cast<u64>(state);
   replacement_.insert(set, static_cast<unsigned>(index - begin));
   return victim;
 }
 
 LineState Cache::invalidate(u64 line) {
-  const u64 index = find(line);
+  const u64 index = find_unlikely(line);
   if (index == npos) return LineState::Invalid;
   const LineState before = state(index);
   drop(index);
@@ -84,6 +92,8 @@ u64 Cache::arrival(u64 line, u64 index, u64 cycle) const {
 
 void Cache::reset() {
   std::fill_n(tags_.get(), lines_, no_line);
+  std::fill(filter_.begin(), filter_.end(), static_cast<u8>(1 - filter_step_));
+  std::fill(valid_.begin(), valid_.end(), u8{0});
   replacement_.reset();
   mshrs_.reset();
   port_.reset();

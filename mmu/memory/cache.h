@@ -5,13 +5,14 @@
 
 #include <bit>
 #include <memory>
+#include <vector>
 
-#include "mmu/memory/request_kind.h"
 #include "mmu/memory/calendar.h"
 #include "mmu/memory/hierarchy_parameters.h"
 #include "mmu/memory/mshr.h"
 #include "mmu/memory/prefetcher.h"
 #include "mmu/memory/replacement.h"
+#include "mmu/memory/request_kind.h"
 
 namespace bunshin {
 
@@ -84,7 +85,11 @@ class Cache {
     const u64 matches = ways_ == 8 ? match<8>(tags, line) : ways_ == 16 ? match<16>(tags, line) : match_any(tags, line);
     return matches == 0 ? npos : begin + static_cast<unsigned>(std::countr_zero(matches));
   }
-  bool holds(u64 line) const { return find(line) != npos; }
+  /// False only if the line is not here: cheaper than to look.
+  bool may_hold(u64 line) const { return filter_[(line >> line_shift) & filter_mask_] != 0; }
+  /// The same as find(), for a line that is likely not to be here.
+  u64 find_unlikely(u64 line) const { return may_hold(line) ? find(line) : npos; }
+  bool holds(u64 line) const { return find_unlikely(line) != npos; }
   LineState state(u64 index) const { return static_cast<LineState>(tags_[index] & state_bits); }
   void set_state(u64 index, LineState state) { tags_[index] = (tags_[index] & ~state_bits) | static_cast<u64>(state); }
   u64 flags(u64 index) const { return tags_[index] & flag_bits; }
@@ -138,7 +143,7 @@ class Cache {
   static constexpr u64 no_line = ~u64{0};  ///< differs from every 52-bit address in more than the low bits
 
   template <class Parameters>
-  Cache(const Parameters& parameters, u64 seed, Inclusion inclusion, u64 line_cycles);
+  Cache(const Parameters& parameters, u64 seed, bool first_level, Inclusion inclusion, u64 line_cycles);
 
   /// A bit for each way that has the line. All ways are looked at: which one it is cannot be foreseen, and a branch that
   /// is guessed wrong costs the host more.
@@ -158,8 +163,12 @@ class Cache {
     const u64 set = set_of(line);
     return tags_[set * ways_ + recent_[set]];
   }
+  /// The line at `index`, which there is, goes.
   void drop(u64 index) {
-    if ((tags_[index] & prefetched) != 0) ++counters_.prefetches_useless;
+    const u64 tag = tags_[index];
+    if ((tag & prefetched) != 0) ++counters_.prefetches_useless;
+    filter_[(tag >> line_shift) & filter_mask_] -= filter_step_;
+    --valid_[set_of(tag)];
     tags_[index] = no_line;
   }
 
@@ -169,6 +178,10 @@ class Cache {
   u64 latency_;
   std::unique_ptr<u64[], FreeTags> tags_;  ///< line | flags | state, set by set
   const u8* recent_;
+  u64 filter_mask_;
+  u8 filter_step_;          ///< 0: without a filter, which only first levels have; one entry that says "maybe"
+  std::vector<u8> filter_;  ///< lines here, counted by the low bits of their number: all of one set, so at most 64
+  std::vector<u8> valid_;   ///< … by set
   u64 lines_;
   u64 line_cycles_;
   u64 fill_flags_;

@@ -39,7 +39,7 @@ Cluster::Cluster(unsigned id, const MemoryHierarchyParameters& p, u64 seed, Unco
     : id_(id), uncore_(uncore), l2_(p.l2, seed) {}
 
 Reply Cluster::access(Cache& l1, LevelCounters& counters, const Request& request) {
-  const u64 index = l1.find(request.line());
+  const u64 index = l1.find_unlikely(request.line());
   return index == Cache::npos ? miss(l1, counters, request) : hit(l1, counters, request, index);
 }
 
@@ -99,7 +99,8 @@ void Cluster::prefetch_into_l1(Cache& l1, const Request& request) {
       continue;
     }
     ++l1.counters().prefetches;
-    const RequestKind kind = fetches(request.kind) ? RequestKind::HardwarePrefetchL1I : RequestKind::HardwarePrefetchL1D;
+    const RequestKind kind =
+        fetches(request.kind) ? RequestKind::HardwarePrefetchL1I : RequestKind::HardwarePrefetchL1D;
     const Request wish{line, request.cycle, request.ip, kind, request.counters};
     const Grant grant = ask_l2(&l1, wish, l1.latency());
     const Cache::Victim victim = l1.fill(line, grant.state, Cache::pending | Cache::prefetched);
@@ -268,7 +269,7 @@ Cluster::FirstLevels Cluster::snoop_first_levels(const Cache* but, u64 line, boo
   for (CoreCaches& core : cores_) {
     for (Cache* l1 : {&core.l1d, &core.l1i}) {
       if (l1 == but) continue;
-      const u64 index = l1->find(line);
+      const u64 index = l1->find_unlikely(line);
       if (index == Cache::npos) continue;
       const LineState state = l1->state(index);
       found.held = true;
