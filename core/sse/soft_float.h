@@ -194,7 +194,7 @@ bool fused_special(const Element<Bits>& x, const Element<Bits>& y, const Element
 }  // namespace soft
 
 /// x * y + z, rounded once, with the product or the addend negated. The first NaN in the order x, y, z is the result,
-/// its sign as it was.
+/// its sign as it was; infinity times zero is not invalid if z is a NaN (SDM vol. 1, table 14-17).
 template <class Bits>
 Bits fused_multiply_add(Bits x_bits, Bits y_bits, Bits z_bits, bool negate_product, bool negate_addend,
                         Environment& env) {
