@@ -143,10 +143,12 @@ class Cpu {
 
   /// --- Memory. All return false with `leave` set if the access did not happen; nothing has changed then. ---
   /// Offset within the segment of the record's memory operand, truncated to the address size.
-  u64 effective_address(const Record& r) const {
+  u64 effective_address(const Record& r) const { return part_address(r, 0); }
+  /// The same of a part `by` bytes into an operand that is accessed in parts (a far pointer's selector): it wraps around.
+  u64 part_address(const Record& r, u64 by) const {
     const u64 base = reg<u64>(r.base);
     const u64 index = reg<u64>(r.index);
-    const u64 offset = base + (index << r.scale) + static_cast<u64>(static_cast<i64>(r.disp));
+    const u64 offset = base + (index << r.scale) + static_cast<u64>(static_cast<i64>(r.disp)) + by;
     const unsigned bytes = r.address_bytes();
     return bytes == 8 ? offset : bytes == 4 ? static_cast<u32>(offset) : static_cast<u16>(offset);
   }

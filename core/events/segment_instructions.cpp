@@ -83,7 +83,8 @@ bool load_far_pointer(Cpu& cpu, const Record& r, Seg seg) {
   const bool loaded = width == 2   ? cpu.load(from, address, word)
                       : width == 4 ? cpu.load(from, address, dword)
                                    : cpu.load(from, address, qword);
-  if (!loaded || !cpu.load(from, address + width, selector) || !load_segment(cpu, seg, selector)) return false;
+  if (!loaded || !cpu.load(from, cpu.part_address(r, width), selector) || !load_segment(cpu, seg, selector))
+    return false;
   if (width == 2)
     cpu.set_reg(r.reg, word);
   else if (width == 4)

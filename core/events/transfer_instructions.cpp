@@ -34,7 +34,7 @@ bool memory_pointer(Cpu& cpu, const Record& r, FarPointer& out) {
   const bool loaded = width == 2   ? load_offset<u16>(cpu, seg, address, out.offset)
                       : width == 4 ? load_offset<u32>(cpu, seg, address, out.offset)
                                    : load_offset<u64>(cpu, seg, address, out.offset);
-  return loaded && cpu.load(seg, address + width, out.selector);
+  return loaded && cpu.load(seg, cpu.part_address(r, width), out.selector);
 }
 
 template <class T>
@@ -43,7 +43,8 @@ bool out_of_bounds(Cpu& cpu, const Record& r, bool& outside) {
   const u64 address = cpu.effective_address(r);
   T lower = 0;
   T upper = 0;
-  if (!cpu.load(cpu.segment_of(r), address, lower) || !cpu.load(cpu.segment_of(r), address + sizeof(T), upper)) {
+  if (!cpu.load(cpu.segment_of(r), address, lower) ||
+      !cpu.load(cpu.segment_of(r), cpu.part_address(r, sizeof(T)), upper)) {
     return false;
   }
   const auto index = static_cast<Signed>(cpu.reg<T>(r.reg));

@@ -13,7 +13,7 @@ template <class T, std::size_t size>
 [[nodiscard]] bool load_fields(Cpu& cpu, const Record& r, unsigned at, std::array<u8, size>& image, unsigned bytes) {
   for (unsigned i = 0; i < bytes; i += sizeof(T)) {
     T v;
-    if (!cpu.load(cpu.segment_of(r), operand_offset(cpu, r, at + i), v)) return false;
+    if (!cpu.load(cpu.segment_of(r), cpu.part_address(r, at + i), v)) return false;
     std::memcpy(image.data() + i, &v, sizeof(T));
   }
   return true;
@@ -25,14 +25,14 @@ template <class T, std::size_t size>
   for (unsigned i = 0; i < bytes; i += sizeof(T)) {
     T v;
     std::memcpy(&v, image.data() + i, sizeof(T));
-    if (!cpu.store(cpu.segment_of(r), operand_offset(cpu, r, at + i), v)) return false;
+    if (!cpu.store(cpu.segment_of(r), cpu.part_address(r, at + i), v)) return false;
   }
   return true;
 }
 
 [[nodiscard]] bool probe_fields(Cpu& cpu, const Record& r, unsigned bytes) {
   for (unsigned i = 0; i < bytes; i += 2) {
-    if (!cpu.probe_write(cpu.segment_of(r), operand_offset(cpu, r, i), 2)) return false;
+    if (!cpu.probe_write(cpu.segment_of(r), cpu.part_address(r, i), 2)) return false;
   }
   return true;
 }
@@ -59,16 +59,15 @@ bool load_operand(Cpu& cpu, const Record& r, host::Bcd& value) {
 
 bool probe_operand(Cpu& cpu, const Record& r, const X87Register&) {
   const Seg segment = cpu.segment_of(r);
-  return cpu.probe_write(segment, operand_offset(cpu, r, 0), 8) &&
-         cpu.probe_write(segment, operand_offset(cpu, r, 8), 2);
+  return cpu.probe_write(segment, cpu.part_address(r, 0), 8) && cpu.probe_write(segment, cpu.part_address(r, 8), 2);
 }
 
 bool probe_operand(Cpu& cpu, const Record& r, const host::Bcd&) { return probe_operand(cpu, r, X87Register{}); }
 
 bool store_operand(Cpu& cpu, const Record& r, const X87Register& value) {
   const Seg segment = cpu.segment_of(r);
-  return probe_operand(cpu, r, value) && cpu.store(segment, operand_offset(cpu, r, 0), value.mantissa) &&
-         cpu.store(segment, operand_offset(cpu, r, 8), value.sign_exponent);
+  return probe_operand(cpu, r, value) && cpu.store(segment, cpu.part_address(r, 0), value.mantissa) &&
+         cpu.store(segment, cpu.part_address(r, 8), value.sign_exponent);
 }
 
 bool store_operand(Cpu& cpu, const Record& r, const host::Bcd& value) {

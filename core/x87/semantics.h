@@ -28,13 +28,6 @@ inline void note_pointers(Cpu& cpu, const Record& r) {
   s.operand_selector = cpu.state.segment(cpu.segment_of(r)).selector;
 }
 
-/// Offset `by` bytes into the record's memory operand, wrapping as the address size does.
-inline u64 operand_offset(const Cpu& cpu, const Record& r, unsigned by) {
-  const u64 offset = cpu.effective_address(r) + by;
-  const unsigned bytes = r.address_bytes();
-  return bytes == 8 ? offset : bytes == 4 ? static_cast<u32>(offset) : static_cast<u16>(offset);
-}
-
 template <class T>
 [[nodiscard]] bool load_operand(Cpu& cpu, const Record& r, T& value) {
   return cpu.load(r, value);
@@ -42,8 +35,8 @@ template <class T>
 /// Ten bytes are aligned as eight (SDM vol. 3, table 6-7), so they are read as eight and two.
 [[nodiscard]] inline bool load_operand(Cpu& cpu, const Record& r, X87Register& value) {
   const Seg segment = cpu.segment_of(r);
-  return cpu.load(segment, operand_offset(cpu, r, 0), value.mantissa) &&
-         cpu.load(segment, operand_offset(cpu, r, 8), value.sign_exponent);
+  return cpu.load(segment, cpu.part_address(r, 0), value.mantissa) &&
+         cpu.load(segment, cpu.part_address(r, 8), value.sign_exponent);
 }
 [[nodiscard]] bool load_operand(Cpu& cpu, const Record& r, host::Bcd& value);
 
@@ -55,7 +48,7 @@ template <class T>
 /// address (SDM vol. 3, table 6-2).
 template <class T>
 [[nodiscard]] bool probe_operand(Cpu& cpu, const Record& r, const T&) {
-  return cpu.probe_write(cpu.segment_of(r), operand_offset(cpu, r, 0), sizeof(T));
+  return cpu.probe_write(cpu.segment_of(r), cpu.part_address(r, 0), sizeof(T));
 }
 [[nodiscard]] bool probe_operand(Cpu& cpu, const Record& r, const X87Register&);
 [[nodiscard]] bool probe_operand(Cpu& cpu, const Record& r, const host::Bcd&);
@@ -88,8 +81,7 @@ template <auto prepare, bool then_pop>
 bool to_memory(Cpu& cpu, const Record& r) {
   if (!deliver_pending(cpu)) return false;
   const auto prepared = prepare(cpu.state.x87);
-  const bool possible =
-      prepared.write ? store_operand(cpu, r, prepared.value) : probe_operand(cpu, r, prepared.value);
+  const bool possible = prepared.write ? store_operand(cpu, r, prepared.value) : probe_operand(cpu, r, prepared.value);
   if (!possible) return false;
   commit_store(cpu.state.x87, prepared.status, prepared.write, then_pop);
   note_pointers(cpu, r);

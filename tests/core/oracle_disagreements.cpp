@@ -94,6 +94,8 @@ constexpr Explanation table[] = {
     {5, 0x41, 0x4b, -1, Who::TheyAlone, "AVX-512 mask registers: not simulated"},
     {5, 0x90, 0x93, -1, Who::TheyAlone, "AVX-512 mask registers: not simulated"},
     {5, 0x98, 0x99, -1, Who::TheyAlone, "AVX-512 mask registers: not simulated"},
+    {6, 0x5a, 0x5a, -1, Who::WeAlone, "VBROADCASTI128: not in Capstone"},
+    {6, 0x90, 0x93, -1, Who::TheyAlone, "gathers must have a SIB byte and three different vector registers"},
     {7, 0x30, 0x33, -1, Who::TheyAlone, "AVX-512 mask registers: not simulated"},
     {7, 0x48, 0x49, -1, Who::TheyAlone, "XOP: not simulated"},
     {7, 0x5c, 0x5f, -1, Who::TheyAlone, "FMA4: not simulated"},

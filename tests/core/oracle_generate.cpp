@@ -291,6 +291,8 @@ void Generator::random_segments(Registers& r) {
     if (random_.percent(20)) continue;
     // So that offsets of 16 bits reach the data too.
     *base = data_begin + random_.below(0x4000) - 0x6000;
+    // Or some of the data lies where offsets of 16 bits, or of 32, end.
+    if (random_.percent(20)) *base = data_begin + 0x100 + random_.below(64) - (random_.percent(50) ? 0x10000 : 0);
     if (!compatibility && random_.percent(30))
       *base = random_.percent(50) ? random_.next() >> 18 : ~(random_.next() >> 18);
   }
@@ -362,7 +364,10 @@ u64 Generator::segment_base(const Registers& r, Seg seg) const {
 void Generator::aim(Case& c) {
   const Record& r = c.decoded.record;
   const Row& row = *c.decoded.row;
-  const u64 offset = c.target - segment_base(c.registers, static_cast<Seg>(r.segment));
+  const u64 base = segment_base(c.registers, static_cast<Seg>(r.segment));
+  u64 offset = c.target - base;
+  const bool based = r.segment >= static_cast<unsigned>(Seg::FS);
+  if (based && r.address_bytes() != 8 && random_.percent(10)) offset = 0 - random_.below(32);
   if (has_operand(row, {Op::Ob, Op::Ov})) {
     if (random_.percent(20)) return;
     const unsigned size = r.address_bytes();

@@ -9,6 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -68,7 +69,7 @@ extern "C" void oracle_on_signal(int, siginfo_t*, void*);
 // All addresses are absolute, so no register is needed to find them. A signal arrives with the segment registers, their
 // bases and the AC flag of the tested code.
 asm(R"(
-  .set CB, 0x10000000
+  .set CB, 0x5b3a6000
   .text
   .globl oracle_enter, oracle_start_near, oracle_start_far, oracle_exit, oracle_leave, oracle_signal
 oracle_enter:
@@ -412,23 +413,52 @@ Outcome HostProcessor::run(CodeKind kind, const Registers& registers, u64 rip, u
   return outcome;
 }
 
+namespace {
+
+/// Code as it grows.
+template <std::size_t size>
+class Code {
+ public:
+  Code& bytes(std::initializer_list<u8> b) {
+    std::copy(b.begin(), b.end(), code_.begin() + at_);
+    at_ += b.size();
+    return *this;
+  }
+  Code& dword(u64 v) {
+    std::memcpy(code_.data() + at_, &v, 4);
+    at_ += 4;
+    return *this;
+  }
+  const std::array<u8, size>& done() const { return code_; }
+
+ private:
+  std::array<u8, size> code_{};
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
 std::array<u8, HostProcessor::quiet_pad_size> HostProcessor::quiet_pad(CodeKind kind) {
   // JMP [control.exit], or JMP far to the gate that does that.
-  if (kind == CodeKind::Long) return {0xff, 0x24, 0x25, 0x98, 0x00, 0x00, 0x10};
-  return {0xea, 0x00, 0x10, 0x00, 0x10, code64_selector, 0x00};
+  Code<quiet_pad_size> code;
+  if (kind == CodeKind::Long)
+    return code.bytes({0xff, 0x24, 0x25}).dword(control_block + offsetof(Control, exit)).done();
+  return code.bytes({0xea}).dword(return_gate).bytes({code64_selector, 0}).done();
 }
 
 std::array<u8, HostProcessor::pad_size> HostProcessor::landing_pad(CodeKind kind, u64 address) {
   // MOV [control.selectors_out], CS; MOV dword [control.rip_out], address. In 32-bit code SS is the one flat segment.
-  std::array<u8, pad_size> long_code = {0x8c, 0x0c, 0x25, 0x92, 0x01, 0x00, 0x10,
-                                        0xc7, 0x04, 0x25, 0x88, 0x01, 0x00, 0x10};
-  std::array<u8, pad_size> code32 = {0x36, 0x8c, 0x0d, 0x92, 0x01, 0x00, 0x10,
-                                     0x36, 0xc7, 0x05, 0x88, 0x01, 0x00, 0x10};
-  auto& code = kind == CodeKind::Long ? long_code : code32;
-  std::memcpy(code.data() + 14, &address, 4);
+  constexpr u64 selector = control_block + offsetof(Control, selectors_out) + 2;
+  constexpr u64 rip = control_block + offsetof(Control, rip_out);
+  Code<pad_size> code;
+  if (kind == CodeKind::Long)
+    code.bytes({0x8c, 0x0c, 0x25}).dword(selector).bytes({0xc7, 0x04, 0x25}).dword(rip).dword(address);
+  else
+    code.bytes({0x36, 0x8c, 0x0d}).dword(selector).bytes({0x36, 0xc7, 0x05}).dword(rip).dword(address);
+  auto pad = code.done();
   const auto end = quiet_pad(kind);
-  std::memcpy(code.data() + 18, end.data(), end.size());
-  return code;
+  std::copy(end.begin(), end.end(), pad.begin() + (pad_size - quiet_pad_size));
+  return pad;
 }
 
 u8* HostProcessor::at(u64 address) { return reinterpret_cast<u8*>(address); }  // NOLINT(performance-no-int-to-ptr)

@@ -8,6 +8,7 @@
 
 #include "core/decode/decoder.h"
 #include "core/state.h"
+#include "tests/core/oracle_memory.h"
 
 namespace bunshin::oracle {
 
@@ -149,6 +150,7 @@ bool saves_other_components(const Case& c) {
 std::string_view exclusion(const Case& c) {
   const Decoded& decoded = c.decoded;
   if (decoded.row == nullptr) return "undefined";
+  if (decoded.memory && is_host_only(operand_address(c))) return "the oracle's own memory";
   if (saves_other_components(c)) return "XCR0 is the host's kernel's";
   const Row& row = *decoded.row;
   if (row.encoding == "0F 0D /r" && !decoded.memory) return "register forms: #UD on AMD's, NOP on Intel's processors";
@@ -169,6 +171,9 @@ bool is_transfer(const Row& row) {
 
 bool always_traps(const Row& row) {
   if ((row.attributes & attr::privileged) != 0) return true;
+  for (const Op op : row.operands) {
+    if (op == Op::Cd || op == Op::Dd) return true;
+  }
   return is_one_of(row.mnemonic,
                    {"in",   "out",  "insb", "ins", "outsb", "outs",   "cli",     "sti",  "clac", "stac",  "int",
                     "int1", "int3", "ud0",  "ud1", "ud2",   "sysret", "sysexit", "invd", "hlt",  "xsetbv"});

@@ -19,7 +19,11 @@ inline constexpr u64 read_only_end = 0x20'5000;  ///< [data_end, read_only_end) 
 inline constexpr u64 code_begin = 0x30'0000;
 inline constexpr u64 code_end = 0x30'2000;
 /// Host only: what the trampoline loads and stores, and the way back from 32-bit code.
-inline constexpr u64 control_block = 0x1000'0000, return_gate = 0x1000'1000;
+inline constexpr u64 control_block = 0x5b3a'6000, return_gate = 0x5b3a'7000;
+/// An access here is the host's alone.
+inline constexpr bool is_host_only(u64 address) {
+  return address + 64 >= control_block && address < return_gate + 4096;
+}
 
 /// The image of XSAVE in 64-bit mode, standard form, with the components x87, SSE and AVX: 512 bytes as FXSAVE has them
 /// (SDM vol. 1, table 10-2), the header, the upper halves of the YMM registers (13.4).

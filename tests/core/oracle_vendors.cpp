@@ -150,10 +150,7 @@ constexpr Difference differences[] = {
      }},
     {"gathers: what a fault leaves in elements of the mask and halves of registers that were not yet used",
      [](const Situation& s) {
-       const bool same = s.both_trap() && s.host.trap->vector == s.guest.trap->vector &&
-                         s.host.trap->error_code == s.guest.trap->error_code &&
-                         (s.host.trap->vector != 14 || s.host.trap->address == s.guest.trap->address);
-       return s.vector_index() && same;
+       return s.vector_index() && s.of_access(s.host_vector()) && s.of_access(s.guest_vector());
      }},
     {"INT1: some hypervisors report it as a fault",
      [](const Situation& s) { return s.is({"int1"}) && s.host_vector() == 1 && s.guest_vector() == 1; }},
