@@ -87,13 +87,6 @@ class CapstoneTest : public ::testing::TestWithParam<unsigned> {
     bytes[at++] = last;
   }
 
-  bool has_rows_of(Feature feature) const {
-    for (u16 i = 0; i < table_.size(); ++i) {
-      if (table_.row(i).feature == feature) return true;
-    }
-    return false;
-  }
-
   bool accepts(const std::array<u8, 15>& bytes, Decoded& out) const {
     return decode(table_, profile_, mode_, bytes, 0, 0, out) == DecodeStatus::Ok && out.record.run != undefined_;
   }
@@ -120,10 +113,7 @@ class CapstoneTest : public ::testing::TestWithParam<unsigned> {
     d.bytes = bytes;
     if (we_accept) d.ours = ours.row->mnemonic;
     if (they_accept) d.theirs = theirs_->mnemonic;
-    const OpcodeOf at = opcode_of(d);
-    d.has_row = at.map < 2 * Pattern::vex_maps && !table_.candidates(at.map, at.opcode).empty();
     d.other_w = accepts_with_other_w(bytes);
-    d.promised = promised_;
     if (const std::string_view reason = explanation(d); !reason.empty()) {
       ++explained_;
       ++reasons_[reason];
@@ -145,7 +135,6 @@ class CapstoneTest : public ::testing::TestWithParam<unsigned> {
   csh capstone_ = 0;
   cs_insn* theirs_ = nullptr;
   Handler undefined_ = nullptr;
-  const bool promised_ = has_rows_of(Feature::Avx2) && has_rows_of(Feature::Fma) && has_rows_of(Feature::F16c);
   u64 explained_ = 0, unexplained_ = 0;
   std::map<std::string, u64> seen_;
   std::map<std::string_view, u64> reasons_;

@@ -108,8 +108,6 @@ std::string_view about_vex(const Disagreement& d, const Parts& p) {
   if (p.prefixed()) return "Capstone takes prefixes before VEX that make it undefined";
   if (!p.vvvv_is_free) return "Capstone takes a VEX.vvvv that names no operand";
   if (d.other_w) return "Capstone ignores VEX.W";
-  if (!d.has_row) return "an instruction set that is not simulated";
-  if (!d.promised) return "an AVX row that is missing still";
   return {};
 }
 
@@ -146,11 +144,6 @@ std::string_view explanation(const Disagreement& d) {
     if (applies && (e.accepts == Who::Any || e.accepts == who)) return e.reason;
   }
   return {};
-}
-
-OpcodeOf opcode_of(const Disagreement& d) {
-  const Parts p = take_apart(d);
-  return {p.map, p.opcode};
 }
 
 }  // namespace bunshin::oracle

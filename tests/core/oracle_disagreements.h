@@ -14,17 +14,8 @@ struct Disagreement {
   std::array<u8, 15> bytes;
   std::string_view ours;    ///< mnemonic; empty if we find no instruction
   std::string_view theirs;  ///< likewise
-  bool has_row = true;      ///< the table has some row of this opcode
   bool other_w = false;     ///< we find an instruction if VEX.W is inverted
-  bool promised = true;     ///< the table has rows of AVX2, FMA and F16C
 };
-
-/// Map, as Pattern has it, and opcode of the string.
-struct OpcodeOf {
-  unsigned map = 0;
-  u8 opcode = 0;
-};
-OpcodeOf opcode_of(const Disagreement& d);
 
 /// Why this is no bug of ours; empty if nothing explains it.
 std::string_view explanation(const Disagreement& d);
