@@ -226,10 +226,15 @@ def measure(simulators, boots, options):
                 progress.show(f"{guest} on {simulator.name}")
                 result = run(simulator, guest, options.directory / f"bench_{guest}", options.arguments, options.timeout)
                 runs.setdefault((guest, simulator.name), []).append(result)
-        for name, boot_on in boots.items():
+        for name, boot_on in list(boots.items()):
             progress.show(f"Linux on {name}")
-            result = boot_on(options.build / "bunshin", *options.linux, options.timeout)
-            booted.setdefault(name, []).append(result)
+            try:
+                result = boot_on(options.build / "bunshin", *options.linux, options.timeout)
+                booted.setdefault(name, []).append(result)
+            except Failure as failure:  # the other results are worth keeping
+                print(f"peers: Linux on {name}: {failure}", file=sys.stderr)
+                boots.pop(name)
+                booted.pop(name, None)
     return runs, booted, progress.finish()
 
 
