@@ -24,6 +24,8 @@ struct Abilities {
   bool bases = false, local_segments = false, gdt = false;
 };
 
+bool has_operand(const Row& row, std::initializer_list<Op> ops);
+
 /// Offset of the memory operand in its segment, by the registers of the case.
 u64 effective_address(const Case& c);
 
