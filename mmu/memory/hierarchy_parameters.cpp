@@ -6,8 +6,8 @@
 #include <span>
 #include <tuple>
 
-#include "mmu/memory/request_kind.h"
 #include "mmu/memory/replacement.h"
+#include "mmu/memory/request_kind.h"
 
 namespace bunshin {
 

@@ -30,7 +30,9 @@ enum class RequestKind : u8 {
 };
 
 /// For an instruction cache, which holds nothing exclusively: a store has to ask, and invalidates it.
-constexpr bool fetches(RequestKind kind) { return kind == RequestKind::Fetch || kind == RequestKind::HardwarePrefetchL1I; }
+constexpr bool fetches(RequestKind kind) {
+  return kind == RequestKind::Fetch || kind == RequestKind::HardwarePrefetchL1I;
+}
 
 /// What statistics tell apart.
 enum class AccessClass : u8 { Load, Store, Fetch, Walk, Dma, Prefetch };

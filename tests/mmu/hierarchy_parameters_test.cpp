@@ -132,15 +132,82 @@ TEST(HierarchyParameters, TheExtremesThatAreAllowedWork) {
   }
 }
 
-TEST(HierarchyParameters, EveryFragmentIsValidAndSaysEverythingThatItShould) {
-  unsigned found = 0;
-  for (const auto& file : std::filesystem::directory_iterator(BUNSHIN_CONFIGS "/cache")) {
-    SCOPED_TRACE(file.path().string());
-    const MemoryHierarchyParameters p = read(load_config_tree(file.path()), 4);
-    EXPECT_NO_THROW(MemoryHierarchy(p, 4, 2'000'000'000, 1));
-    ++found;
+std::vector<std::filesystem::path> fragments() {
+  std::vector<std::filesystem::path> files;
+  for (const auto& file : std::filesystem::directory_iterator(BUNSHIN_CONFIGS "/cache")) files.push_back(file.path());
+  return files;
+}
+
+/// Without prefetchers, which hide what is measured.
+MemoryHierarchyParameters bare(const std::string& fragment) {
+  MemoryHierarchyParameters p = read(load_config_tree(fragment), 1);
+  p.l1d.prefetcher = p.l2.prefetcher = p.l3.prefetcher = {};
+  return p;
+}
+
+/// Cycles of a dependent load in a chase through `bytes`, the second time round.
+double chase(const MemoryHierarchyParameters& p, u64 bytes) {
+  MemoryHierarchy hierarchy(p, 1, 2'000'000'000, 1);
+  u64 cycle = 0;
+  u64 begin = 0;
+  for (int round = 0; round < 2; ++round) {
+    begin = cycle;
+    for (u64 a = 0; a < bytes; a += 64) cycle = hierarchy.load(0, HostPhysical(a), cycle).complete;
   }
-  EXPECT_GE(found, 7u);
+  return static_cast<double>(cycle - begin) / static_cast<double>(bytes / 64);
+}
+
+TEST(CacheFragments, EveryOneIsValid) {
+  EXPECT_GE(fragments().size(), 12u);
+  for (const auto& file : fragments()) {
+    SCOPED_TRACE(file.string());
+    EXPECT_NO_THROW(MemoryHierarchy(read(load_config_tree(file), 4), 4, 2'000'000'000, 1));
+  }
+}
+
+TEST(CacheFragments, AChaseThroughHalfOfALevelShowsItsLatency) {
+  for (const auto& file : fragments()) {
+    SCOPED_TRACE(file.string());
+    const MemoryHierarchyParameters p = bare(file);
+    EXPECT_EQ(chase(p, p.l1d.size / 2), static_cast<double>(p.l1d.latency));
+    EXPECT_EQ(chase(p, p.l2.size / 2), static_cast<double>(p.l2.latency));
+    if (p.l3.size != 0) {
+      EXPECT_EQ(chase(p, p.l3.size / 2), static_cast<double>(p.l3.latency));
+    }
+  }
+}
+
+struct MemoryLatency {
+  const char* fragment;
+  u64 frequency;
+  double ns;  ///< as published, or as the fragment says
+};
+
+TEST(CacheFragments, ARandomReadTakesWhatTheFragmentSays) {
+  for (const auto& [fragment, frequency, ns] : {MemoryLatency{"nehalem", 2'660'000'000, 66},
+                                                {"westmere", 2'660'000'000, 67 + 15},
+                                                {"merom", 2'400'000'000, 66},
+                                                {"penryn", 2'400'000'000, 66},
+                                                {"p4-northwood", 3'000'000'000, 107},
+                                                {"sandy-bridge", 3'400'000'000, 67},
+                                                {"haswell", 3'400'000'000, 69},
+                                                {"skylake", 4'000'000'000, 69},
+                                                {"barcelona", 2'300'000'000, 85},
+                                                {"zen2", 3'600'000'000, 80},
+                                                {"zen3", 3'800'000'000, 78}}) {
+    SCOPED_TRACE(fragment);
+    const MemoryHierarchyParameters p = bare(std::string(BUNSHIN_CONFIGS "/cache/") + fragment + ".yaml");
+    MemoryHierarchy hierarchy(p, 1, frequency, 1);
+    u64 cycle = 0;
+    u64 random = 1;
+    constexpr u64 reads = 20'000;
+    for (u64 i = 0; i < reads; ++i) {
+      random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+      cycle = hierarchy.load(0, HostPhysical(random >> 24), cycle).complete;  // over a terabyte
+    }
+    const double measured = static_cast<double>(cycle) / reads * 1e9 / static_cast<double>(frequency);
+    EXPECT_NEAR(measured, ns, ns * 0.03);
+  }
 }
 
 }  // namespace
