@@ -360,12 +360,14 @@ bool Cpu::check_port_permission(u16 port, unsigned size) {
   // The TSS must be a 32-bit (or 64-bit) one that holds the map's two bytes (SDM vol. 1, 18.5.2).
   const Segment& tr = state.tr;
   if (tr.is_null() || (tr.type() & 0xd) != 9 || tr.limit < 0x67) return raise(Vector::GP, 0);
+  // Linear addresses are 32 bits wide outside IA-32e mode.
+  const u64 base_mask = state.long_mode_active() ? ~u64{0} : 0xffff'ffff;
   u16 map_base = 0;
-  if (!load_system(tr.base + 0x66, map_base)) return false;
+  if (!load_system((tr.base + 0x66) & base_mask, map_base)) return false;
   const u32 byte = u32{map_base} + port / 8u;
   if (byte + 1 > tr.limit) return raise(Vector::GP, 0);
   u16 map = 0;
-  if (!load_system(tr.base + byte, map)) return false;
+  if (!load_system((tr.base + byte) & base_mask, map)) return false;
   const u16 mask = static_cast<u16>(((1u << size) - 1) << (port & 7));
   return (map & mask) == 0 || raise(Vector::GP, 0);
 }

@@ -279,11 +279,18 @@ class Decoder {
     }
   }
 
+  static bool has_control_register(const Row& row) { return row.operands[0] == Op::Cd || row.operands[1] == Op::Cd; }
+
   void take_modrm(const Pattern& p, Decoded& out) {
     const u8 modrm = in_.next();
     mod_ = modrm >> 6;
     reg_ = ((modrm >> 3) & 7) | ((rex_ & 4) << 1);
     rm_ = (modrm & 7) | ((rex_ & 1) << 3);
+    // AMD's way to CR8 outside 64-bit mode: MOV CR0 with LOCK (APM vol. 3, MOV CRn).
+    if (lock_ && reg_ == 0 && has_control_register(*p.row) && profile_.has(Feature::AltMovCr8)) {
+      reg_ = 8;
+      lock_ = false;
+    }
     // FOP; the escape opcodes have no immediate.
     if ((p.row->attributes & attr::x87) != 0) out.record.imm = (opcode_ & 7u) << 8 | modrm;
     for (const Op op : p.row->operands) {

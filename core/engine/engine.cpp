@@ -300,6 +300,11 @@ const Record* Engine::find_block() {
   }
   const Record* entry = cached_block(linear, physical);
   if (entry == nullptr && cpu_.leave == Leave::None) entry = decode_new_block(linear, physical);
+  // Every byte of the instruction must lie within the limit (SDM vol. 3, 5.3); those behind it get their turn.
+  if (entry != nullptr && !cpu_.mode.flat && rip + Block::of(entry).first()->length - 1 > cs.limit) {
+    cpu_.raise(Vector::GP, 0);
+    return nullptr;
+  }
   return entry;
 }
 

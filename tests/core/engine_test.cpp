@@ -219,5 +219,37 @@ TEST(OpcodeTable, NoTwoRowsOfEqualSpecificityOverlap) {
   }
 }
 
+TEST(Engine, AnInstructionAcrossTheCodeLimitFaultsWhole) {
+  TestMachine m;
+  m.enter_protected(0x1000);
+  m.state().segment(Seg::CS).limit = 0x1003;
+  m.state().idtr = {0, 0};
+  m.processor.state_changed();
+  // nop; mov eax,1: the last byte lies beyond
+  m.write(0x1000, {0x90, 0xb8, 1, 0, 0, 0});
+  EXPECT_EQ(m.processor.run(100), Stop::Shutdown);
+  EXPECT_EQ(m.state().gpr[RAX], 0u);
+  EXPECT_EQ(m.state().rip, 0x1001u);
+}
+
+TEST(Engine, LockMovCr0IsCr8OnAmd) {
+  TestMachine m(resolved_profile("AuthenticAMD"));
+  m.enter_protected(0x1000);
+  m.state().gpr[RAX] = 5;
+  // lock mov cr0,eax; lock mov ebx,cr0; hlt
+  m.write(0x1000, {0xf0, 0x0f, 0x22, 0xc0, 0xf0, 0x0f, 0x20, 0xc3, 0xf4});
+  EXPECT_EQ(m.processor.run(100), Stop::Halted);
+  EXPECT_EQ(m.apic.task_priority_class(), 5);
+  EXPECT_EQ(m.state().gpr[RBX], 5u);
+}
+
+TEST(Engine, LockMovCr0IsUndefinedOnIntel) {
+  TestMachine m;
+  m.enter_protected(0x1000);
+  m.state().idtr = {0, 0};
+  m.write(0x1000, {0xf0, 0x0f, 0x22, 0xc0});
+  EXPECT_EQ(m.processor.run(100), Stop::Shutdown);
+}
+
 }  // namespace
 }  // namespace bunshin
