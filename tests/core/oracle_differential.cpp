@@ -103,7 +103,9 @@ u64 from_environment(const char* name, u64 otherwise) {
 }
 
 std::string code_kind_name(const ::testing::TestParamInfo<CodeKind>& info) {
-  return info.param == CodeKind::Long ? "Long" : "Compatibility";
+  return info.param == CodeKind::Long            ? "Long"
+         : info.param == CodeKind::Compatibility ? "Compatibility"
+                                                 : "Compatibility16";
 }
 
 Differential::Differential()
@@ -120,7 +122,9 @@ void Differential::SetUp() {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer's shadow memory makes the host complete accesses that the guest faults on";
 #endif
-  if (GetParam() == CodeKind::Compatibility && !host_.runs_compatibility_code())
+  if (GetParam() == CodeKind::Compatibility16 && !host_.has_local_segments())
+    GTEST_SKIP() << "this host runs no 16-bit code: its kernel has no modify_ldt";
+  if (GetParam() != CodeKind::Long && !host_.runs_compatibility_code())
     GTEST_SKIP() << "this host runs no 32-bit code: its kernel has no 32-bit user code segment";
   const auto missing = [](bool there, const char* what) {
     if (!there) std::printf("not compared, the host lacks it: %s\n", what);

@@ -34,7 +34,7 @@ std::string hex(std::span<const u8> bytes) {
 Generator::Generator(const OpcodeTable& table, const CpuProfile& profile, CodeKind kind, const Abilities& abilities,
                      u64 seed)
     : table_(table), profile_(profile), random_(seed), kind_(kind), abilities_(abilities) {
-  mode_.bits = kind == CodeKind::Long ? 64 : 32;
+  mode_.bits = kind == CodeKind::Long ? 64 : kind == CodeKind::Compatibility ? 32 : 16;
   mode_.flat = kind == CodeKind::Long;
   mode_.stack32 = mode_.protected_mode = mode_.sse = mode_.avx = true;
   mode_.cpl = 3;
@@ -57,9 +57,9 @@ void Generator::add_prefixes(const Pattern& p, std::vector<u8>& bytes) {
   if (!vex && p.mandatory == 0 && random_.percent(8)) prefixes.push_back(random_.percent(50) ? 0xf2 : 0xf3);
   const bool address_override = random_.percent(kind_ == CodeKind::Long ? 8 : 15);
   if (address_override) prefixes.push_back(0x67);
-  address16_ = address_override && kind_ == CodeKind::Compatibility;
+  address16_ = address_override ? kind_ == CodeKind::Compatibility : kind_ == CodeKind::Compatibility16;
   // Only a segment with a base reaches the data by 16-bit addresses.
-  add_segment_prefix(address16_ && random_.percent(85), prefixes);
+  add_segment_prefix(address16_ && random_.percent(kind_ == CodeKind::Compatibility ? 85 : 30), prefixes);
   const unsigned lock = vex ? 1 : (p.row->attributes & attr::lockable) != 0 ? 15 : 2;
   if (random_.percent(lock)) prefixes.push_back(0xf0);
   // Before VEX all of these, and REX, are #UD.
@@ -88,7 +88,7 @@ void Generator::add_vex(const Pattern& p, std::vector<u8>& bytes) {
   u8 vvvv = p.uses_vvvv ? static_cast<u8>(random_.below(16)) : u8{15};
   if (!p.uses_vvvv && random_.percent(2)) vvvv = static_cast<u8>(random_.below(16));
   u8 extensions = random_.percent(50) ? u8{7} : static_cast<u8>(random_.below(8));
-  if (kind_ == CodeKind::Compatibility) extensions |= 6;
+  if (kind_ != CodeKind::Long) extensions |= 6;
   const auto last = static_cast<u8>(vvvv << 3 | length << 2 | pp);
   if (map == 1 && wide == 0 && (extensions & 3) == 3 && random_.percent(50)) {
     // Its bit 7 is R, which 32-bit code must set too.

@@ -69,7 +69,9 @@ void GuestProcessor::build_descriptor_tables() {
 void GuestProcessor::enter_user(const Registers& registers) {
   CpuState& s = machine_.state();
   constexpr u32 flat = Segment::code_or_data | Segment::present | Segment::granularity | 3 << 5 | 0xb;
-  if (kind_ == CodeKind::Long)
+  if (kind_ == CodeKind::Compatibility16)
+    s.segment(Seg::CS) = data_segment(code16_selector, with_ldt_);
+  else if (kind_ == CodeKind::Long)
     s.segment(Seg::CS) = {code64_selector, flat | Segment::long_mode, 0xffffffff, 0};
   else
     s.segment(Seg::CS) = {code32_selector, flat | Segment::big, 0xffffffff, 0};
@@ -131,18 +133,18 @@ Outcome GuestProcessor::run(const Registers& registers, u64 rip) {
   load(registers);
   s.interrupt_shadow = s.debug_shadow = false;
   machine_.processor.cpu().update_mode();
-  s.rip = rip;
+  s.rip = rip - code_base(kind_);
   machine_.processor.run(machine_.processor.cycles() + 1);
   Outcome outcome;
   outcome.registers = store();
-  outcome.rip = s.rip;
+  outcome.rip = s.rip + code_base(kind_);
   if (s.cpl == 3) return outcome;
   const u64 vector = (s.rip - kernel - handlers) / 16;
   // The frame: error code if the vector has one, RIP, CS, RFLAGS, RSP, SS.
   const u64 frame = kernel_stack - 40;
   const bool has_code = s.gpr[RSP] != kernel + frame;
   outcome.trap = Trap{static_cast<u8>(vector), has_code ? machine_.peek<u64>(frame - 8) : 0, s.cr2};
-  outcome.rip = machine_.peek<u64>(frame);
+  outcome.rip = machine_.peek<u64>(frame) + code_base(kind_);
   outcome.registers.flags = machine_.peek<u64>(frame + 16);
   outcome.registers.gpr[RSP] = machine_.peek<u64>(frame + 24);
   outcome.registers.selectors[static_cast<unsigned>(Seg::CS)] = machine_.peek<u16>(frame + 8);

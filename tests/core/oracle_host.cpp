@@ -397,11 +397,11 @@ Outcome HostProcessor::run(CodeKind kind, const Registers& registers, u64 rip, u
   c.gs_in = registers.gs_base;
   c.start = reinterpret_cast<u64>(near ? &oracle_start_near : &oracle_start_far);
   c.code = rip;
-  c.far_code = static_cast<u32>(rip);
-  c.far_selector = code32_selector;
+  c.far_code = static_cast<u32>(rip - code_base(kind));
+  c.far_selector = code_selector_of(kind);
   c.trapped = 0;
   c.rip_out = successor;
-  c.selectors_out[static_cast<unsigned>(Seg::CS)] = near ? code64_selector : code32_selector;
+  c.selectors_out[static_cast<unsigned>(Seg::CS)] = code_selector_of(kind);
   c.active = 1;
   oracle_enter();
   c.active = 0;
@@ -409,6 +409,8 @@ Outcome HostProcessor::run(CodeKind kind, const Registers& registers, u64 rip, u
   Outcome outcome;
   outcome.registers = {c.out, c.flags_out, c.fx_out, c.selectors_out, c.fs_out, c.gs_out};
   outcome.rip = c.rip_out;
+  if (c.trapped != 0 && c.selectors_out[static_cast<unsigned>(Seg::CS)] == code16_selector)
+    outcome.rip += code_base(kind);
   if (c.trapped != 0) outcome.trap = Trap{static_cast<u8>(c.vector), c.error_code, c.address};
   return outcome;
 }
@@ -443,6 +445,7 @@ std::array<u8, HostProcessor::quiet_pad_size> HostProcessor::quiet_pad(CodeKind 
   Code<quiet_pad_size> code;
   if (kind == CodeKind::Long)
     return code.bytes({0xff, 0x24, 0x25}).dword(control_block + offsetof(Control, exit)).done();
+  if (kind == CodeKind::Compatibility16) code.bytes({0x66});
   return code.bytes({0xea}).dword(return_gate).bytes({code64_selector, 0}).done();
 }
 

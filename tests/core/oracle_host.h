@@ -21,10 +21,10 @@ class HostProcessor {
 
   /// Code that jumps back into run(), changing no register; Outcome::rip will be `address`, where it is to lie, and CS
   /// be told.
-  static constexpr unsigned pad_size = 25;
+  static constexpr unsigned pad_size = 26;
   static std::array<u8, pad_size> landing_pad(CodeKind kind, u64 address);
   /// The same, telling nothing; needs no segment.
-  static constexpr unsigned quiet_pad_size = 7;
+  static constexpr unsigned quiet_pad_size = 8;
   static std::array<u8, quiet_pad_size> quiet_pad(CodeKind kind);
   /// For pages that the simulated memory shadows.
   static u8* at(u64 address);

@@ -1,6 +1,6 @@
-// User-mode instructions in 64-bit mode and in compatibility mode, on the host's own processor and on the modeled one:
-// registers, flags, memory and faults must agree. Instructions come from the opcode table; a fixed number with a fixed
-// seed in ctest, any number by
+// User-mode instructions in 64-bit mode and in compatibility mode (32- and 16-bit code), on the host's own processor and
+// on the modeled one: registers, flags, memory and faults must agree. Instructions come from the opcode table; a fixed
+// number with a fixed seed in ctest, any number by
 //   BUNSHIN_ORACLE_CASES=1000000 BUNSHIN_ORACLE_SEED=7 BUNSHIN_ORACLE_ROW=shld oracle_test
 // (ROW: only rows with that mnemonic). A difference prints the instruction and what differs, and goes on. Every row must
 // have been compared, or have a reason why not. What is not compared, and why: oracle_rules.cpp.
@@ -34,7 +34,8 @@ class HostTest : public Differential {
   void compare_rows(u32 wanted, u64 default_cases) {
     const std::vector<const Row*> rows = rows_of(wanted);
     if (rows.empty()) GTEST_SKIP() << "no such row in this group";
-    const u64 cases = from_environment("BUNSHIN_ORACLE_CASES", default_cases);
+    const u64 bounded = GetParam() == CodeKind::Compatibility16 ? default_cases / 3 : default_cases;
+    const u64 cases = from_environment("BUNSHIN_ORACLE_CASES", bounded);
     const WriteData write = [this](u64 address, std::span<const u8> bytes) { write_data(address, bytes); };
     for (u64 i = 0; i < cases; ++i) {
       const Case c = generator_.instruction(*rows[i % rows.size()]);
@@ -70,7 +71,9 @@ TEST_P(HostTest, RowsThatAreNotComparedHaveAReason) {
   EXPECT_LT(by_reason.size(), 30u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Code, HostTest, ::testing::Values(CodeKind::Long, CodeKind::Compatibility), code_kind_name);
+INSTANTIATE_TEST_SUITE_P(Code, HostTest,
+                         ::testing::Values(CodeKind::Long, CodeKind::Compatibility, CodeKind::Compatibility16),
+                         code_kind_name);
 
 }  // namespace
 }  // namespace bunshin::oracle

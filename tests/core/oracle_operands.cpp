@@ -119,10 +119,14 @@ u16 Generator::selector() {
 }
 
 void Generator::random_segments(Registers& r) {
-  const bool compatibility = kind_ == CodeKind::Compatibility;
+  const bool compatibility = kind_ != CodeKind::Long;
   r.selectors = {0, 0, data_selector, 0, 0, 0};
   if (compatibility) r.selectors = {data_selector, 0, data_selector, data_selector, data_selector, data_selector};
-  if (abilities_.local_segments && random_.percent(12)) {
+  if (kind_ == CodeKind::Compatibility16 && random_.percent(80)) {
+    // With 16-bit addresses flat segments reach nothing.
+    r.selectors[static_cast<unsigned>(Seg::ES)] = r.selectors[static_cast<unsigned>(Seg::DS)] = local_selector(0);
+    if (!flat_stack_) r.selectors[static_cast<unsigned>(Seg::SS)] = local_selector(random_.below(2) != 0 ? 0 : 1);
+  } else if (abilities_.local_segments && random_.percent(12)) {
     constexpr u16 loadable[] = {0,
                                 local_selector(0),
                                 local_selector(1),
@@ -155,7 +159,7 @@ void Generator::random_segments(Registers& r) {
 
 void Generator::random_registers(Registers& r) {
   for (u64& g : r.gpr) g = value();
-  if (kind_ == CodeKind::Compatibility) {
+  if (kind_ != CodeKind::Long) {
     for (u64& g : r.gpr) g = static_cast<u32>(g);
   }
   random_segments(r);
@@ -241,7 +245,7 @@ void Generator::aim_base(Case& c, u64 offset) {
   const auto set = [&](unsigned number, u64 v) {
     gpr[number] = (gpr[number] & ~mask) | (v & mask);
     if (bytes == 4) gpr[number] = (random_.next() << 32) | static_cast<u32>(v);
-    if (kind_ == CodeKind::Compatibility) gpr[number] = static_cast<u32>(gpr[number]);
+    if (kind_ != CodeKind::Long) gpr[number] = static_cast<u32>(gpr[number]);
   };
   const u64 disp = static_cast<u64>(i64{r.disp});
   const bool has_base = r.base < 16 * 8, has_index = r.index < 16 * 8;
@@ -324,7 +328,7 @@ void Generator::aim_implicit(Case& c) {
   }
   if (has_operand(row, {Op::Mvsib})) aim_vectors(c);
   if (abilities_.gdt) aim_selectors(c);
-  if (kind_ == CodeKind::Compatibility) {
+  if (kind_ != CodeKind::Long) {
     for (u64& g : gpr) g = static_cast<u32>(g);
   }
 }

@@ -28,7 +28,7 @@ struct LocalSegment {
   bool big, execute_only_or_read_only, pages, not_present;
 };
 
-inline constexpr std::array<LocalSegment, 9> local_segments = {{
+inline constexpr std::array<LocalSegment, 10> local_segments = {{
     {0x20'0000, 0x3fff, 0, true, false, false, false},   // the writable data pages
     {0x20'0100, 0x2fe7, 0, false, false, false, false},  // 16-bit, odd limit
     {0x20'0000, 0x0fff, 1, true, false, false, false},   // expand-down, 32 bits: everything above the first page
@@ -38,9 +38,15 @@ inline constexpr std::array<LocalSegment, 9> local_segments = {{
     {0x20'0000, 0x1fff, 2, true, true, false, false},    // execute-only
     {0x20'0000, 0x3fff, 0, true, false, false, true},    // not present
     {0x1f'0000, 0x00014, 0, true, false, true, false},   // limit in pages, ends behind the read-only page
+    {0x30'0000, 0xffff, 2, false, false, false, false},  // 16-bit code
 }};
 
 constexpr u16 local_selector(unsigned index) { return static_cast<u16>(index << 3 | 7); }
+inline constexpr u16 code16_selector = local_selector(9);
+/// What code of this kind runs in.
+constexpr u16 code_selector_of(CodeKind kind) {
+  return kind == CodeKind::Long ? code64_selector : kind == CodeKind::Compatibility ? code32_selector : code16_selector;
+}
 /// The descriptor that Linux makes of it.
 u64 local_descriptor(unsigned index);
 /// The hidden part that loading this selector gives; a null segment if it cannot be loaded as data.

@@ -10,7 +10,7 @@
 namespace bunshin::oracle {
 
 /// The kinds of user code that an operating system in long mode can run (SDM vol. 3, 2.2).
-enum class CodeKind : u8 { Long, Compatibility };
+enum class CodeKind : u8 { Long, Compatibility, Compatibility16 };
 
 /// Linear addresses, the same on host and guest. Everything else below 2 GiB is unmapped on both.
 inline constexpr u64 data_begin = 0x20'0000;  ///< writable
@@ -18,6 +18,8 @@ inline constexpr u64 data_end = 0x20'4000;
 inline constexpr u64 read_only_end = 0x20'5000;  ///< [data_end, read_only_end) is readable
 inline constexpr u64 code_begin = 0x30'0000;
 inline constexpr u64 code_end = 0x30'2000;
+/// Of the code segment: 16-bit code reaches 64 KiB.
+inline constexpr u64 code_base(CodeKind kind) { return kind == CodeKind::Compatibility16 ? code_begin : 0; }
 /// Host only: what the trampoline loads and stores, and the way back from 32-bit code.
 inline constexpr u64 control_block = 0x5b3a'6000, return_gate = 0x5b3a'7000;
 /// An access here is the host's alone.

@@ -82,7 +82,7 @@ constexpr Difference differences[] = {
      }},
     {"VPINSRQ, VPEXTRQ outside 64-bit mode: VEX.W is ignored (SDM vol. 2, note 2 of both), on AMD's processors #UD",
      [](const Situation& s) {
-       return s.is({"pinsrd", "pextrd"}) && s.c.kind == CodeKind::Compatibility && s.host_vector() == 6;
+       return s.is({"pinsrd", "pextrd"}) && s.c.kind != CodeKind::Long && s.host_vector() == 6;
      }},
     {"masked moves: AMD's processors want the whole operand within its segment, the manual only what is selected",
      [](const Situation& s) {
