@@ -73,11 +73,12 @@ TEST_F(Walker4Level, ObserverSeesEveryEntryFromTheRoot) {
   RecordingObserver observer;
   walker_.set_observer(&observer);
   walker_.walk(Linear(path_.linear()), read);
-  ASSERT_EQ(observer.seen.size(), 4u);
-  for (unsigned i = 0; i < 4; ++i) {
+  ASSERT_EQ(observer.seen.size(), 8u) << "four entries read, then A set in each";
+  for (unsigned i = 0; i < 8; ++i) {
     EXPECT_EQ(observer.seen[i].dimension, 1);
-    EXPECT_EQ(observer.seen[i].level, 4 - i);
-    EXPECT_EQ(observer.seen[i].address.value, path_.entry_address(4 - i));
+    EXPECT_EQ(observer.seen[i].level, 4 - i % 4);
+    EXPECT_EQ(observer.seen[i].address.value, path_.entry_address(4 - i % 4));
+    EXPECT_EQ(observer.seen[i].update, i >= 4);
   }
   EXPECT_EQ(observer.seen[3].entry, 0x5000 | TablePath::permissive);
 }
