@@ -6,6 +6,7 @@
 namespace bunshin::sse {
 
 /// With the operating system's consent (XCR0), which the compiler's run-time library checks.
+inline const bool host_has_sse41 = __builtin_cpu_supports("sse4.1") != 0;
 inline const bool host_has_fma = __builtin_cpu_supports("fma") != 0;
 inline const bool host_has_f16c = __builtin_cpu_supports("avx") != 0 && __builtin_cpu_supports("f16c") != 0;
 

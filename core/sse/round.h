@@ -1,7 +1,8 @@
 #pragma once
 
-// SSE4.1 ROUNDPS, ROUNDPD, ROUNDSS, ROUNDSD, in integers: the host may lack them.
+// SSE4.1 ROUNDPS, ROUNDPD, ROUNDSS, ROUNDSD: by the host's instructions where it has them, in integers elsewhere.
 
+#include "core/sse/host_extensions.h"
 #include "core/sse/host_mxcsr.h"
 #include "core/sse/shuffle.h"
 
@@ -76,9 +77,55 @@ Vec round_elements(Vec d, Vec s, u8 imm) {
   if ((how.raised & ~control) != 0) _mm_setcsr(control | how.raised);
   return vector<Bits>(a);
 }
-inline Vec roundps(Vec d, Vec s, u8 imm) { return round_elements<u32, 4>(d, s, imm); }
-inline Vec roundpd(Vec d, Vec s, u8 imm) { return round_elements<u64, 2>(d, s, imm); }
-inline Vec roundss(Vec d, Vec s, u8 imm) { return round_elements<u32, 1>(d, s, imm); }
-inline Vec roundsd(Vec d, Vec s, u8 imm) { return round_elements<u64, 1>(d, s, imm); }
+
+struct HostRoundPs {
+  template <int imm>
+  static Vec round(Vec d, Vec s) {
+    asm volatile("roundps %2, %1, %0" : "+x"(d) : "x"(s), "i"(imm));
+    return d;
+  }
+};
+struct HostRoundPd {
+  template <int imm>
+  static Vec round(Vec d, Vec s) {
+    asm volatile("roundpd %2, %1, %0" : "+x"(d) : "x"(s), "i"(imm));
+    return d;
+  }
+};
+struct HostRoundSs {
+  template <int imm>
+  static Vec round(Vec d, Vec s) {
+    asm volatile("roundss %2, %1, %0" : "+x"(d) : "x"(s), "i"(imm));
+    return d;
+  }
+};
+struct HostRoundSd {
+  template <int imm>
+  static Vec round(Vec d, Vec s) {
+    asm volatile("roundsd %2, %1, %0" : "+x"(d) : "x"(s), "i"(imm));
+    return d;
+  }
+};
+/// The immediate is a part of the host's instruction; its other bits are ignored.
+template <class Host, class Bits, unsigned count>
+Vec round(Vec d, Vec s, u8 imm) {
+  if (!host_has_sse41) [[unlikely]]
+    return round_elements<Bits, count>(d, s, imm);
+  switch (imm & 15) {
+    case 0: return Host::template round<0>(d, s);
+    case 1: return Host::template round<1>(d, s);
+    case 2: return Host::template round<2>(d, s);
+    case 3: return Host::template round<3>(d, s);
+    case 8: return Host::template round<8>(d, s);
+    case 9: return Host::template round<9>(d, s);
+    case 10: return Host::template round<10>(d, s);
+    case 11: return Host::template round<11>(d, s);
+    default: return (imm & 8) != 0 ? Host::template round<12>(d, s) : Host::template round<4>(d, s);
+  }
+}
+inline Vec roundps(Vec d, Vec s, u8 imm) { return round<HostRoundPs, u32, 4>(d, s, imm); }
+inline Vec roundpd(Vec d, Vec s, u8 imm) { return round<HostRoundPd, u64, 2>(d, s, imm); }
+inline Vec roundss(Vec d, Vec s, u8 imm) { return round<HostRoundSs, u32, 1>(d, s, imm); }
+inline Vec roundsd(Vec d, Vec s, u8 imm) { return round<HostRoundSd, u64, 1>(d, s, imm); }
 
 }  // namespace bunshin::sse

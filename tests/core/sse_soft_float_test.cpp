@@ -1,4 +1,4 @@
-// FMA3 and F16C in integers, for hosts without them: the same results and flags as the instructions of a host that has them,
+// ROUNDPS and its like, FMA3 and F16C in integers, for hosts without them: the same results and flags as the instructions of a host that has them,
 // under any rounding mode, DAZ and FTZ.
 
 #include <gtest/gtest.h>
@@ -211,6 +211,28 @@ TEST(SoftFloat, SinglesBecomeTheHostsHalves) {
     const Outcome ours = run(control, [&] { return soft_vcvtps2ph(nudged, imm); });
     ASSERT_TRUE(same(ours, host)) << describe(ours, host, control) << " imm " << int{imm} << " from" << text(nudged);
   }
+}
+
+/// A difference in one of many rounds, described.
+template <class Bits>
+std::string compare_rounding(ImmOp host_round, ImmOp soft_round) {
+  Operands operands;
+  for (unsigned i = 0; i < 5 * rounds; ++i) {
+    const Vec d = operands.vector<Bits>(), s = operands.vector<Bits>();
+    const u32 control = operands.control();
+    const auto imm = static_cast<u8>(operands.bits());
+    const Outcome host = run(control, [&] { return host_round(d, s, imm); });
+    const Outcome ours = run(control, [&] { return soft_round(d, s, imm); });
+    if (!same(ours, host)) return describe(ours, host, control) + " imm " + std::to_string(imm) + " from" + text(s);
+  }
+  return {};
+}
+TEST(SoftFloat, RoundingToIntegersIsTheHosts) {
+  if (!host_has_sse41) GTEST_SKIP() << "the host lacks SSE4.1";
+  EXPECT_EQ(compare_rounding<u32>(roundps, round_elements<u32, 4>), "");
+  EXPECT_EQ(compare_rounding<u64>(roundpd, round_elements<u64, 2>), "");
+  EXPECT_EQ(compare_rounding<u32>(roundss, round_elements<u32, 1>), "");
+  EXPECT_EQ(compare_rounding<u64>(roundsd, round_elements<u64, 1>), "");
 }
 
 /// Without the host's help: (1 + 2^-52)^2 - (1 + 2^-51) is 2^-104, of which rounding the product first leaves nothing.
