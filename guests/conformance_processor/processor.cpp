@@ -48,6 +48,9 @@ unsigned run_processor_checks(const char* group, const ProcessorCheck* checks, u
 
 guest::u32 kernel_main() {
   using namespace guest;
+  // A firmware's timer must not tick into the single steps: both 8259As masked.
+  out8(0x21, 0xff);
+  out8(0xa1, 0xff);
   unsigned failed = check_registers() + check_protection() + check_encodings();
   failed += check_debugging();
   print(failed == 0 ? "all checks passed\n" : "some checks failed\n");

@@ -37,9 +37,10 @@ info: action=ignore
 """
 
 
-def run(kernel, last_line, memory=64, timeout=60):
-    """What the guest printed up to and with the line that begins with `last_line`. Bochs itself never ends: it has no
-    port to be ended by. Skips where Bochs is missing."""
+def run(kernel, last_lines, memory=64, timeout=60):
+    """What the guest printed up to and with a line that begins with one of `last_lines`.
+
+    Bochs itself never ends: it has no port to be ended by. Skips where Bochs is missing."""
     missing = peers.Bochs().missing()
     if missing:
         raise unittest.SkipTest(missing)
@@ -58,21 +59,21 @@ def run(kernel, last_line, memory=64, timeout=60):
                     ["bochs", "-q", "-f", directory / "bochsrc", "-rc", directory / "commands"],
                     stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True) as process:
                 try:
-                    return collect(console, process, last_line.encode(), timeout)
+                    return collect(console, process, tuple(map(str.encode, last_lines)), timeout)
                 finally:
                     process.kill()
         finally:
             os.close(console)
 
 
-def collect(console, process, last_line, timeout):
+def collect(console, process, last_lines, timeout):
     printed = b""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         ready, _, _ = select.select([console], [], [], 0.2)
         if ready:
             printed += os.read(console, 65536)
-            if any(line.startswith(last_line) for line in printed.split(b"\n")[:-1]):
+            if any(line.startswith(last_lines) for line in printed.split(b"\n")[:-1]):
                 return printed
         elif process.poll() is not None:
             break

@@ -118,4 +118,14 @@ ROWS = [
     Row("long_mode", r"call gate to a stack at 0x8|handler's stack, (rsp0|ist1) not canonical", BOCHS,
         "SDM vol. 2, CALL and INT n",
         "#SS for a stack that is not canonical has the old SS as error code, not 0"),
+    # --- processor: Bochs
+    Row("processor", r"registers: MISC_ENABLE", BOCHS, "SDM vol. 4, table 2-2", "the register keeps nothing"),
+    Row("processor", r"registers: machine-check banks", BOCHS, "SDM vol. 3, 15.3.2", "no banks"),
+    Row("processor", r"registers: absent MSRs", BOCHS, "SDM vol. 2, RDMSR",
+        "ignore_bad_msrs is on, which this guest needs"),
+    Row("processor", r"debugging: general detect behind MOV SS", BOCHS, "SDM vol. 3, 6.8.3",
+        "MOV SS holds general detect back"),
+    Row("processor", r"debugging: MOV SS, watchpoint, INT", BOCHS, "SDM vol. 3, 6.8.3",
+        "the data breakpoint of MOV SS is lost in the interrupt behind it"),
+    Row("processor", r"all checks passed", BOCHS, "the rows above", "what they make of the sum"),
 ]
