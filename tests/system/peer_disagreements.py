@@ -128,4 +128,7 @@ ROWS = [
     Row("processor", r"debugging: MOV SS, watchpoint, INT", BOCHS, "SDM vol. 3, 6.8.3",
         "the data breakpoint of MOV SS is lost in the interrupt behind it"),
     Row("processor", r"all checks passed", BOCHS, "the rows above", "what they make of the sum"),
+    # --- interrupts: Bochs
+    Row("interrupts", r"after one end of interrupt", BOCHS, "SDM vol. 3, 10.8.3.1",
+        "a spurious interrupt for one that the priority in service holds back"),
 ]
