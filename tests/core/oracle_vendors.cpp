@@ -33,6 +33,11 @@ struct Situation {
   bool stores_image() const {
     return is({"fnsave", "fnstenv", "fxsave", "frstor", "fldenv", "fxrstor", "xsave", "xsaveopt", "xsavec", "xrstor"});
   }
+  /// So many bytes from the operand's address on.
+  bool reaches_end(u64 bytes) const {
+    const unsigned width = c.decoded.record.address_bytes();
+    return width != 8 && effective_address(c) + bytes > u64{1} << 8 * width;
+  }
   bool far_pointer() const {
     return std::ranges::find(c.decoded.row->operands, Op::Mp) != std::end(c.decoded.row->operands);
   }
@@ -143,6 +148,8 @@ constexpr Difference differences[] = {
      [](const Situation& s) {
        return s.stores_image() && s.of_access(s.host_vector()) && s.of_access(s.guest_vector());
      }},
+    {"images across the end of what the address size reaches: which of their parts wrap around",
+     [](const Situation& s) { return s.stores_image() && s.reaches_end(512) && (s.host.trap || s.guest.trap); }},
     {"XSAVE, XRSTOR: whether parts of the image that nothing is stored in or taken from are looked at",
      [](const Situation& s) {
        const bool extended = s.name().starts_with("xsave") || s.name() == "xrstor";
