@@ -156,7 +156,7 @@ bool translate_pieces(Cpu& cpu, u64 linear, unsigned size, const Access& access,
 void log_pieces(Cpu& cpu, u64 linear, const Pieces& pieces, MemoryReference::Kind kind) {
   for (unsigned i = 0, done = 0; i < 2 && pieces.size[i] != 0; done += pieces.size[i++]) {
     const auto bytes = static_cast<u16>(pieces.size[i]);
-    cpu.observation.log().add({linear + done, pieces.address[i], bytes, kind, false, 0, 0});
+    cpu.observation.log().add({linear + done, pieces.address[i], bytes, kind, false, 0, 0, cpu.mmu.last_outcome()});
   }
 }
 

@@ -287,7 +287,8 @@ class Cpu {
     return write_slow(linear, &value, sizeof(T), Privilege::Current);
   }
   void log_held(u64 linear, const u8* host, unsigned size, MemoryReference::Kind kind) {
-    observation.log().add({linear, memory.address_of(host), static_cast<u16>(size), kind, true, 0, 0});
+    observation.log().add(
+        {linear, memory.address_of(host), static_cast<u16>(size), kind, true, 0, 0, mmu.held_outcome(linear)});
   }
   Access data_access(AccessKind kind, Privilege privilege) const;
   /// The write must be alone in its block: a device, or bytes that are also decoded instructions.

@@ -13,9 +13,10 @@ void FastCache::for_each_filled(Visit visit) {
   }
 }
 
-void FastCache::note_fill(u64 linear) {
+void FastCache::note_fill(u64 linear, unsigned shift) {
   const u64 index = (linear >> page_shift) % entries;
   filled_[index / 64] |= u64{1} << (index % 64);
+  shifts_[index] = static_cast<u8>(shift);
 }
 
 void FastCache::flush() {

@@ -41,7 +41,9 @@ class FastCache {
   Entry& at(u64 linear) { return table_[(linear >> page_shift) % entries]; }
   const Entry& at(u64 linear) const { return table_[(linear >> page_shift) % entries]; }
   /// Before writing to an entry: remembers it, so that flush() costs what was filled.
-  void note_fill(u64 linear);
+  void note_fill(u64 linear, unsigned shift);
+  /// log2 of the size of the page that a held translation comes from.
+  unsigned shift_of(u64 linear) const { return shifts_[(linear >> page_shift) % entries]; }
   void flush();
   void flush_page(u64 linear);
   /// Every page of the naturally aligned range of 2^shift bytes that holds `linear`.
@@ -61,6 +63,7 @@ class FastCache {
   std::array<Entry, entries> table_{};
   /// Bit i: table_[i] may hold tags.
   std::array<u64, entries / 64> filled_{};
+  std::array<u8, entries> shifts_{};
 };
 
 }  // namespace bunshin

@@ -57,16 +57,36 @@ void Mmu::set_log(ReferenceLog* log) {
   select_fast();
 }
 
+void Mmu::set_timed_caches(TimedCaches* caches) {
+  timed_ = caches;
+  walker_.set_structure_caches(caches == nullptr ? nullptr : &caches->structures);
+  if (caches == nullptr) return;
+  caches->data.flush();
+  caches->instructions.flush();
+  caches->structures.flush();
+}
+
+TlbOutcome Mmu::first_level(FirstLevelTlb& first, u64 linear, unsigned shift) {
+  if (first.access(linear, shift, context_.pcid)) return TlbOutcome::FirstLevel;
+  tlb_.lookup(Linear(linear));  // it is there; it ages
+  return TlbOutcome::SecondLevel;
+}
+
+unsigned Mmu::fetch_shift(u64 linear) {
+  const FastCache& cache = held();
+  return cache.execute(linear) != nullptr ? cache.shift_of(linear) : page_shift;
+}
+
 void Mmu::reference(const WalkReference& reference) {
   const auto kind = reference.update ? MemoryReference::Kind::TableUpdate : MemoryReference::Kind::TableRead;
   log_->add({walked_.value, reference.address, paging_format(context_.mode).entry_bytes, kind, false,
-             reference.dimension, reference.level});
+             reference.dimension, reference.level, TlbOutcome::Walked});
 }
 
 std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
   if (context_.mode == PagingMode::None) {
     out = HostPhysical(address.value);
-    fill_fast(address, access, out, all_kinds);
+    fill_fast(address, access, out, all_kinds, page_shift);
     return std::nullopt;
   }
   if (TlbEntry* entry = tlb_.lookup(address)) {
@@ -74,7 +94,9 @@ std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPh
     if ((ready & kind_bit(access.kind)) != 0) [[likely]] {
       out = entry->translate(address);
       entry->fetched = entry->fetched || access.kind == AccessKind::Execute;
-      fill_fast(address, access, out, entry->fetched ? ready : without_execute(ready));
+      fill_fast(address, access, out, entry->fetched ? ready : without_execute(ready), entry->shift);
+      if (timed_ != nullptr) [[unlikely]]
+        note_translation(address, access, entry->shift, TlbOutcome::SecondLevel);
       return std::nullopt;
     }
     // A fault takes the stale entry with it, and only the tables decide whether there is one (SDM vol. 3, 4.10.4.1).
@@ -99,6 +121,8 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
   entry.dirty = t.dirty;
   out = entry.translate(address);
   entry.fetched = access.kind == AccessKind::Execute;
+  if (timed_ != nullptr) [[unlikely]]
+    note_translation(address, access, entry.shift, TlbOutcome::Walked);
   TlbEntry victim;
   if (tlb_.insert(entry, victim) == nullptr) {
     fetched_uncached_ = fetched_uncached_ || entry.fetched;
@@ -106,11 +130,17 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
   }
   if (victim.stamp != 0) forget(victim);
   const AccessKinds ready = ready_kinds(entry, access, context_);
-  fill_fast(address, access, out, entry.fetched ? ready : without_execute(ready));
+  fill_fast(address, access, out, entry.fetched ? ready : without_execute(ready), entry.shift);
   return std::nullopt;
 }
 
-void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds) {
+void Mmu::note_translation(Linear address, const Access& access, unsigned shift, TlbOutcome outcome) {
+  FirstLevelTlb& first = access.kind == AccessKind::Execute ? timed_->instructions : timed_->data;
+  const bool hit = first.access(address.value, shift, context_.pcid);
+  last_outcome_ = hit && outcome == TlbOutcome::SecondLevel ? TlbOutcome::FirstLevel : outcome;
+}
+
+void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds, unsigned shift) {
   if (context_.watched) return;
   const PhysicalMemory::Page page = memory_.page(physical);
   if (page.host == nullptr) return;
@@ -120,7 +150,7 @@ void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical,
     return (kinds & kind_bit(kind)) != 0 ? tag : FastCache::no_tag;
   };
   FastCache& cache = caches_[cache_for(access.user_mode(), context_.access_override && !access.implicit)];
-  cache.note_fill(tag);
+  cache.note_fill(tag, shift);
   FastCache::Entry& e = cache.at(tag);
   e.read_tag = tag_for(AccessKind::Read);
   e.write_tag = writable ? tag_for(AccessKind::Write) : FastCache::no_tag;
@@ -134,6 +164,7 @@ std::optional<HostPhysical> Mmu::peek(Linear address) const {
 }
 
 void Mmu::forget(const TlbEntry& entry) {
+  flush_first_level(Linear(entry.linear));
   flush_fast_page(Linear(entry.linear), entry.shift);
   if (entry.fetched) ++epoch_;
 }
@@ -153,28 +184,59 @@ void Mmu::flush_fast_page(Linear address, unsigned shift) {
   }
 }
 
+void Mmu::flush_first_level(Linear address) {
+  if (timed_ == nullptr) return;
+  timed_->data.flush_page(address.value);
+  timed_->instructions.flush_page(address.value);
+}
+
+void Mmu::flush_timed() {
+  if (timed_ == nullptr) return;
+  timed_->data.flush();
+  timed_->instructions.flush();
+  timed_->structures.flush();
+}
+
+void Mmu::flush_timed_pcid(u16 pcid) {
+  if (timed_ == nullptr) return;
+  timed_->data.flush();
+  timed_->instructions.flush();
+  timed_->structures.flush_pcid(pcid);
+}
+
 void Mmu::flush_all() {
+  flush_timed();
   tlb_.flush_all();
   flush_fast();
 }
 
 void Mmu::flush_non_global() {
+  flush_timed();
   tlb_.flush_non_global();
   flush_fast();
 }
 
 void Mmu::flush_pcid(u16 pcid) {
+  flush_timed_pcid(pcid);
   tlb_.flush_pcid(pcid);
   if (pcid == tlb_.pcid()) flush_fast();
 }
 
+void Mmu::flush_timed_page(Linear address, u16 pcid) {
+  if (timed_ == nullptr) return;
+  flush_first_level(address);
+  timed_->structures.flush_pcid(pcid);
+}
+
 void Mmu::flush_page(Linear address) {
+  flush_timed_page(address, tlb_.pcid());
   const Tlb::Flushed flushed = tlb_.flush_page(address, tlb_.pcid(), true);
   flush_fast_page(address, flushed.shift);
   if (flushed.fetched || fetched_uncached_) ++epoch_;
 }
 
 void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
+  flush_timed_page(address, pcid);
   const Tlb::Flushed flushed = tlb_.flush_page(address, pcid, false);
   if (pcid != tlb_.pcid()) return;
   flush_fast_page(address, flushed.shift);

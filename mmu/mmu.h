@@ -12,6 +12,7 @@
 #include "base/state_hash.h"
 #include "base/stats.h"
 #include "mmu/fast_cache.h"
+#include "mmu/first_level_tlb.h"
 #include "mmu/memory/physical_memory.h"
 #include "mmu/reference_log.h"
 #include "mmu/tlb.h"
@@ -47,6 +48,22 @@ class Mmu final : private WalkObserver {
   /// Null: off. Must outlive its use.
   void set_log(ReferenceLog* log);
   ReferenceLog* log() const { return log_; }
+  /// First-level TLBs and paging-structure caches, which cost or save time and are there only while references are logged.
+  struct TimedCaches {
+    FirstLevelTlb data, instructions;
+    StructureCache structures;
+  };
+  /// Begins (or, null, ends) to use them, empty. Must outlive its use.
+  void set_timed_caches(TimedCaches* caches);
+  /// Where the translation of an access that the fast cache holds is found, and of the last one that it did not hold.
+  TlbOutcome held_outcome(u64 linear) {
+    return timed_ == nullptr ? TlbOutcome::FirstLevel : first_level(timed_->data, linear, held().shift_of(linear));
+  }
+  TlbOutcome last_outcome() const { return last_outcome_; }
+  /// The same for the fetch of a block that was found without translating.
+  TlbOutcome fetch_outcome(u64 linear) {
+    return timed_ == nullptr ? TlbOutcome::FirstLevel : first_level(timed_->instructions, linear, fetch_shift(linear));
+  }
 
   /// Changes whenever a translation that instructions were fetched through may no longer hold, be it by a flush, an
   /// eviction or set_context(). What was found by fetching at an address stays true while this does, at the same CPL.
@@ -80,6 +97,13 @@ class Mmu final : private WalkObserver {
   Cache held_cache() const {
     return context_.watched ? none_cache : cache_for(context_.user, context_.access_override);
   }
+  TlbOutcome first_level(FirstLevelTlb& first, u64 linear, unsigned shift);
+  unsigned fetch_shift(u64 linear);
+  void note_translation(Linear address, const Access& access, unsigned shift, TlbOutcome outcome);
+  void flush_first_level(Linear address);
+  void flush_timed();
+  void flush_timed_pcid(u16 pcid);
+  void flush_timed_page(Linear address, u16 pcid);
   void select_fast();
   // WalkObserver
   void reference(const WalkReference& reference) override;
@@ -88,7 +112,7 @@ class Mmu final : private WalkObserver {
   void forget(const TlbEntry& entry);
   void flush_fast_page(Linear address, unsigned shift);
   std::optional<Fault> walk(Linear address, const Access& access, HostPhysical& out);
-  void fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds);
+  void fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds, unsigned shift);
 
   PagingContext context_;
   PhysicalMemory& memory_;
@@ -99,6 +123,8 @@ class Mmu final : private WalkObserver {
   std::array<FastCache, 4> caches_;
   FastCache* fast_ = nullptr;
   ReferenceLog* log_ = nullptr;
+  TimedCaches* timed_ = nullptr;
+  TlbOutcome last_outcome_ = TlbOutcome::FirstLevel;
   Linear walked_;  ///< the address of the walk in the log
   u64 epoch_ = 0;
   /// Instructions were fetched through a translation that the TLB has no place for.

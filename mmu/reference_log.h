@@ -10,6 +10,13 @@
 
 namespace bunshin {
 
+/// Where a translation was found.
+enum class TlbOutcome : u8 {
+  FirstLevel,
+  SecondLevel,  ///< in the architectural TLB
+  Walked,       ///< the references before it in the log are the walk's
+};
+
 struct MemoryReference {
   enum class Kind : u8 {
     Load,
@@ -21,9 +28,10 @@ struct MemoryReference {
   HostPhysical physical;
   u16 bytes = 0;  ///< within one page
   Kind kind = Kind::Load;
-  bool fast = false;  ///< served by the fast translation cache
-  u8 dimension = 0;   ///< of table references: 1 the guest's own tables, 2 the second stage's
-  u8 level = 0;       ///< … 1 holds the entries that map 4 KiB pages
+  bool fast = false;                        ///< served by the fast translation cache
+  u8 dimension = 0;                         ///< of table references: 1 the guest's own tables, 2 the second stage's
+  u8 level = 0;                             ///< … 1 holds the entries that map 4 KiB pages
+  TlbOutcome tlb = TlbOutcome::FirstLevel;  ///< of loads and stores, if first-level TLBs are modeled
 };
 
 /// Fixed room: what does not fit (a REP instruction's thousands of elements) is counted and dropped.

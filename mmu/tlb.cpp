@@ -17,6 +17,14 @@ void TlbParameters::describe(ParameterVisitor& v) {
   v.group("giant", giant, "Translations of 1 GiB pages");
 }
 
+void TlbHierarchyParameters::describe(ParameterVisitor& v) {
+  TlbParameters::describe(v);
+  v.group("l1d", l1d, "First level for data; with timing only.");
+  v.group("l1i", l1i, "First level for instructions; with timing only.");
+  v.integer("latency", latency, {0, 1000}, "cycles",
+            "Of the second level, beyond the first level's; with timing only.");
+}
+
 Tlb::Tlb(const TlbParameters& parameters)
     : arrays_{make_array(parameters.small, page_shift, "small"), make_array(parameters.large, 21, "large"),
               make_array(parameters.giant, 30, "giant")} {}

@@ -32,6 +32,16 @@ struct TlbParameters {
   void describe(ParameterVisitor& v);
 };
 
+/// What a translation costs, beside what it finds.
+struct TlbHierarchyParameters : TlbParameters {
+  /// First levels for data and instructions. Default: Skylake's (Intel Optimization Manual, as above).
+  TlbParameters l1d{{64, 4}, {32, 4}, {4, 4}};
+  TlbParameters l1i{{128, 8}, {8, 8}, {0, 1}};
+  u64 latency = 7;  ///< cycles of the second level, beyond the first's; an estimate (7-cpu.com: 9 with the first)
+
+  void describe(ParameterVisitor& v);
+};
+
 struct TlbEntry {
   u64 linear = 0;    ///< of the page's first byte
   u64 physical = 0;  ///< host-physical, of the page's first byte

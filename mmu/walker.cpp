@@ -84,10 +84,16 @@ void Walker::write_entry(HostPhysical address, u64 entry) {
 void Walker::descend(Linear address, WalkObserver* observer, Path& path) const {
   path.stop = Stop::NotPresent;
   path.references = 0;
-  path.rights = {true, true, true, 0};
   unsigned level = mode_->levels;
   u64 table = context_.root & mode_->root_mask;
-  if (mode_->root_in_registers) {
+  path.rights = {true, true, true, 0};
+  if (structures_ != nullptr && observer != nullptr) [[unlikely]] {
+    path.start = start_of(address);
+    level = path.start.level;
+    table = path.start.table;
+    path.rights = path.start.rights;
+  }
+  if (mode_->root_in_registers && level == mode_->levels) {
     const Level& row = levels_[level];
     const u64 entry = context_.pdptes[(address.value >> row.shift) & row.index_mask & 3];
     path.level = static_cast<u8>(level--);
@@ -125,6 +131,27 @@ void Walker::descend(Linear address, WalkObserver* observer, Path& path) const {
       return;
     }
     table = entry & address_mask;
+  }
+}
+
+Walker::Start Walker::start_of(Linear address) const {
+  for (unsigned level = 2; level <= mode_->levels; ++level) {
+    if (mode_->root_in_registers && level == mode_->levels) break;
+    const StructureCache::Entry* e = structures_->find(level, address.value, levels_[level].shift, context_.pcid);
+    if (e != nullptr) return {level - 1, e->table, e->rights};
+  }
+  return {mode_->levels, context_.root & mode_->root_mask, {true, true, true, 0}};
+}
+
+void Walker::cache_structures(Linear address, const Path& path) {
+  PageRights rights = path.start.rights;
+  for (unsigned i = 0; i + 1 < path.references; ++i) {
+    const unsigned level = path.level + path.references - 1 - i;
+    const u64 entry = path.steps[i].entry;
+    rights.writable = rights.writable && (entry & pte::RW) != 0;
+    rights.user = rights.user && (entry & pte::US) != 0;
+    rights.executable = rights.executable && (entry & pte::XD) == 0;
+    structures_->insert(level, address.value, levels_[level].shift, context_.pcid, entry & address_mask, rights);
   }
 }
 
@@ -182,6 +209,8 @@ WalkResult Walker::walk(Linear address, const Access& access) {
   }
   const bool write = access.kind == AccessKind::Write;
   if (!set_accessed_dirty(path, write)) return {WalkOutcome::SecondStageFault, 0, {}};
+  if (structures_ != nullptr) [[unlikely]]
+    cache_structures(address, path);
 
   const auto data = static_cast<SecondStageAccess>(static_cast<unsigned>(SecondStageAccess::Read) +
                                                    static_cast<unsigned>(access.kind));

@@ -10,6 +10,7 @@
 #include "mmu/access.h"
 #include "mmu/memory/physical_memory.h"
 #include "mmu/paging_mode.h"
+#include "mmu/structure_cache.h"
 
 namespace bunshin {
 
@@ -78,6 +79,8 @@ class Walker {
   }
   /// Null: none.
   void set_observer(WalkObserver* observer) { observer_ = observer; }
+  /// Null: walks begin at the root. Whoever sets them flushes them.
+  void set_structure_caches(StructureCache* caches) { structures_ = caches; }
   void set_second_stage(SecondStage* stage) { second_stage_ = stage; }
 
   /// Walks for `access`: permissions, then A and D (set in all entries used, only if the access is permitted; SDM
@@ -110,11 +113,18 @@ class Walker {
     u64 entry = 0;
   };
   enum class Stop : u8 { Leaf, NotPresent, Reserved, SecondStage };
+  /// Where a walk begins: at the root, or below an entry that the paging-structure caches hold.
+  struct Start {
+    unsigned level = 0;
+    u64 table = 0;
+    PageRights rights{true, true, true, 0};
+  };
   /// A walk down the tables, as found: no rights applied yet.
   struct Path {
     Stop stop = Stop::NotPresent;
     u8 level = 0;  ///< of the last entry read
     u8 references = 0;
+    Start start;
     PageRights rights{true, true, true, 0};
     std::array<Step, 5> steps;
     u64 leaf() const { return steps[references - 1].entry; }
@@ -123,6 +133,8 @@ class Walker {
   void derive_levels();
   void derive_reserved(unsigned level);
   void descend(Linear address, WalkObserver* observer, Path& path) const;
+  Start start_of(Linear address) const;
+  void cache_structures(Linear address, const Path& path);
   u64 read_entry(HostPhysical address) const;
   void write_entry(HostPhysical address, u64 entry);
   /// Base of the page that the leaf entry of `path` maps.
@@ -144,6 +156,7 @@ class Walker {
   std::array<Level, 6> levels_;  ///< by level; [0] unused
   WalkObserver* observer_ = nullptr;
   SecondStage* second_stage_ = nullptr;
+  StructureCache* structures_ = nullptr;
   u64 walks_ = 0;
   u64 references_ = 0;
 };

@@ -67,6 +67,10 @@ Machine::Machine(const MachineConfig& config, SerialPort& console, u64 max_cycle
 }
 
 void Machine::create_processors() {
+  if (config_.machine.timing != "none") {
+    timing_ = std::make_unique<MachineTiming>(config_, opcodes_);
+    blocks_.add_listener(timing_.get());
+  }
   for (unsigned i = 0; i < config_.machine.cores; ++i) {
     processors_.push_back(std::make_unique<Processor>(profile_, config_.tlb, i, i == 0, memory_, pc_.port(i),
                                                       pc_.apic(i), loop_.environment(i), blocks_, opcodes_));
@@ -75,6 +79,7 @@ void Machine::create_processors() {
     processor.state().rng_state = core_seed(config_.machine.seed, i);
     apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);
     processor.state_changed();
+    if (timing_) timing_->attach(processor);
     if (!config_.machine.engine_statistics) continue;
     work_.push_back(std::make_unique<WorkCounter>());
     processor.set_block_observer(work_.back().get());
@@ -191,6 +196,7 @@ void Machine::register_stats() {
   registry_.add("blocks.invalidations", blocks_.invalidations, "blocks", "forgotten because their code was written");
   registry_.add("blocks.clears", blocks_.clears, "", "times the block cache was emptied");
   for (const auto& p : processors_) p->register_stats(registry_, fmt::format("core{}", p->cpu().number));
+  if (timing_) timing_->register_stats(registry_);
   for (unsigned core = 0; core < work_.size(); ++core) register_engine_stats(core);
   pc_.register_stats(registry_);
 }

@@ -14,6 +14,7 @@
 #include "devices/tlm/pc.h"
 #include "sim/config/machine_config.h"
 #include "sim/core_loop.h"
+#include "sim/machine_timing.h"
 #include "sim/loader/loader.h"
 
 namespace bunshin {
@@ -62,6 +63,7 @@ class Machine final : private PlatformEvents {
   OpcodeTable opcodes_;
   BlockCache blocks_;
   std::vector<std::unique_ptr<Processor>> processors_;
+  std::unique_ptr<MachineTiming> timing_;
   /// One a core, if machine.engine_statistics asks for them.
   std::vector<std::unique_ptr<WorkCounter>> work_;
   StatRegistry registry_;

@@ -13,6 +13,7 @@
 namespace bunshin {
 
 class Cpu;
+struct BlockPlan;
 
 /// A run of instructions that starts at one physical address in one mode. Its records follow it in memory:
 ///   entry           imm = number of instructions; never executed, jumped over by whoever enters the block
@@ -31,8 +32,11 @@ struct Block {
   u16 bytes = 0;
   bool alone = false;     ///< its one instruction needs the exact time
   bool observed = false;  ///< has an observation record
+  u8 instructions = 0;
   /// If its last two records are fused (core/execute/fusion.h): the handler that does the first one's work only.
   Handler unfused = nullptr;
+  /// Of the pipeline models (core/timing/block_plan.h), which make it when they first see the block.
+  mutable const BlockPlan* plan = nullptr;
   Block* next_in_bucket = nullptr;
   Block* next_in_page = nullptr;
   Block* next_crossing = nullptr;

@@ -395,6 +395,7 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
   }
   block.bytes = static_cast<u16>(offset);
   const u64 count = scratch_.size() - first;
+  block.instructions = static_cast<u8>(count);
   scratch_.push_back(terminator(terminator_handler(block, start + offset), offset, static_cast<unsigned>(count)));
 
   Block* stored = blocks_.insert(block, scratch_, count);

@@ -18,11 +18,13 @@ struct BlockRun {
   const Block& block;
   u64 rip = 0;             ///< of the block's first instruction
   u64 next_rip = 0;        ///< where execution went on
+  u64 cycle = 0;           ///< the core's, when the block was entered
   unsigned completed = 0;  ///< instructions, from the block's first on
   /// References in program order; the first `before` of them were made by the delivery of an event, before the block's first
   /// instruction or its fetch.
   std::span<const MemoryReference> references;
   std::size_t before = 0;
+  TlbOutcome fetch = TlbOutcome::FirstLevel;  ///< of the block's page, if first-level TLBs are modeled
 };
 
 /// Runs while the host's MXCSR is the guest's: floating point in an observer would set the guest's exception flags.
@@ -31,8 +33,10 @@ class BlockObserver {
   /// Returns the cycles that the run took; `completed` of them mean no change to functional execution.
   virtual u64 block_ran(const BlockRun& run) = 0;
 
- protected:
-  ~BlockObserver() = default;
+  BlockObserver() = default;
+  BlockObserver(const BlockObserver&) = delete;
+  BlockObserver& operator=(const BlockObserver&) = delete;
+  virtual ~BlockObserver() = default;
 };
 
 class Observation {
@@ -62,8 +66,10 @@ class Observation {
   ReferenceLog log_;
   const Block* block_ = nullptr;
   u64 rip_ = 0;
+  u64 cycle_ = 0;
   unsigned count_ = 0;  ///< instructions from its first to its last, or to where it is cut off
   std::size_t before_ = 0;
+  TlbOutcome fetch_ = TlbOutcome::FirstLevel;
 };
 
 }  // namespace bunshin

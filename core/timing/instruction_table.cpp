@@ -37,7 +37,7 @@ struct Line {
 
 using enum OpClass;
 
-// Sorted by name. A name that ends in * stands for all that begin so; the longest match counts.
+// INC, DEC, ROL and ROR keep some flags, but renaming them apart spares the wait. Sorted by name. A name that ends in * stands for all that begin so; the longest match counts.
 // clang-format off
 constexpr Line lines[] = {
     {"aa*", Integer, R | fr | fw, rax, rax}, {"adc", Integer, fr | fw}, {"adcx", Integer, fr | fw},
@@ -56,10 +56,10 @@ constexpr Line lines[] = {
     {"cmpxchg16b", Microcode, fw, rax | rbx | rcx | rdx, rax | rdx},
     {"cmpxchg8b", Microcode, fw, rax | rbx | rcx | rdx, rax | rdx},
     {"cpuid", Microcode, ser, rax | rcx, rax | rbx | rcx | rdx}, {"cqo", Integer, none, rax, rdx},
-    {"crc32", Crypto}, {"daa", Integer, fr | fw, rax, rax}, {"das", Integer, fr | fw, rax, rax}, {"dec", Integer, fr | fw},
+    {"crc32", Crypto}, {"daa", Integer, fr | fw, rax, rax}, {"das", Integer, fr | fw, rax, rax}, {"dec", Integer, fw},
     {"div", Divide, R | fw, rax | rdx, rax | rdx}, {"enter", Microcode, open, rsp | rbp, rsp | rbp},
     {"fwait", X87Move}, {"hlt", Microcode, ser}, {"idiv", Divide, R | fw, rax | rdx, rax | rdx}, {"imul", Multiply, fw},
-    {"in", Microcode, ser | W, rdx}, {"inc", Integer, fr | fw}, {"ins*", Microcode, ser | open, rdx | rdi | rcx, rdi | rcx},
+    {"in", Microcode, ser | W, rdx}, {"inc", Integer, fw}, {"ins*", Microcode, ser | open, rdx | rdi | rcx, rdi | rcx},
     {"int*", Microcode, ser | open, rsp, rsp}, {"inv*", Microcode, ser | R | open}, {"iret", Microcode, ser | open | fw, rsp, rsp},
     {"j*", Branch, R | fr, 0, 0, 0, 0, BranchKind::Conditional},
     {"jmp", Branch, R, 0, 0, 0, 0, BranchKind::Direct},
@@ -85,7 +85,7 @@ constexpr Line lines[] = {
     {"rc*", Shift, fr | fw}, {"rd*", Microcode, W, rcx, rax | rdx}, {"rdfsbase", Microcode, W}, {"rdgsbase", Microcode, W},
     {"rdpid", Microcode, W}, {"rdrand", Microcode, W | fw}, {"rdseed", Microcode, W | fw},
     {"ret", Branch, R, rsp, rsp, 1, 0, BranchKind::Return}, {"retf", Microcode, ser | open | R, rsp, rsp},
-    {"rol", Shift, fr | fw}, {"ror", Shift, fr | fw}, {"rorx", Shift, W}, {"sahf", Integer, fr | fw, rax}, {"salc", Integer, fr, 0, rax}, {"sar", Shift, fw},
+    {"rol", Shift, fw}, {"ror", Shift, fw}, {"rorx", Shift, W}, {"sahf", Integer, fr | fw, rax}, {"salc", Integer, fr, 0, rax}, {"sar", Shift, fw},
     {"sarx", Shift, W}, {"sbb", Integer, fr | fw}, {"scas", Microcode, open | fw, rax | rdi | rcx, rdi | rcx},
     {"scasb", Microcode, open | fw, rax | rdi | rcx, rdi | rcx}, {"set*", Integer, W | fr}, {"sfence", Microcode},
     {"sgdt", Microcode, W}, {"shl", Shift, fw}, {"shld", Shift, fw}, {"shlx", Shift, W}, {"shr", Shift, fw},

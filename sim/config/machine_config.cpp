@@ -1,6 +1,7 @@
 #include "sim/config/machine_config.h"
 
 #include <array>
+#include <bit>
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
@@ -15,15 +16,48 @@ namespace {
 constexpr std::array<std::string_view, 3> timings{"none", "inorder", "ooo"};
 constexpr std::array<std::string_view, 6> loaders{"auto", "linux", "multiboot", "multiboot2", "pvh", "elf"};
 
+void check_array(const TlbArrayParameters& array, const std::string& key, const ConfigReader& reader) {
+  if (array.entries == 0) return;
+  if (array.entries % array.ways != 0 || !std::has_single_bit(array.entries / array.ways)) {
+    throw reader.error(key, "entries must be ways times a power of two");
+  }
+}
+
+void check_tlb(const TlbParameters& tlb, const std::string& key, const ConfigReader& reader) {
+  check_array(tlb.small, key + ".small", reader);
+  check_array(tlb.large, key + ".large", reader);
+  check_array(tlb.giant, key + ".giant", reader);
+}
+
+void check_pipeline(const PipelineParameters& pipeline, const ConfigReader& reader) {
+  const BranchPredictorParameters& b = pipeline.branch;
+  if (b.target_entries % b.target_ways != 0 || !std::has_single_bit(b.target_entries / b.target_ways)) {
+    throw reader.error("pipeline.branch.target_entries", "must be target_ways times a power of two");
+  }
+  for (unsigned i = 0; i < op_classes; ++i) {
+    const std::string& ports = pipeline.classes[i].ports;
+    if (ports.empty() || ports.find_first_not_of("01234567") != std::string::npos) {
+      throw reader.error(fmt::format("pipeline.classes.{}.ports", op_class_names[i]),
+                         "must be numbers of ports, 0 to 7: `0156`");
+    }
+  }
+}
+
 /// What the declarations' ranges cannot say.
 void check_meaning(MachineConfig& config, const ConfigReader& reader) {
-  if (config.machine.timing != "none") {
-    throw reader.error("machine.timing", fmt::format("'{}' is not available in this version: only 'none' (one cycle an "
-                                                     "instruction) is",
-                                                     config.machine.timing));
+  if (config.machine.timing != "none" && config.machine.engine_statistics) {
+    throw reader.error("machine.engine_statistics",
+                       "goes with 'timing: none' only: a pipeline watches the engine itself");
   }
   if (config.machine.memory % page_size != 0) {
     throw reader.error("machine.memory", "must be a multiple of 4KiB");
+  }
+  check_tlb(config.tlb, "tlb", reader);
+  check_tlb(config.tlb.l1d, "tlb.l1d", reader);
+  check_tlb(config.tlb.l1i, "tlb.l1i", reader);
+  check_pipeline(config.pipeline, reader);
+  if (const auto problem = config.caches.problem(config.machine.cores)) {
+    throw reader.error("caches." + problem->key, problem->what);
   }
   try {
     config.cpu.resolve();
@@ -56,7 +90,10 @@ void MachineParameters::describe(ParameterVisitor& v) {
   v.integer(
       "memory", memory, {u64{2} << 20, u64{1} << 40}, "bytes",
       "RAM, a multiple of 4KiB; what exceeds the PCI hole lies above 4 GiB. Only touched pages cost host memory.");
-  v.choice("timing", timing, timings, "Timing policy of the engine. `none` is one cycle an instruction.");
+  v.choice(
+      "timing", timing, timings,
+      "Timing policy of the engine. `none` is one cycle an instruction; `inorder` and `ooo` are pipelines with caches, "
+      "TLBs and branch prediction.");
   v.integer("seed", seed, {}, "", "Of everything random in the machine (RDRAND); the same seed gives the same run.");
   v.integer(
       "quantum", quantum, {1, 100'000'000}, "cycles",
@@ -83,6 +120,9 @@ void MachineConfig::describe(ParameterVisitor& v) {
   v.group("machine", machine, "The machine as a whole.");
   v.group("cpu", cpu, "The processor profile (fragments in `configs/cpu/`).");
   v.group("tlb", tlb, "The translation look-aside buffers of each core.");
+  v.group("structure_caches", structure_caches, "The paging-structure caches of each core; with timing only.");
+  v.group("caches", caches, "The memory hierarchy; with timing only.");
+  v.group("pipeline", pipeline, "The pipeline of each core; with timing only.");
   v.group("devices", devices, "The PC platform.");
   v.group("guest", guest, "What the machine boots.");
 }

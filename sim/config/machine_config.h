@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "core/profile.h"
+#include "core/timing/pipeline_parameters.h"
 #include "devices/tlm/pc.h"
+#include "mmu/memory/hierarchy_parameters.h"
+#include "mmu/structure_cache.h"
 #include "mmu/tlb.h"
 #include "sim/config/config_reader.h"
 
@@ -40,7 +43,10 @@ struct MachineConfig {
   std::string version;
   MachineParameters machine;
   CpuProfile cpu;
-  TlbParameters tlb;
+  TlbHierarchyParameters tlb;
+  StructureCacheParameters structure_caches;
+  MemoryHierarchyParameters caches;
+  PipelineParameters pipeline;
   PcParameters devices;
   GuestParameters guest;
 

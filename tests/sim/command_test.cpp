@@ -211,8 +211,13 @@ TEST_F(Command, BadUseEndsWithStatus2) {
   EXPECT_THAT(execute(command + " run " + config + " --set machine.coers=2").output,
               HasSubstr("nearest valid key is machine.cores"));
   EXPECT_THAT(execute(command + " run " + config + " --set machine.cores=99").output, HasSubstr("1 to 16"));
-  EXPECT_THAT(execute(command + " run " + config + " --timing ooo").output, HasSubstr("not available"));
-  EXPECT_EQ(execute(command + " run " + config + " --timing ooo").status, 2);
+  EXPECT_EQ(execute(command + " run " + config + " --timing quick").status, 2);
+  EXPECT_THAT(execute(command + " run " + config + " --timing ooo --set caches.l1d.ways=3").output,
+              HasSubstr("caches.l1d"));
+  EXPECT_THAT(execute(command + " run " + config + " --timing ooo --set tlb.l1d.small.ways=3").output,
+              HasSubstr("tlb.l1d.small"));
+  EXPECT_THAT(execute(command + " run " + config + " --set pipeline.branch.target_entries=17").output,
+              HasSubstr("pipeline.branch.target_entries"));
 }
 
 TEST_F(Command, BadImagesEndWithStatus2) {

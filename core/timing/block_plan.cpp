@@ -1,0 +1,83 @@
+#include "core/timing/block_plan.h"
+
+#include <algorithm>
+
+namespace bunshin {
+
+BlockPlans::BlockPlans(const PipelineParameters& parameters, u64 load_latency, const OpcodeTable& table)
+    : parameters_(parameters), load_latency_(load_latency), table_(table) {
+  for (unsigned i = 0; i < op_classes; ++i) ports_[i] = parameters.classes[i].port_mask();
+}
+
+const BlockPlan& BlockPlans::make(const Block& block) {
+  BlockPlan& plan = plans_.emplace_back();
+  const Record* first = block.first();
+  const u64 count = block.instructions;
+  for (u64 i = 0; i < count; ++i) {
+    const Record& r = first[i];
+    plan.entries.push_back({describe_operation(table_.row(r.row), r), r.offset, r.length});
+  }
+  u16 loads = 0;
+  u16 stores = 0;
+  for (u64 i = count; i-- > 0;) {
+    BlockPlan::Entry& e = plan.entries[i];
+    e.loads_after = loads;
+    e.stores_after = stores;
+    loads = static_cast<u16>(loads + e.operation.loads);
+    stores = static_cast<u16>(stores + e.operation.stores);
+  }
+  schedule(plan);
+  return plan;
+}
+
+void BlockPlans::schedule(BlockPlan& plan) const {
+  plan.first_use.fill(BlockPlan::unused);
+  std::array<u64, depend::count> ready{};
+  std::array<bool, depend::count> provided{};
+  std::array<u64, 8> port_free{};
+  u64 cycle = 0;
+  u64 issued = 0;  // in this cycle
+  for (BlockPlan::Entry& e : plan.entries) {
+    const Operation& o = e.operation;
+    const auto op = static_cast<unsigned>(o.op);
+    const ClassParameters& c = parameters_.classes[op];
+    u64 at = issued == parameters_.width ? cycle + 1 : cycle;
+    for (unsigned i = 0; i < o.source_count; ++i) at = std::max(at, ready[o.sources[i]]);
+    if (o.serializing) {
+      at = std::max(at, *std::max_element(ready.begin(), ready.end()));
+      plan.serializing_cycles = static_cast<u16>(plan.serializing_cycles + parameters_.serialize_cycles);
+    }
+    // Ports: the one that is free first, of those that can do it.
+    unsigned best = 8;
+    for (unsigned p = 0; p < 8; ++p) {
+      if ((ports_[op] >> p & 1) != 0 && (best == 8 || port_free[p] < port_free[best])) best = p;
+    }
+    if (best != 8) {
+      at = std::max(at, port_free[best]);
+      port_free[best] = at + c.interval;
+    }
+    for (unsigned i = 0; i < o.source_count; ++i) {
+      u8& first = plan.first_use[o.sources[i]];
+      if (!provided[o.sources[i]] && first == BlockPlan::unused) first = static_cast<u8>(std::min<u64>(at, 0xfe));
+    }
+    issued = at == cycle ? issued + 1 : 1;
+    cycle = at;
+    const u64 done = at + c.latency + (o.loads != 0 ? load_latency_ : 0);
+    for (unsigned i = 0; i < o.result_count; ++i) {
+      ready[o.results[i]] = done;
+      provided[o.results[i]] = true;
+    }
+    if (o.serializing) {
+      cycle = done + parameters_.serialize_cycles;
+      issued = 0;
+    }
+    e.issue = static_cast<u16>(std::min<u64>(cycle, 0xfffe));
+  }
+  plan.cycles = static_cast<u16>(std::min<u64>(cycle + 1, 0xffff));
+  for (unsigned r = 0; r < depend::count; ++r) {
+    if (!provided[r] || ready[r] <= plan.cycles) continue;
+    plan.late.push_back({static_cast<u8>(r), static_cast<u16>(std::min<u64>(ready[r] - plan.cycles, 0xffff))});
+  }
+}
+
+}  // namespace bunshin

@@ -1,0 +1,32 @@
+#pragma once
+
+// An in-order pipeline: issues as BlockPlan says, waits for what an earlier block has still to deliver, and stands still
+// while a load misses the first level.
+
+#include "core/timing/pipeline.h"
+
+namespace bunshin {
+
+class InOrderPipeline final : public Pipeline {
+ public:
+  InOrderPipeline(const TimingContext& context, unsigned core);
+  u64 block_ran(const BlockRun& run) override;
+
+ private:
+  struct Pending {
+    u8 reg = 0;
+    u64 ready = 0;
+  };
+  /// Cycles that the block waits for results of those before it.
+  u64 wait_for_results(const BlockPlan& plan);
+  void keep_results(const BlockPlan& plan, u64 end);
+  void stall_on_references(Log& log, const BlockRun& run);
+  void store(u64 complete);
+
+  u64 now_ = 0;
+  std::vector<Pending> pending_;
+  std::vector<u64> store_buffer_;  ///< when each slot is free again
+  std::size_t next_store_ = 0;
+};
+
+}  // namespace bunshin

@@ -1,0 +1,99 @@
+#pragma once
+
+// What every timed pipeline has: its way to memory and translation, a branch predictor, and an account of its cycles.
+// A pipeline replays what a watched core did, block by block (core/engine/observation.h): the log says which memory was
+// touched and which tables were walked, the pipeline says when.
+
+#include <memory>
+
+#include "base/stats.h"
+#include "core/engine/observation.h"
+#include "core/timing/block_plan.h"
+#include "core/timing/branch_predictor.h"
+#include "core/timing/cycle_account.h"
+#include "mmu/memory/hierarchy.h"
+
+namespace bunshin {
+
+/// What pipelines of one machine share.
+struct TimingContext {
+  const PipelineParameters& parameters;
+  MemoryHierarchy& memory;
+  BlockPlans& plans;
+  u64 l2_tlb_latency = 0;  ///< cycles of a translation that the first-level TLB lacks and the second has
+};
+
+class Pipeline : public BlockObserver {
+ public:
+  Pipeline(const TimingContext& context, unsigned core);
+
+  void register_stats(StatRegistry& registry, const std::string& prefix) const;
+
+ protected:
+  /// References of a block in the order in which they were made.
+  class Log {
+   public:
+    explicit Log(std::span<const MemoryReference> references) : references_(references) {}
+    /// True if the next reference to memory, behind the walk that it needed, is of this kind.
+    bool next_is(MemoryReference::Kind kind) const {
+      std::size_t i = at_;
+      while (i < references_.size() && is_walk(references_[i])) ++i;
+      return i < references_.size() && references_[i].kind == kind;
+    }
+    /// The next reference that is not part of a walk; there must be one.
+    const MemoryReference& next_data() const {
+      std::size_t i = at_;
+      while (is_walk(references_[i])) ++i;
+      return references_[i];
+    }
+    bool next_walks() const { return at_ < references_.size() && is_walk(references_[at_]); }
+    bool empty() const { return at_ == references_.size(); }
+    const MemoryReference& take() { return references_[at_++]; }
+    std::size_t left() const { return references_.size() - at_; }
+
+   private:
+    std::span<const MemoryReference> references_;
+    std::size_t at_ = 0;
+  };
+  static bool is_walk(const MemoryReference& r) {
+    return r.kind == MemoryReference::Kind::TableRead || r.kind == MemoryReference::Kind::TableUpdate;
+  }
+
+  struct Visit {
+    u64 complete = 0;
+    /// What most of it went to.
+    CycleCause cause = CycleCause::L1;
+  };
+  /// The next reference, with its translation, from `cycle` on.
+  Visit visit(Log& log, u64 cycle, u64 rip);
+  /// All that is left, one after the other: microcode. When the last one completes.
+  u64 visit_rest(Log& log, u64 cycle, u64 rip);
+  /// What comes before the block's first instruction: the delivery of an event, or the translation of the fetch.
+  Visit arrive(const BlockRun& run, u64 cycle);
+  /// Fetches the block's lines from `cycle` on, and says when the last one is there. Lines just fetched are not fetched again.
+  u64 fetch(const Block& block, u64 cycle);
+  BranchPredictor::Outcome resolve(const BlockPlan& plan, const BlockRun& run);
+
+  const PipelineParameters& parameters_;
+  MemoryHierarchy& memory_;
+  BlockPlans& plans_;
+  const unsigned core_;
+  const u64 l2_tlb_latency_;
+  const u64 l1d_latency_;
+  const u64 l1i_latency_;
+  BranchPredictor predictor_;
+  CycleAccount account_;
+
+ private:
+  Visit walk(Log& log, u64 cycle);
+
+  u64 last_line_ = ~u64{0};
+  u64 instructions_ = 0;
+  u64 walks_ = 0;
+  std::array<u64, 26> walk_references_{};  ///< walks by number of references
+
+ protected:
+  void count_instructions(u64 n) { instructions_ += n; }
+};
+
+}  // namespace bunshin

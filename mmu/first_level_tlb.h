@@ -1,0 +1,46 @@
+#pragma once
+
+// A first-level TLB: what it costs, not what it translates. It holds a subset of what the architectural TLB (mmu/tlb.h) holds and
+// is asked only while references are logged.
+
+#include <vector>
+
+#include "mmu/reference_log.h"
+#include "mmu/tlb.h"
+
+namespace bunshin {
+
+class FirstLevelTlb {
+ public:
+  /// Throws std::runtime_error if the entries do not divide into a power of two of sets.
+  explicit FirstLevelTlb(const TlbParameters& parameters);
+
+  /// Whether the page of 2^shift bytes is there; afterwards it is.
+  bool access(u64 linear, unsigned shift, u16 pcid) {
+    Array& array = arrays_[shift == page_shift ? 0 : shift >= 30 ? 2 : 1];
+    const u64 key = (linear >> shift) << 12 | pcid;
+    if (array.last == key) [[likely]]
+      return true;
+    return search(array, key);
+  }
+  /// Everything, whatever the architectural TLB keeps: a little more than it must forget.
+  void flush();
+  void flush_page(u64 linear);
+
+ private:
+  struct Array {
+    u64 ways = 1;
+    u64 set_mask = 0;
+    u64 last = none;  ///< the page found last, most recently used in its set
+    std::vector<u64> keys;
+    std::vector<u64> last_use;
+  };
+  static constexpr u64 none = ~u64{0};
+  static Array make(const TlbArrayParameters& parameters, const char* name);
+  bool search(Array& array, u64 key);
+
+  std::array<Array, 3> arrays_;
+  u64 clock_ = 0;
+};
+
+}  // namespace bunshin

@@ -1,0 +1,109 @@
+// The timed pipelines: loops whose cycles follow from the parameters.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "core/timing/in_order.h"
+#include "core/timing/out_of_order.h"
+#include "tests/core/engine_fixture.h"
+
+namespace bunshin {
+namespace {
+
+constexpr u64 iterations = 20'000;
+
+class Timing : public ::testing::Test {
+ protected:
+  Timing() : memory_(caches_, 1, 2'000'000'000, 1), plans_(parameters_, caches_.l1d.latency, m_.table) {}
+
+  template <class Model>
+  void use() {
+    pipeline_ = std::make_unique<Model>(TimingContext{parameters_, memory_, plans_, 7}, 0);
+    m_.enter_long(0x1000);
+    m_.processor.set_block_observer(pipeline_.get());
+  }
+
+  /// Cycles of one iteration of `body` in a loop: mov ecx, iterations; body; dec ecx; jnz body; hlt.
+  double cycles_of(std::vector<u8> body) {
+    const u64 setup = 5;
+    std::vector<u8> code = {0xb9, 0, 0, 0, 0};
+    const u32 count = iterations;
+    std::memcpy(&code[1], &count, 4);
+    code.insert(code.end(), body.begin(), body.end());
+    code.insert(code.end(), {0xff, 0xc9, 0x75});
+    code.push_back(static_cast<u8>(setup - (code.size() + 1)));
+    code.push_back(0xf4);
+    m_.memory.write(HostPhysical(0x1000), code);
+    EXPECT_EQ(m_.processor.run(100'000'000), Stop::Halted);
+    return static_cast<double>(m_.processor.cycles()) / iterations;
+  }
+
+  PipelineParameters parameters_;
+  MemoryHierarchyParameters caches_;
+  TestMachine m_;
+  MemoryHierarchy memory_;
+  BlockPlans plans_;
+  std::unique_ptr<Pipeline> pipeline_;
+};
+
+/// imul rax, rax
+const std::vector<u8> multiply = {0x48, 0x0f, 0xaf, 0xc0};
+
+TEST_F(Timing, OutOfOrderChainOfMultipliesTakesItsLatency) {
+  use<OutOfOrderPipeline>();
+  EXPECT_NEAR(cycles_of(multiply), 3, 0.1);
+}
+
+TEST_F(Timing, InOrderChainOfMultipliesTakesItsLatency) {
+  use<InOrderPipeline>();
+  EXPECT_NEAR(cycles_of(multiply), 3, 0.1);
+}
+
+TEST_F(Timing, OutOfOrderIndependentWorkFillsTheWidth) {
+  use<OutOfOrderPipeline>();
+  // Six increments of six registers, and the loop's two instructions: eight, four a cycle.
+  EXPECT_NEAR(cycles_of({0xff, 0xc0, 0xff, 0xc3, 0xff, 0xc2, 0xff, 0xc6, 0xff, 0xc7, 0xff, 0xc5}), 2, 0.1);
+}
+
+TEST_F(Timing, OutOfOrderLoadsInAChainTakeTheFirstLevelsLatency) {
+  use<OutOfOrderPipeline>();
+  m_.poke<u64>(0x5000, 0x5000);
+  m_.state().gpr[RAX] = 0x5000;
+  // mov rax, [rax]
+  EXPECT_NEAR(cycles_of({0x48, 0x8b, 0x00}), static_cast<double>(caches_.l1d.latency), 0.2);
+}
+
+TEST_F(Timing, OutOfOrderStoreForwardsToTheLoadBehindIt) {
+  use<OutOfOrderPipeline>();
+  m_.state().gpr[RBX] = 0x5000;
+  // mov [rbx], rax; mov rax, [rbx]
+  EXPECT_NEAR(cycles_of({0x48, 0x89, 0x03, 0x48, 0x8b, 0x03}), static_cast<double>(parameters_.forward_latency), 0.5);
+}
+
+TEST_F(Timing, DividersIntervalBoundsIndependentDivisions) {
+  use<OutOfOrderPipeline>();
+  m_.state().gpr[RBX] = 3;
+  // xor edx, edx; mov eax, 7; div ebx
+  EXPECT_NEAR(cycles_of({0x31, 0xd2, 0xb8, 7, 0, 0, 0, 0xf7, 0xf3}), 6, 0.3);
+}
+
+TEST_F(Timing, TheSameRunTakesTheSameCycles) {
+  double cycles[2];
+  for (double& c : cycles) {
+    TestMachine fresh;
+    MemoryHierarchy memory(caches_, 1, 2'000'000'000, 1);
+    BlockPlans plans(parameters_, caches_.l1d.latency, fresh.table);
+    OutOfOrderPipeline pipeline({parameters_, memory, plans, 7}, 0);
+    fresh.enter_long(0x1000);
+    fresh.processor.set_block_observer(&pipeline);
+    fresh.memory.write(HostPhysical(0x1000), std::vector<u8>{0xb9, 100, 0, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xf4});
+    fresh.processor.run(1'000'000);
+    c = static_cast<double>(fresh.processor.cycles());
+  }
+  EXPECT_EQ(cycles[0], cycles[1]);
+}
+
+}  // namespace
+}  // namespace bunshin
