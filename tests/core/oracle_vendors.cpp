@@ -123,8 +123,10 @@ constexpr Difference differences[] = {
      [](const Situation& s) {
        return s.is({"lcall"}) && s.c.kind == CodeKind::Long && s.c.registers.gpr[RSP] >> 32 != 0;
      }},
-    {"POPA: whether registers are loaded before a fault of a later one; ESP is not, so it restarts",
-     [](const Situation& s) { return s.is({"popa"}) && s.both_trap() && s.host_vector() == s.guest_vector(); }},
+    {"PUSHA, POPA: what is stored or loaded before a later part faults; ESP is as it was, so they restart",
+     [](const Situation& s) {
+       return s.is({"pusha", "popa"}) && s.both_trap() && s.host_vector() == s.guest_vector();
+     }},
     {"alignment checks of 16 and more bytes: by 16 or by 8 (SDM vol. 2, MOVUPS: may or may not be generated)",
      [](const Situation& s) {
        return s.memory() && s.host_vector() == 17 && s.guest_vector() != 17 && s.misalignment(32) != 0 &&
