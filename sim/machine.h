@@ -14,8 +14,8 @@
 #include "devices/tlm/pc.h"
 #include "sim/config/machine_config.h"
 #include "sim/core_loop.h"
-#include "sim/machine_timing.h"
 #include "sim/loader/loader.h"
+#include "sim/machine_timing.h"
 
 namespace bunshin {
 
