@@ -105,8 +105,7 @@ bool within_limit(const Segment& s, u64 offset, unsigned size) {
     const u64 top = s.is_big() ? 0xffff'ffff : 0xffff;
     return offset > s.limit && last <= top;
   }
-  // A segment of 4 GiB wraps: processors since the Pentium 4 do not fault at its end (SDM vol. 3, 22.34).
-  return last <= s.limit || s.limit == 0xffff'ffff;
+  return last <= s.limit;
 }
 
 }  // namespace
@@ -121,7 +120,10 @@ bool Cpu::to_linear_slow(Seg s, u64 offset, unsigned size, AccessKind kind, u64&
     return true;
   }
   if (mode.protected_mode && !rights_allow(segment, kind)) return raise(vector, 0);
-  if (!within_limit(segment, offset, size)) return raise(vector, 0);
+  // A segment of 4 GiB wraps on Intel's processors since the Pentium 4 (SDM vol. 3, 22.34); AMD's fault at its end.
+  if (!within_limit(segment, offset, size) &&
+      !(segment.limit == 0xffff'ffff && !segment.is_expand_down() && profile.intel()))
+    return raise(vector, 0);
   linear = static_cast<u32>(segment.base + offset);
   return true;
 }

@@ -22,6 +22,13 @@ TEST(Access, WrapsAtTheEndOfAFourGibibyteSegment) {
   m.expect_fault(m.cpu.to_linear(Seg::DS, 0xffff'fffb, 4, AccessKind::Read, linear), Vector::GP, 0);
 }
 
+TEST(Access, AtTheEndOfAFourGibibyteSegmentFaultsOnAmd) {
+  EventMachine m(resolved_profile("AuthenticAMD"));
+  m.enter_protected();
+  u64 linear = 0;
+  m.expect_fault(m.cpu.to_linear(Seg::DS, 0xffff'fffe, 4, AccessKind::Read, linear), Vector::GP, 0);
+}
+
 TEST(SegmentLoad, RealModeShiftsTheSelectorAndKeepsTheLimit) {
   EventMachine m;
   m.cpu.state.segment(Seg::DS).limit = 0xffff'ffff;
