@@ -9,7 +9,7 @@ declare -A group=(
   [build]="g++ cmake ninja-build libsystemc-dev libboost-dev libboost-program-options-dev libfmt-dev
            libyaml-cpp-dev nlohmann-json3-dev libcapstone-dev acpica-tools"
   [run]="cpio python3"
-  [test]="git gdb libgtest-dev libgmock-dev clang-format cpio python3 qemu-system-x86 debootstrap e2fsprogs"
+  [test]="git patch gdb libgtest-dev libgmock-dev clang-format cpio python3 qemu-system-x86 debootstrap e2fsprogs"
   [peers]="python3 qemu-system-x86 bochs bochsbios vgabios"
   [fuzz]="clang-16 libclang-rt-16-dev"
   [lint]="clang-16 clang-tidy-16 libclang-rt-16-dev clang-format"
