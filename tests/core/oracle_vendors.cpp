@@ -116,7 +116,10 @@ constexpr Difference differences[] = {
        return s.is({"insb", "ins", "outsb", "outs"}) && s.repeated() && s.host_vector() == 13 && !s.guest.trap;
      }},
     {"PUSH of segment registers: whether it writes a double word, aligned as one, or the lower half (SDM vol. 2, PUSH)",
-     [](const Situation& s) { return s.is({"push"}) && s.segment_operand() && s.host_vector() == 17; }},
+     [](const Situation& s) {
+       return s.is({"push"}) && s.segment_operand() &&
+              (s.host_vector() == 17 || (!s.guest.trap && s.of_access(s.host_vector())));
+     }},
     {"LOCK MOV CR0 is MOV CR8 on AMD's processors (APM vol. 3, AltMovCr8)",
      [](const Situation& s) { return s.control_register() && s.lock() && s.guest_vector() == 6; }},
     {"CALL far into code of another width: by which width the stack is addressed",
