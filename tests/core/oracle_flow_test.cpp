@@ -60,16 +60,18 @@ class FlowTest : public Differential {
     Random& random = generator_.random();
     if (random.percent(90)) return pad;
     const u64 target = random.percent(50) ? generator_.value() : random.next();
-    // Nor where part of it would lead to old code.
-    const auto leads_to_code = [](u64 a) { return a >= code_begin && a < code_end; };
+    // Nor where part of it would lead to old code, or to the host's way back.
+    const auto leads_to_code = [](u64 a) { return (a >= code_begin && a < code_end) || is_host_only(a); };
     return leads_to_code(target) || leads_to_code(static_cast<u32>(target)) ? pad : target;
   }
 
-  /// False if only a part of it would be written: half of an old address may lead to old code.
+  /// False if only a part of it would be written, or what is there would be read: old code, or half of an old address, may
+  /// lead to old code.
   bool put(u64 at, std::span<const u8> bytes) {
     const bool inside = at >= data_begin && at <= data_end - bytes.size();
     if (inside) write_data(at, bytes);
-    return inside || at <= data_begin - bytes.size() || at >= read_only_end;
+    const auto apart = [&](u64 begin, u64 end) { return at + bytes.size() <= begin || at >= end; };
+    return inside || (apart(data_begin, read_only_end) && apart(code_begin, code_end));
   }
 
   /// Gives the transfer a target. False if this case cannot have one.
