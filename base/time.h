@@ -28,6 +28,11 @@ struct Clock {
   constexpr SimTime at(u64 n) const {
     return SimTime{static_cast<u64>((u128{n} * 1'000'000'000'000ULL + hertz - 1) / hertz)};
   }
+  /// The first tick at or after `t`; all ones for never.
+  constexpr u64 tick_from(SimTime t) const {
+    if (t == SimTime::never()) return ~u64{0};
+    return t.ps == 0 ? 0 : ticks(SimTime{t.ps - 1}) + 1;
+  }
 };
 
 }  // namespace bunshin

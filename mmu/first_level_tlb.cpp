@@ -1,6 +1,5 @@
 #include "mmu/first_level_tlb.h"
 
-#include <bit>
 #include <stdexcept>
 #include <string>
 
@@ -9,12 +8,11 @@ namespace bunshin {
 FirstLevelTlb::Array FirstLevelTlb::make(const TlbArrayParameters& parameters, const char* name) {
   Array array;
   if (parameters.entries == 0) return array;
-  const u64 sets = parameters.ways == 0 ? 0 : parameters.entries / parameters.ways;
-  if (sets == 0 || parameters.entries % parameters.ways != 0 || !std::has_single_bit(sets)) {
-    throw std::runtime_error(std::string(name) + ": entries must be ways times a power of two");
+  if (const auto problem = parameters.problem()) {
+    throw std::runtime_error(std::string("TLB array '") + name + "': " + *problem);
   }
   array.ways = parameters.ways;
-  array.set_mask = sets - 1;
+  array.set_mask = parameters.entries / parameters.ways - 1;
   array.keys.assign(parameters.entries, none);
   array.last_use.assign(parameters.entries, 0);
   return array;

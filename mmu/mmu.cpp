@@ -60,10 +60,7 @@ void Mmu::set_log(ReferenceLog* log) {
 void Mmu::set_timed_caches(TimedCaches* caches) {
   timed_ = caches;
   walker_.set_structure_caches(caches == nullptr ? nullptr : &caches->structures);
-  if (caches == nullptr) return;
-  caches->data.flush();
-  caches->instructions.flush();
-  caches->structures.flush();
+  flush_timed();
 }
 
 TlbOutcome Mmu::first_level(FirstLevelTlb& first, u64 linear, unsigned shift) {

@@ -47,7 +47,6 @@ class Mmu final : private WalkObserver {
   /// Walks from now on write their references to `log`, and data accesses are to be written there by who makes them.
   /// Null: off. Must outlive its use.
   void set_log(ReferenceLog* log);
-  ReferenceLog* log() const { return log_; }
   /// First-level TLBs and paging-structure caches, which cost or save time and are there only while references are logged.
   struct TimedCaches {
     FirstLevelTlb data, instructions;

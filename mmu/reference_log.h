@@ -34,7 +34,7 @@ struct MemoryReference {
   TlbOutcome tlb = TlbOutcome::FirstLevel;  ///< of loads and stores, if first-level TLBs are modeled
 };
 
-/// Fixed room: what does not fit (a REP instruction's thousands of elements) is counted and dropped.
+/// Fixed room: what does not fit (a REP instruction's thousands of elements) is dropped.
 class ReferenceLog {
  public:
   static constexpr std::size_t capacity = 8192;
@@ -42,21 +42,16 @@ class ReferenceLog {
   /// Before the first add().
   void reserve() { references_.resize(capacity); }
   void add(const MemoryReference& reference) {
-    if (size_ == references_.size()) [[unlikely]] {
-      ++dropped_;
-      return;
-    }
-    references_[size_++] = reference;
+    if (size_ < references_.size()) [[likely]]
+      references_[size_++] = reference;
   }
   std::span<const MemoryReference> references() const { return {references_.data(), size_}; }
   std::size_t size() const { return size_; }
-  u64 dropped() const { return dropped_; }
   void clear() { size_ = 0; }
 
  private:
   std::vector<MemoryReference> references_;
   std::size_t size_ = 0;
-  u64 dropped_ = 0;
 };
 
 }  // namespace bunshin

@@ -11,6 +11,14 @@ void TlbArrayParameters::describe(ParameterVisitor& v) {
   v.integer("ways", ways, {1, 1 << 10}, "", "Associativity; entries / ways must be a power of two");
 }
 
+std::optional<std::string> TlbArrayParameters::problem() const {
+  if (entries == 0) return std::nullopt;
+  const bool divides = ways != 0 && entries % ways == 0;
+  if (entries <= 1 << 20 && divides && std::has_single_bit(entries / ways)) return std::nullopt;
+  return std::to_string(entries) + " entries in " + std::to_string(ways) +
+         " ways do not make a power-of-two number of sets (and at most 1048576 entries): change 'entries' or 'ways'";
+}
+
 void TlbParameters::describe(ParameterVisitor& v) {
   v.group("small", small, "Translations of 4 KiB pages");
   v.group("large", large, "Translations of 2 MiB and 4 MiB pages");
@@ -33,12 +41,8 @@ Tlb::Array Tlb::make_array(const TlbArrayParameters& parameters, unsigned shift,
   Array array;
   array.shift = shift;
   if (parameters.entries == 0) return array;
-  const bool divides = parameters.ways != 0 && parameters.entries % parameters.ways == 0;
-  if (parameters.entries > 1 << 20 || !divides || !std::has_single_bit(parameters.entries / parameters.ways)) {
-    throw std::runtime_error(std::string("TLB array '") + name + "': " + std::to_string(parameters.entries) +
-                             " entries in " + std::to_string(parameters.ways) +
-                             " ways do not make a power-of-two number of sets (and at most 1048576 entries): change "
-                             "'entries' or 'ways'");
+  if (const auto problem = parameters.problem()) {
+    throw std::runtime_error(std::string("TLB array '") + name + "': " + *problem);
   }
   array.ways = parameters.ways;
   array.set_mask = parameters.entries / parameters.ways - 1;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -20,6 +22,8 @@ struct TlbArrayParameters {
   u64 ways = 1;
 
   void describe(ParameterVisitor& v);
+  /// What is wrong with the geometry, if something is: the entries must divide into a power of two of sets.
+  std::optional<std::string> problem() const;
 };
 
 /// Default: the second-level TLB of Skylake (Intel Optimization Manual, Skylake's cache and TLB parameters), with the

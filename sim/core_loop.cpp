@@ -86,11 +86,7 @@ RunEnd CoreLoop::loop() {
   }
 }
 
-u64 CoreLoop::next_event_cycle() const {
-  const SimTime event = next_event();
-  if (event == SimTime::never()) return ~u64{0};
-  return event.ps == 0 ? 0 : clock_.ticks(SimTime{event.ps - 1}) + 1;
-}
+u64 CoreLoop::next_event_cycle() const { return clock_.tick_from(next_event()); }
 
 u64 CoreLoop::slice_end() {
   const u64 slice = processors_.size() > 1 ? settings_.quantum : longest_slice;

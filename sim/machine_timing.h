@@ -19,7 +19,6 @@ class MachineTiming final : public CodeListener {
   /// Times the processor from now on, with everything cold. Between runs.
   void attach(Processor& processor);
   void register_stats(StatRegistry& registry) const;
-  void hash(StateHash& hash) const { memory_.hash(hash); }
 
   // CodeListener
   void page_gained_code(HostPhysical) override {}

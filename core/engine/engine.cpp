@@ -49,12 +49,6 @@ Record terminator(Handler run, unsigned offset, unsigned position) {
   return r;
 }
 
-/// The first cycle at or after `t`.
-u64 cycle_at(const Clock& clock, SimTime t) {
-  if (t == SimTime::never()) return ~u64{0};
-  return t.ps == 0 ? 0 : clock.ticks(SimTime{t.ps - 1}) + 1;
-}
-
 }  // namespace
 
 Engine::Engine(Cpu& cpu, BlockCache& blocks, const OpcodeTable& table) : cpu_(cpu), blocks_(blocks), table_(table) {
@@ -207,7 +201,7 @@ void Engine::settle_device_time() {
   cpu_.accessed_device = false;
   cpu_.spend(cpu_.stall_cycles);
   cpu_.stall_cycles = 0;
-  const u64 event = cycle_at(Clock{cpu_.profile.frequency}, cpu_.environment.next_event());
+  const u64 event = Clock{cpu_.profile.frequency}.tick_from(cpu_.environment.next_event());
   if (event >= cpu_.deadline) return;
   cpu_.budget -= static_cast<i64>(cpu_.deadline - event);
   cpu_.deadline = event;

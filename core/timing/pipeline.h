@@ -36,22 +36,23 @@ class Pipeline : public BlockObserver {
     explicit Log(std::span<const MemoryReference> references) : references_(references) {}
     /// True if the next reference to memory, behind the walk that it needed, is of this kind.
     bool next_is(MemoryReference::Kind kind) const {
-      std::size_t i = at_;
-      while (i < references_.size() && is_walk(references_[i])) ++i;
+      const std::size_t i = data_position();
       return i < references_.size() && references_[i].kind == kind;
     }
     /// The next reference that is not part of a walk; there must be one.
-    const MemoryReference& next_data() const {
-      std::size_t i = at_;
-      while (is_walk(references_[i])) ++i;
-      return references_[i];
-    }
+    const MemoryReference& next_data() const { return references_[data_position()]; }
     bool next_walks() const { return at_ < references_.size() && is_walk(references_[at_]); }
     bool empty() const { return at_ == references_.size(); }
     const MemoryReference& take() { return references_[at_++]; }
     std::size_t left() const { return references_.size() - at_; }
 
    private:
+    std::size_t data_position() const {
+      std::size_t i = at_;
+      while (i < references_.size() && is_walk(references_[i])) ++i;
+      return i;
+    }
+
     std::span<const MemoryReference> references_;
     std::size_t at_ = 0;
   };

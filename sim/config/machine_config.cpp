@@ -17,10 +17,7 @@ constexpr std::array<std::string_view, 3> timings{"none", "inorder", "ooo"};
 constexpr std::array<std::string_view, 6> loaders{"auto", "linux", "multiboot", "multiboot2", "pvh", "elf"};
 
 void check_array(const TlbArrayParameters& array, const std::string& key, const ConfigReader& reader) {
-  if (array.entries == 0) return;
-  if (array.entries % array.ways != 0 || !std::has_single_bit(array.entries / array.ways)) {
-    throw reader.error(key, "entries must be ways times a power of two");
-  }
+  if (const auto problem = array.problem()) throw reader.error(key, *problem);
 }
 
 void check_tlb(const TlbParameters& tlb, const std::string& key, const ConfigReader& reader) {

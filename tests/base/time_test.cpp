@@ -20,5 +20,14 @@ TEST(Clock, DoesNotOverflowInADayAtFiveGigahertz) {
   EXPECT_EQ(clock.ticks(SimTime{86'400ULL * 1'000'000'000'000ULL}), 432'000'000'000'000ULL);
 }
 
+TEST(Clock, TheFirstTickFromATimeIsNotBeforeIt) {
+  constexpr Clock clock{3'000'000'000};
+  for (const u64 n : {u64{0}, u64{1}, u64{2}, u64{3}, u64{1'000'003}}) {
+    EXPECT_EQ(clock.tick_from(clock.at(n)), n);
+    EXPECT_EQ(clock.tick_from(SimTime{clock.at(n).ps + 1}), n + 1);
+  }
+  EXPECT_EQ(clock.tick_from(SimTime::never()), ~u64{0});
+}
+
 }  // namespace
 }  // namespace bunshin
