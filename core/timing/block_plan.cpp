@@ -34,7 +34,7 @@ void BlockPlans::schedule(BlockPlan& plan) const {
   plan.first_use.fill(BlockPlan::unused);
   std::array<u64, depend::count> ready{};
   std::array<bool, depend::count> provided{};
-  std::array<u64, 8> port_free{};
+  std::array<u64, issue_ports> port_free{};
   u64 cycle = 0;
   u64 issued = 0;  // in this cycle
   for (BlockPlan::Entry& e : plan.entries) {
@@ -48,11 +48,11 @@ void BlockPlans::schedule(BlockPlan& plan) const {
       plan.serializing_cycles = static_cast<u16>(plan.serializing_cycles + parameters_.serialize_cycles);
     }
     // Ports: the one that is free first, of those that can do it.
-    unsigned best = 8;
-    for (unsigned p = 0; p < 8; ++p) {
-      if ((ports_[op] >> p & 1) != 0 && (best == 8 || port_free[p] < port_free[best])) best = p;
+    unsigned best = issue_ports;
+    for (unsigned p = 0; p < issue_ports; ++p) {
+      if ((ports_[op] >> p & 1) != 0 && (best == issue_ports || port_free[p] < port_free[best])) best = p;
     }
-    if (best != 8) {
+    if (best != issue_ports) {
       at = std::max(at, port_free[best]);
       port_free[best] = at + c.interval;
     }

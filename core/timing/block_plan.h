@@ -59,7 +59,7 @@ class BlockPlans {
   const PipelineParameters& parameters_;
   u64 load_latency_;
   const OpcodeTable& table_;
-  std::array<u8, op_classes> ports_{};
+  std::array<u16, op_classes> ports_{};
   std::deque<BlockPlan> plans_;
 };
 

@@ -4,14 +4,14 @@
 
 namespace bunshin {
 
-u64 OutOfOrderPipeline::PortCalendar::reserve(u64 cycle, u8 ports, u64 interval) {
+u64 OutOfOrderPipeline::PortCalendar::reserve(u64 cycle, u16 ports, u64 interval) {
   cycle = std::max(cycle, base_);
   // What lies beyond the calendar is not contended.
   const u64 end = base_ + span;
   while (cycle < end && (ports & ~taken_[cycle % span]) == 0) ++cycle;
   if (cycle >= end) return cycle;
-  const auto free = static_cast<u8>(ports & ~taken_[cycle % span]);
-  const auto port = static_cast<u8>(free & -free);
+  const auto free = static_cast<u16>(ports & ~taken_[cycle % span]);
+  const auto port = static_cast<u16>(free & -free);
   for (u64 i = 0; i < interval && cycle + i < end; ++i) taken_[(cycle + i) % span] |= port;
   return cycle;
 }

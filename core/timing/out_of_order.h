@@ -20,13 +20,13 @@ class OutOfOrderPipeline final : public Pipeline {
   class PortCalendar {
    public:
     /// The first cycle from `cycle` on in which one of `ports` is free; takes it for `interval` cycles.
-    u64 reserve(u64 cycle, u8 ports, u64 interval);
+    u64 reserve(u64 cycle, u16 ports, u64 interval);
     /// Nothing before `cycle` will be asked for again.
     void forget_before(u64 cycle);
 
    private:
     static constexpr u64 span = 2048;
-    std::array<u8, span> taken_{};
+    std::array<u16, span> taken_{};
     u64 base_ = 0;
   };
   /// The last entries of a queue of fixed length: when the one that must be gone for the next to enter is gone.
@@ -67,7 +67,7 @@ class OutOfOrderPipeline final : public Pipeline {
   Forward& forward(u64 linear) { return forwards_[(linear >> 3) % forwards_.size()]; }
 
   std::array<u64, depend::count> ready_{};
-  std::array<u8, op_classes> ports_{};
+  std::array<u16, op_classes> ports_{};
   std::array<u64, op_classes> latency_{}, interval_{};
   PortCalendar calendar_;
   Queue window_, loads_, stores_;

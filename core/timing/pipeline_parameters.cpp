@@ -2,6 +2,11 @@
 
 namespace bunshin {
 
+namespace {
+constexpr std::string_view port_digits = "0123456789abcdef";
+static_assert(port_digits.size() == issue_ports);
+}  // namespace
+
 const std::array<std::string_view, op_classes> op_class_names{
     "nop",         "integer",       "shift",     "multiply",       "divide",         "lea",
     "branch",      "load",          "store",     "vector_integer", "vector_shuffle", "vector_multiply",
@@ -13,15 +18,20 @@ const std::array<std::string_view, op_classes> op_class_names{
 void ClassParameters::describe(ParameterVisitor& v) {
   v.integer("latency", latency, {0, 1000}, "cycles", "Until the result can be used.");
   v.integer("interval", interval, {1, 1000}, "cycles", "Between two on the same port.");
-  v.text("ports", ports, "Numbers of the ports that can do it, 0 to 7: `0156`.");
+  v.text("ports", ports, "Digits of the ports that can do it, 0 to 9 and a to f: `0156`.");
 }
 
-u8 ClassParameters::port_mask() const {
-  u8 mask = 0;
+u16 ClassParameters::port_mask() const {
+  u16 mask = 0;
   for (const char c : ports) {
-    if (c >= '0' && c <= '7') mask = static_cast<u8>(mask | 1u << (c - '0'));
+    const std::size_t port = port_digits.find(c);
+    if (port < issue_ports) mask = static_cast<u16>(mask | 1u << port);
   }
   return mask;
+}
+
+bool ClassParameters::ports_valid() const {
+  return !ports.empty() && ports.find_first_not_of(port_digits) == std::string::npos;
 }
 
 void BranchPredictorParameters::describe(ParameterVisitor& v) {

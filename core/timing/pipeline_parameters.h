@@ -11,6 +11,8 @@
 
 namespace bunshin {
 
+/// Issue ports of a core, at most.
+inline constexpr unsigned issue_ports = 16;
 inline constexpr unsigned op_classes = static_cast<unsigned>(OpClass::Count);
 /// As configurations spell them.
 extern const std::array<std::string_view, op_classes> op_class_names;
@@ -19,10 +21,12 @@ extern const std::array<std::string_view, op_classes> op_class_names;
 struct ClassParameters {
   u64 latency = 1;          ///< cycles until the result can be used; of loads and stores: beyond the cache's own
   u64 interval = 1;         ///< cycles for which the port is taken
-  std::string ports = "0";  ///< by number, any of them will do: "0156"
+  std::string ports = "0";  ///< by hexadecimal digit, any of them will do: "0156"
 
   void describe(ParameterVisitor& v);
-  u8 port_mask() const;
+  u16 port_mask() const;
+  /// Whether `ports` names one port at least and nothing else.
+  bool ports_valid() const;
 };
 
 struct BranchPredictorParameters {

@@ -32,10 +32,9 @@ void check_pipeline(const PipelineParameters& pipeline, const ConfigReader& read
     throw reader.error("pipeline.branch.target_entries", "must be target_ways times a power of two");
   }
   for (unsigned i = 0; i < op_classes; ++i) {
-    const std::string& ports = pipeline.classes[i].ports;
-    if (ports.empty() || ports.find_first_not_of("01234567") != std::string::npos) {
+    if (!pipeline.classes[i].ports_valid()) {
       throw reader.error(fmt::format("pipeline.classes.{}.ports", op_class_names[i]),
-                         "must be numbers of ports, 0 to 7: `0156`");
+                         "must be digits of ports, 0 to 9 and a to f: `0156`");
     }
   }
 }
