@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/types.h"
 
@@ -27,14 +28,28 @@ class StatRegistry {
   void add(std::string_view name, std::function<std::variant<u64, double, std::string>()> read, std::string_view unit,
            std::string_view description);
 
+  /// The same for a count: it begins at 0 and never falls, so that a region of interest can take differences of it. What is
+  /// added with a counter is one too.
+  void add_count(std::string_view name, std::function<u64()> read, std::string_view unit, std::string_view description);
+
   /// All statistics now, by name.
   std::map<std::string, StatValue> snapshot() const;
+
+  struct Count {
+    std::string name, unit, description;
+  };
+  /// The counts, by name.
+  std::vector<Count> count_list() const;
+  /// Their values now, in the order of count_list().
+  void read_counts(std::vector<u64>& values) const;
 
  private:
   struct Entry {
     std::function<std::variant<u64, double, std::string>()> read;
     std::string unit;
     std::string description;
+    const u64* counter = nullptr;     ///< what read() reads, if it is one
+    std::function<u64()> read_count;  ///< of a count without a counter
   };
   std::map<std::string, Entry, std::less<>> entries_;
 };

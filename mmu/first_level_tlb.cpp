@@ -59,4 +59,11 @@ void FirstLevelTlb::flush_page(u64 linear) {
   }
 }
 
+void FirstLevelTlb::hash(StateHash& hash) const {
+  for (const Array& array : arrays_) {
+    for (const u64 key : array.keys) hash.add(key);
+    for (const u64 use : array.last_use) hash.add(use);
+  }
+}
+
 }  // namespace bunshin

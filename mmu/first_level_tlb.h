@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "base/state_hash.h"
 #include "mmu/reference_log.h"
 #include "mmu/tlb.h"
 
@@ -26,6 +27,7 @@ class FirstLevelTlb {
   /// Everything, whatever the architectural TLB keeps: a little more than it must forget.
   void flush();
   void flush_page(u64 linear);
+  void hash(StateHash& hash) const;
 
  private:
   struct Array {

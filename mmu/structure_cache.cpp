@@ -55,4 +55,12 @@ void StructureCache::flush_pcid(u16 pcid) {
   }
 }
 
+void StructureCache::hash(StateHash& hash) const {
+  for (const Array& array : arrays_) {
+    for (const Entry& e : array.entries) {
+      for (const u64 v : {e.tag, e.table, e.last_use, u64{e.pcid}}) hash.add(v);
+    }
+  }
+}
+
 }  // namespace bunshin

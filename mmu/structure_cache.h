@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/parameters.h"
+#include "base/state_hash.h"
 #include "mmu/access.h"
 
 namespace bunshin {
@@ -37,6 +38,7 @@ class StructureCache {
   void flush();
   /// MOV CR3, INVPCID, and INVLPG of any address (SDM vol. 3, 4.10.4.1).
   void flush_pcid(u16 pcid);
+  void hash(StateHash& hash) const;
 
   /// Walks that began below an entry of `level`.
   const u64& hits(unsigned level) const { return arrays_[level].hits; }

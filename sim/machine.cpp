@@ -79,7 +79,7 @@ void Machine::create_processors() {
     processor.state().rng_state = core_seed(config_.machine.seed, i);
     apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);
     processor.state_changed();
-    if (timing_) timing_->attach(processor);
+    if (timing_) timing_->attach(processor, *parse_timing_mode(config_.machine.timing));
     if (!config_.machine.engine_statistics) continue;
     work_.push_back(std::make_unique<WorkCounter>());
     processor.set_block_observer(work_.back().get());
@@ -180,15 +180,25 @@ void Machine::register_engine_stats(unsigned core) {
 }
 
 void Machine::register_stats() {
-  registry_.add(
+  registry_.add_count(
       "sim.cycles", [this] { return loop_.cycle(); }, "cycles", "length of the run in core cycles");
-  registry_.add(
+  registry_.add_count(
       "sim.instructions", [this] { return instructions(); }, "instructions", "completed by all cores");
   registry_.add(
       "sim.seconds", [this] { return seconds(); }, "s", "length of the run in simulated time");
   registry_.add(
       "sim.state_hash", [this] { return fmt::format("{:016x}", state_hash()); }, "",
       "hash of memory and of all processor and device state at the end");
+  if (timing_) {
+    registry_.add(
+        "sim.timing_hash",
+        [this] {
+          StateHash hash;
+          timing_->hash(hash);
+          return fmt::format("{:016x}", hash.value());
+        },
+        "", "hash of all caches, TLBs, branch predictors and pipelines at the end");
+  }
   registry_.add(
       "memory.resident", [this] { return memory_.resident_bytes(); }, "bytes", "host memory behind the RAM");
   registry_.add("blocks.decoded", blocks_.blocks_decoded, "blocks", "decoded");

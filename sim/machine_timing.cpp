@@ -7,37 +7,64 @@
 
 namespace bunshin {
 
+MachineTiming::Core::Core(const MachineConfig& config)
+    : state(config.pipeline),
+      caches{FirstLevelTlb(config.tlb.l1d), FirstLevelTlb(config.tlb.l1i), StructureCache(config.structure_caches)} {}
+
+Pipeline& MachineTiming::Core::pipeline(TimingMode mode, const TimingContext& context, unsigned number) {
+  if (mode == TimingMode::OutOfOrder) {
+    if (!out_of_order) out_of_order = std::make_unique<OutOfOrderPipeline>(context, number, state);
+    return *out_of_order;
+  }
+  if (!in_order) in_order = std::make_unique<InOrderPipeline>(context, number, state);
+  return *in_order;
+}
+
 MachineTiming::MachineTiming(const MachineConfig& config, const OpcodeTable& table)
-    : config_(config),
-      memory_(config.caches, static_cast<unsigned>(config.machine.cores), config.cpu.frequency, config.machine.seed),
+    : memory_(config.caches, static_cast<unsigned>(config.machine.cores), config.cpu.frequency, config.machine.seed),
       plans_(config.pipeline, config.caches.l1d.latency, table),
       context_{config.pipeline, memory_, plans_, config.tlb.latency} {
-  for (unsigned i = 0; i < config.machine.cores; ++i) {
-    cores_.push_back(std::make_unique<Core>(
-        make_pipeline(i), Mmu::TimedCaches{FirstLevelTlb(config.tlb.l1d), FirstLevelTlb(config.tlb.l1i),
-                                           StructureCache(config.structure_caches)}));
-  }
+  for (unsigned i = 0; i < config.machine.cores; ++i) cores_.push_back(std::make_unique<Core>(config));
 }
 
-std::unique_ptr<Pipeline> MachineTiming::make_pipeline(unsigned core) {
-  if (config_.machine.timing == "ooo") return std::make_unique<OutOfOrderPipeline>(context_, core);
-  return std::make_unique<InOrderPipeline>(context_, core);
-}
-
-void MachineTiming::attach(Processor& processor) {
-  Core& core = *cores_[processor.cpu().number];
-  processor.set_block_observer(core.pipeline.get());
+void MachineTiming::attach(Processor& processor, TimingMode mode) {
+  const unsigned number = processor.cpu().number;
+  Core& core = *cores_[number];
+  Pipeline& pipeline = core.pipeline(mode, context_, number);
+  pipeline.resume();
+  processor.set_block_observer(&pipeline);
+  if (core.attached) return;
   processor.cpu().mmu.set_timed_caches(&core.caches);
+  core.attached = true;
+}
+
+void MachineTiming::detach(Processor& processor) {
+  processor.set_block_observer(nullptr);
+  processor.cpu().mmu.set_timed_caches(nullptr);
+  cores_[processor.cpu().number]->attached = false;
 }
 
 void MachineTiming::register_stats(StatRegistry& registry) const {
   memory_.register_statistics(registry, "cache");
   for (unsigned i = 0; i < cores_.size(); ++i) {
     const std::string prefix = fmt::format("core{}.timing.", i);
-    cores_[i]->pipeline->register_stats(registry, prefix);
+    cores_[i]->state.register_stats(registry, prefix);
     for (unsigned level = 2; level <= 5; ++level) {
       registry.add(fmt::format("{}structure_cache.hits.{}", prefix, level), cores_[i]->caches.structures.hits(level),
                    "walks", "that began below a cached paging-structure entry of this level");
+    }
+  }
+}
+
+void MachineTiming::hash(StateHash& hash) const {
+  memory_.hash(hash);
+  for (const auto& core : cores_) {
+    core->state.hash(hash);
+    core->caches.data.hash(hash);
+    core->caches.instructions.hash(hash);
+    core->caches.structures.hash(hash);
+    for (const Pipeline* pipeline : {core->in_order.get(), core->out_of_order.get()}) {
+      if (pipeline != nullptr) pipeline->hash(hash);
     }
   }
 }

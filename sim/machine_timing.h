@@ -8,17 +8,24 @@
 #include "core/processor.h"
 #include "core/timing/pipeline.h"
 #include "sim/config/machine_config.h"
+#include "sim/timing_mode.h"
 
 namespace bunshin {
 
 class MachineTiming final : public CodeListener {
  public:
-  /// `config.machine.timing` is "inorder" or "ooo". Throws std::runtime_error naming the parameter that is impossible.
+  /// Everything cold. Throws std::runtime_error naming the parameter that is impossible.
   MachineTiming(const MachineConfig& config, const OpcodeTable& table);
 
-  /// Times the processor from now on, with everything cold. Between runs.
-  void attach(Processor& processor);
+  /// Times the processor by `mode`, which is not None, from now on. Between runs. Caches and branch predictor are as they
+  /// were when the processor was last timed; first-level TLBs and paging-structure caches are empty then, because nobody
+  /// told them what has been invalidated since (docs/regions.md).
+  void attach(Processor& processor, TimingMode mode);
+  void detach(Processor& processor);
   void register_stats(StatRegistry& registry) const;
+  /// Adds all of it, to the last tag; nothing of that is architectural.
+  void hash(StateHash& hash) const;
+  MemoryHierarchy& memory() { return memory_; }
 
   // CodeListener
   void page_gained_code(HostPhysical) override {}
@@ -27,12 +34,16 @@ class MachineTiming final : public CodeListener {
 
  private:
   struct Core {
-    std::unique_ptr<Pipeline> pipeline;
-    Mmu::TimedCaches caches;
-  };
-  std::unique_ptr<Pipeline> make_pipeline(unsigned core);
+    explicit Core(const MachineConfig& config);
+    /// The pipeline of `mode`, made when it is first wanted.
+    Pipeline& pipeline(TimingMode mode, const TimingContext& context, unsigned number);
 
-  const MachineConfig& config_;
+    PipelineState state;
+    Mmu::TimedCaches caches;
+    std::unique_ptr<Pipeline> in_order, out_of_order;
+    bool attached = false;
+  };
+
   MemoryHierarchy memory_;
   BlockPlans plans_;
   TimingContext context_;

@@ -79,4 +79,14 @@ BranchPredictor::Outcome BranchPredictor::resolve(BranchKind kind, u64 rip, u64 
   return outcome;
 }
 
+void BranchPredictor::hash(StateHash& hash) const {
+  hash.add(std::span<const u8>(counters_));
+  for (const Target& t : targets_) {
+    for (const u64 v : {t.tag, t.target, t.last_use}) hash.add(v);
+  }
+  for (const u64 r : returns_) hash.add(r);
+  hash.add(history_);
+  hash.add(top_);
+}
+
 }  // namespace bunshin

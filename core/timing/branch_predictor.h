@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "base/state_hash.h"
 #include "core/timing/pipeline_parameters.h"
 
 namespace bunshin {
@@ -26,6 +27,7 @@ class BranchPredictor {
   const u64& branches() const { return branches_; }
   const u64& wrong() const { return wrong_; }
   const u64& redirected() const { return redirected_; }
+  void hash(StateHash& hash) const;
 
  private:
   struct Target {

@@ -4,8 +4,8 @@
 
 namespace bunshin {
 
-InOrderPipeline::InOrderPipeline(const TimingContext& context, unsigned core)
-    : Pipeline(context, core), store_buffer_(context.parameters.store_queue) {}
+InOrderPipeline::InOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state)
+    : Pipeline(context, core, state), store_buffer_(context.parameters.store_queue) {}
 
 u64 InOrderPipeline::wait_for_results(const BlockPlan& plan) {
   u64 wait = 0;
@@ -80,6 +80,21 @@ u64 InOrderPipeline::block_ran(const BlockRun& run) {
       break;
   }
   return now_ - run.cycle;
+}
+
+void InOrderPipeline::resume() {
+  Pipeline::resume();
+  pending_.clear();
+}
+
+void InOrderPipeline::hash(StateHash& hash) const {
+  Pipeline::hash(hash);
+  hash.add(now_);
+  for (const Pending& p : pending_) {
+    hash.add(p.reg);
+    hash.add(p.ready);
+  }
+  for (const u64 free : store_buffer_) hash.add(free);
 }
 
 }  // namespace bunshin

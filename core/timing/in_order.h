@@ -9,8 +9,10 @@ namespace bunshin {
 
 class InOrderPipeline final : public Pipeline {
  public:
-  InOrderPipeline(const TimingContext& context, unsigned core);
+  InOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state);
   u64 block_ran(const BlockRun& run) override;
+  void resume() override;
+  void hash(StateHash& hash) const override;
 
  private:
   struct Pending {

@@ -26,8 +26,8 @@ void OutOfOrderPipeline::PortCalendar::forget_before(u64 cycle) {
   base_ = cycle;
 }
 
-OutOfOrderPipeline::OutOfOrderPipeline(const TimingContext& context, unsigned core)
-    : Pipeline(context, core),
+OutOfOrderPipeline::OutOfOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state)
+    : Pipeline(context, core, state),
       window_(context.parameters.window),
       loads_(context.parameters.load_queue),
       stores_(context.parameters.store_queue) {
@@ -182,6 +182,23 @@ u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
       break;
   }
   return retired_ - run.cycle;
+}
+
+void OutOfOrderPipeline::resume() {
+  Pipeline::resume();
+  retired_ = ~u64{0};
+}
+
+void OutOfOrderPipeline::hash(StateHash& hash) const {
+  Pipeline::hash(hash);
+  for (const u64 ready : ready_) hash.add(ready);
+  for (const Queue* queue : {&window_, &loads_, &stores_}) queue->hash(hash);
+  for (const Forward& f : forwards_) {
+    for (const u64 v : {f.word, f.ready, f.gone}) hash.add(v);
+  }
+  for (const u64 v : {front_end_, entered_, entered_count_, retired_, retired_count_, store_port_, latest_done_}) {
+    hash.add(v);
+  }
 }
 
 }  // namespace bunshin

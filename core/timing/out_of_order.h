@@ -10,8 +10,10 @@ namespace bunshin {
 
 class OutOfOrderPipeline final : public Pipeline {
  public:
-  OutOfOrderPipeline(const TimingContext& context, unsigned core);
+  OutOfOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state);
   u64 block_ran(const BlockRun& run) override;
+  void resume() override;
+  void hash(StateHash& hash) const override;
 
  private:
   /// Time has passed outside the pipeline (a halt, a device): nothing is in flight any longer.
@@ -39,6 +41,9 @@ class OutOfOrderPipeline final : public Pipeline {
       if (++at_ == gone_.size()) at_ = 0;
     }
     void reset(u64 cycle) { std::fill(gone_.begin(), gone_.end(), cycle); }
+    void hash(StateHash& hash) const {
+      for (std::size_t i = 0; i < gone_.size(); ++i) hash.add(gone_[(at_ + i) % gone_.size()]);
+    }
 
    private:
     std::vector<u64> gone_;

@@ -20,7 +20,7 @@ CycleCause cause_of(Level level) {
 
 }  // namespace
 
-Pipeline::Pipeline(const TimingContext& context, unsigned core)
+Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& state)
     : parameters_(context.parameters),
       memory_(context.memory),
       plans_(context.plans),
@@ -28,7 +28,9 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core)
       l2_tlb_latency_(context.l2_tlb_latency),
       l1d_latency_(context.memory.caches(core).l1d.latency()),
       l1i_latency_(context.memory.caches(core).l1i.latency()),
-      predictor_(context.parameters.branch) {}
+      predictor_(state.predictor),
+      account_(state.account),
+      state_(state) {}
 
 Pipeline::Visit Pipeline::walk(Log& log, u64 cycle) {
   Visit v{cycle, CycleCause::Walk1};
@@ -41,8 +43,8 @@ Pipeline::Visit Pipeline::walk(Log& log, u64 cycle) {
         memory_.access(core_, update ? RequestKind::WalkUpdate : RequestKind::Walk, r.physical, v.complete).complete;
     references += update ? 0 : 1;
   } while (log.next_walks());
-  ++walks_;
-  ++walk_references_[std::min<std::size_t>(references, walk_references_.size() - 1)];
+  ++state_.walks;
+  ++state_.walk_references[std::min<std::size_t>(references, state_.walk_references.size() - 1)];
   return v;
 }
 
@@ -96,19 +98,24 @@ BranchPredictor::Outcome Pipeline::resolve(const BlockPlan& plan, const BlockRun
   return predictor_.resolve(last.operation.branch, rip, rip + last.length, run.next_rip);
 }
 
-void Pipeline::register_stats(StatRegistry& registry, const std::string& prefix) const {
+void PipelineState::hash(StateHash& hash) const {
+  predictor.hash(hash);
+  for (const u64 cycles : account.cycles) hash.add(cycles);
+}
+
+void PipelineState::register_stats(StatRegistry& registry, const std::string& prefix) const {
   for (unsigned i = 0; i < cycle_causes; ++i) {
-    registry.add(prefix + "cycles." + std::string(cycle_cause_names[i]), account_.cycles[i], "cycles",
+    registry.add(prefix + "cycles." + std::string(cycle_cause_names[i]), account.cycles[i], "cycles",
                  "of the core's time, by cause");
   }
-  registry.add(prefix + "instructions", instructions_, "instructions", "completed while timed");
-  registry.add(prefix + "branches", predictor_.branches(), "branches", "resolved");
-  registry.add(prefix + "branches.wrong", predictor_.wrong(), "branches", "mispredicted");
-  registry.add(prefix + "branches.redirected", predictor_.redirected(), "branches",
+  registry.add(prefix + "instructions", instructions, "instructions", "completed while timed");
+  registry.add(prefix + "branches", predictor.branches(), "branches", "resolved");
+  registry.add(prefix + "branches.wrong", predictor.wrong(), "branches", "mispredicted");
+  registry.add(prefix + "branches.redirected", predictor.redirected(), "branches",
                "taken, with a target that came from the decoder");
-  registry.add(prefix + "walks", walks_, "walks", "page walks of timed accesses");
-  for (unsigned i = 1; i < walk_references_.size(); ++i) {
-    registry.add(prefix + "walk_references." + std::to_string(i), walk_references_[i], "walks",
+  registry.add(prefix + "walks", walks, "walks", "page walks of timed accesses");
+  for (unsigned i = 1; i < walk_references.size(); ++i) {
+    registry.add(prefix + "walk_references." + std::to_string(i), walk_references[i], "walks",
                  "that read so many paging-structure entries");
   }
 }

@@ -23,11 +23,28 @@ struct TimingContext {
   u64 l2_tlb_latency = 0;  ///< cycles of a translation that the first-level TLB lacks and the second has
 };
 
+/// What the pipelines of one core have in common: it outlasts a change from one to the other.
+struct PipelineState {
+  explicit PipelineState(const PipelineParameters& parameters) : predictor(parameters.branch) {}
+  void register_stats(StatRegistry& registry, const std::string& prefix) const;
+  void hash(StateHash& hash) const;
+
+  BranchPredictor predictor;
+  CycleAccount account;
+  u64 instructions = 0;
+  u64 walks = 0;
+  std::array<u64, 26> walk_references{};  ///< walks by number of references
+};
+
 class Pipeline : public BlockObserver {
  public:
-  Pipeline(const TimingContext& context, unsigned core);
+  /// `state` must outlive it.
+  Pipeline(const TimingContext& context, unsigned core, PipelineState& state);
 
-  void register_stats(StatRegistry& registry, const std::string& prefix) const;
+  /// The core runs again after a time without this pipeline: nothing is in flight.
+  virtual void resume() { last_line_ = ~u64{0}; }
+  /// Adds what is in flight.
+  virtual void hash(StateHash& hash) const { hash.add(last_line_); }
 
  protected:
   /// References of a block in the order in which they were made.
@@ -82,19 +99,15 @@ class Pipeline : public BlockObserver {
   const u64 l2_tlb_latency_;
   const u64 l1d_latency_;
   const u64 l1i_latency_;
-  BranchPredictor predictor_;
-  CycleAccount account_;
+  BranchPredictor& predictor_;
+  CycleAccount& account_;
+  void count_instructions(u64 n) { state_.instructions += n; }
 
  private:
   Visit walk(Log& log, u64 cycle);
 
+  PipelineState& state_;
   u64 last_line_ = ~u64{0};
-  u64 instructions_ = 0;
-  u64 walks_ = 0;
-  std::array<u64, 26> walk_references_{};  ///< walks by number of references
-
- protected:
-  void count_instructions(u64 n) { instructions_ += n; }
 };
 
 }  // namespace bunshin

@@ -20,7 +20,7 @@ class Timing : public ::testing::Test {
 
   template <class Model>
   void use() {
-    pipeline_ = std::make_unique<Model>(TimingContext{parameters_, memory_, plans_, 7}, 0);
+    pipeline_ = std::make_unique<Model>(TimingContext{parameters_, memory_, plans_, 7}, 0, state_);
     m_.enter_long(0x1000);
     m_.processor.set_block_observer(pipeline_.get());
   }
@@ -45,6 +45,7 @@ class Timing : public ::testing::Test {
   TestMachine m_;
   MemoryHierarchy memory_;
   BlockPlans plans_;
+  PipelineState state_{parameters_};
   std::unique_ptr<Pipeline> pipeline_;
 };
 
@@ -95,7 +96,8 @@ TEST_F(Timing, TheSameRunTakesTheSameCycles) {
     TestMachine fresh;
     MemoryHierarchy memory(caches_, 1, 2'000'000'000, 1);
     BlockPlans plans(parameters_, caches_.l1d.latency, fresh.table);
-    OutOfOrderPipeline pipeline({parameters_, memory, plans, 7}, 0);
+    PipelineState state(parameters_);
+    OutOfOrderPipeline pipeline({parameters_, memory, plans, 7}, 0, state);
     fresh.enter_long(0x1000);
     fresh.processor.set_block_observer(&pipeline);
     fresh.memory.write(HostPhysical(0x1000), std::vector<u8>{0xb9, 100, 0, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xf4});
