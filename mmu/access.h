@@ -35,9 +35,16 @@ struct PagingContext {
   /// Every access must be looked at (alignment checks, data breakpoints), so none may be hit fast.
   bool watched = false;
   std::array<u64, 4> pdptes{};  ///< PAE page-directory-pointer registers
+  /// PAE: a walk reads the page-directory-pointer entry from memory, as under AMD's nested paging (APM vol. 2, 15.25).
+  bool pdptes_in_memory = false;
+  /// Tells guests apart: VPID, or ASID, and what the second stage is tagged with (mmu/second_stage). 0: not virtualized.
+  u32 guest_tag = 0;
   unsigned physical_bits = 46;  ///< MAXPHYADDR, 32 to 52
   bool gigabyte_pages = true;   ///< CPUID.80000001H:EDX.Page1GB
   bool pse36 = true;            ///< CPUID.1:EDX.PSE-36
+
+  /// What tells its translations from those of other address spaces.
+  constexpr u64 space() const { return u64{guest_tag} << 12 | pcid; }
 };
 
 /// What all entries of a translation together permit (SDM vol. 3, 4.6.1).

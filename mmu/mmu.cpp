@@ -76,8 +76,9 @@ unsigned Mmu::fetch_shift(u64 linear) {
 
 void Mmu::reference(const WalkReference& reference) {
   const auto kind = reference.update ? MemoryReference::Kind::TableUpdate : MemoryReference::Kind::TableRead;
-  log_->add({walked_.value, reference.address, paging_format(context_.mode).entry_bytes, kind, false,
-             reference.dimension, reference.level, TlbOutcome::Walked});
+  if (reference.cached) return;
+  log_->add({walked_.value, reference.address, reference.bytes, kind, false, reference.dimension, reference.level,
+             TlbOutcome::Walked});
 }
 
 std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
@@ -198,7 +199,7 @@ void Mmu::flush_timed_pcid(u16 pcid) {
   if (timed_ == nullptr) return;
   timed_->data.flush();
   timed_->instructions.flush();
-  timed_->structures.flush_pcid(pcid);
+  timed_->structures.flush_space(space_of(pcid));
 }
 
 void Mmu::flush_all() {
@@ -222,7 +223,7 @@ void Mmu::flush_pcid(u16 pcid) {
 void Mmu::flush_timed_page(Linear address, u16 pcid) {
   if (timed_ == nullptr) return;
   flush_first_level(address);
-  timed_->structures.flush_pcid(pcid);
+  timed_->structures.flush_space(space_of(pcid));
 }
 
 void Mmu::flush_page(Linear address) {

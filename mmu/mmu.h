@@ -103,6 +103,7 @@ class Mmu final : private WalkObserver {
   void flush_timed();
   void flush_timed_pcid(u16 pcid);
   void flush_timed_page(Linear address, u16 pcid);
+  u64 space_of(u16 pcid) const { return u64{context_.guest_tag} << 12 | pcid; }
   void select_fast();
   // WalkObserver
   void reference(const WalkReference& reference) override;

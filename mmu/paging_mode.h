@@ -1,7 +1,7 @@
 #pragma once
 
 // Paging modes as rows of data (SDM vol. 3, table 4-1): what differs between them for the one walking loop
-// (mmu/walker). Second-stage formats (EPT, NPT) are further rows of the same table.
+// (mmu/table_walk), in either dimension. EPT's formats (SDM vol. 3, 29.3.2) are rows of the same table.
 
 #include <array>
 #include <string_view>
@@ -10,7 +10,23 @@
 
 namespace bunshin {
 
-enum class PagingMode : u8 { None, TwoLevel, Pae, FourLevel, FiveLevel };
+/// The last two are second-stage formats only. Under AMD-V the second stage has one of the ordinary modes (APM vol. 2, 15.25).
+enum class PagingMode : u8 { None, TwoLevel, Pae, FourLevel, FiveLevel, Ept4Level, Ept5Level };
+
+/// Bits of paging-structure entries and of the page-fault error code (SDM vol. 3, 4.5 and 4.7).
+namespace pte {
+inline constexpr u64 P = 1, RW = 2, US = 4, PWT = 8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100,
+                     large_PAT = 0x1000, XD = u64{1} << 63;
+inline constexpr unsigned key_shift = 59;
+}  // namespace pte
+namespace page_fault {
+inline constexpr u32 P = 1, W = 2, U = 4, RSVD = 8, ID = 0x10, PK = 0x20;
+}
+/// Bits of EPT entries (SDM vol. 3, tables 29-1 to 29-7). Bits 5:3 of a leaf are its memory type.
+namespace ept {
+inline constexpr u64 R = 1, W = 2, X = 4, ignore_PAT = 0x40, PS = 0x80, A = 0x100, D = 0x200;
+inline constexpr unsigned type_shift = 3;
+}  // namespace ept
 
 struct PagingFormat {
   std::string_view name;
@@ -29,14 +45,48 @@ struct PagingFormat {
   bool protection_keys = false;
   /// Bits 62:52 are software's; in PAE paging they are reserved (SDM vol. 3, tables 4-8 to 4-11).
   bool high_bits_ignored = false;
+  /// An entry with none of these bits set references nothing.
+  u64 present = pte::P;
+  /// Bits that forbid when set. All others that are rights permit when set, in every entry of a translation.
+  u64 inverted = 0;
+  u64 accessed = pte::A, dirty = pte::D;
+  bool is_ept = false;
 };
 
-inline constexpr std::array<PagingFormat, 5> paging_formats{{
+inline constexpr std::array<PagingFormat, 7> paging_formats{{
     {"none", 0, 0, {}, 0, 0, false, false, false},
-    {"32-bit", 2, 4, {10, 10}, 0xffff'f000, 1 << 2, false, false, false},
-    {"PAE", 3, 8, {9, 9, 2}, 0xffff'ffe0, 1 << 2, true, false, false},
-    {"4-level", 4, 8, {9, 9, 9, 9}, 0x000f'ffff'ffff'f000, 1 << 2 | 1 << 3, false, true, true},
-    {"5-level", 5, 8, {9, 9, 9, 9, 9}, 0x000f'ffff'ffff'f000, 1 << 2 | 1 << 3, false, true, true},
+    {"32-bit", 2, 4, {10, 10}, 0xffff'f000, 1 << 2, false, false, false, pte::P, pte::XD},
+    {"PAE", 3, 8, {9, 9, 2}, 0xffff'ffe0, 1 << 2, true, false, false, pte::P, pte::XD},
+    {"4-level", 4, 8, {9, 9, 9, 9}, 0x000f'ffff'ffff'f000, 1 << 2 | 1 << 3, false, true, true, pte::P, pte::XD},
+    {"5-level", 5, 8, {9, 9, 9, 9, 9}, 0x000f'ffff'ffff'f000, 1 << 2 | 1 << 3, false, true, true, pte::P, pte::XD},
+    {"EPT 4-level",
+     4,
+     8,
+     {9, 9, 9, 9},
+     0x000f'ffff'ffff'f000,
+     1 << 2 | 1 << 3,
+     false,
+     false,
+     true,
+     ept::R | ept::W | ept::X,
+     0,
+     ept::A,
+     ept::D,
+     true},
+    {"EPT 5-level",
+     5,
+     8,
+     {9, 9, 9, 9, 9},
+     0x000f'ffff'ffff'f000,
+     1 << 2 | 1 << 3,
+     false,
+     false,
+     true,
+     ept::R | ept::W | ept::X,
+     0,
+     ept::A,
+     ept::D,
+     true},
 }};
 
 constexpr const PagingFormat& paging_format(PagingMode paging) { return paging_formats[static_cast<unsigned>(paging)]; }
@@ -47,16 +97,6 @@ constexpr PagingMode select_paging(bool pg, bool pae, bool lma, bool la57) {
   if (!pae) return PagingMode::TwoLevel;
   if (!lma) return PagingMode::Pae;
   return la57 ? PagingMode::FiveLevel : PagingMode::FourLevel;
-}
-
-/// Bits of paging-structure entries and of the page-fault error code (SDM vol. 3, 4.5 and 4.7).
-namespace pte {
-inline constexpr u64 P = 1, RW = 2, US = 4, PWT = 8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100,
-                     large_PAT = 0x1000, XD = u64{1} << 63;
-inline constexpr unsigned key_shift = 59;
-}  // namespace pte
-namespace page_fault {
-inline constexpr u32 P = 1, W = 2, U = 4, RSVD = 8, ID = 0x10, PK = 0x20;
 }
 
 }  // namespace bunshin

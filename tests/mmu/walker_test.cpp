@@ -27,7 +27,13 @@ class ShiftedStage final : public SecondStage {
   explicit ShiftedStage(u64 offset) : offset_(offset) {}
   SecondStageResult translate(GuestPhysical address, SecondStageAccess access) override {
     asked.push_back(access);
-    return {HostPhysical(address.value + offset_), address.page() == refused};
+    SecondStageResult result;
+    result.address = HostPhysical(address.value + offset_);
+    result.faulted = address.page() == refused;
+    return result;
+  }
+  std::optional<HostPhysical> peek(GuestPhysical address) const override {
+    return HostPhysical(address.value + offset_);
   }
   GuestPhysical refused{~u64{0}};
   std::vector<SecondStageAccess> asked;
@@ -215,7 +221,7 @@ TEST(MemoryType, CombinesAsTheManualsTable) {
 }
 
 TEST(PagingFormat, IndexBitsAndPageOffsetCoverTheLinearAddress) {
-  const std::array<unsigned, 5> width{12, 32, 32, 48, 57};
+  const std::array<unsigned, 7> width{12, 32, 32, 48, 57, 48, 57};
   for (unsigned i = 0; i < paging_formats.size(); ++i) {
     unsigned bits = page_shift;
     for (unsigned level = 0; level < paging_formats[i].levels; ++level) bits += paging_formats[i].index_bits[level];
