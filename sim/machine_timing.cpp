@@ -49,10 +49,7 @@ void MachineTiming::register_stats(StatRegistry& registry) const {
   for (unsigned i = 0; i < cores_.size(); ++i) {
     const std::string prefix = fmt::format("core{}.timing.", i);
     cores_[i]->state.register_stats(registry, prefix);
-    for (unsigned level = 2; level <= 5; ++level) {
-      registry.add(fmt::format("{}structure_cache.hits.{}", prefix, level), cores_[i]->caches.structures.hits(level),
-                   "walks", "that began below a cached paging-structure entry of this level");
-    }
+    cores_[i]->caches.structures.register_statistics(registry, prefix + "structure_cache.");
   }
 }
 
