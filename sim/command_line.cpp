@@ -129,6 +129,7 @@ std::string general_help() {
   return "bunshin, a cycle-approximate full-system x86 simulator\n\n"
          "  bunshin run CONFIG [OPTIONS]   run a machine          (bunshin run --help)\n"
          "  bunshin disasm FILE            show a file's code     (bunshin disasm --help)\n"
+         "  bunshin walk [CONFIG] [OPTIONS]   one translation, reference by reference   (bunshin walk --help)\n"
          "  bunshin config --reference     every configuration key, as Markdown\n"
          "  bunshin --version | --help\n\n"
          "Exit status: 0 the guest ended well; 1 the guest failed (debug-exit value, reset, triple fault, dead);\n"

@@ -15,6 +15,7 @@
 #include "sim/disasm_command.h"
 #include "sim/run_command.h"
 #include "sim/version.h"
+#include "sim/walk/walk_command.h"
 
 namespace bunshin {
 
@@ -29,6 +30,7 @@ ExitStatus dispatch(const std::string& command, const std::vector<std::string>& 
     if (const auto options = parse_disasm_options(arguments)) disassemble_file(*options, std::cout);
     return ExitStatus::Success;
   }
+  if (command == "walk") return walk_command(arguments);
   if (command == "config") {
     if (arguments != std::vector<std::string>{"--reference"}) throw ConfigError("usage: bunshin config --reference");
     std::cout << configuration_reference();
