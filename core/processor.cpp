@@ -69,6 +69,7 @@ void Processor::state_changed() {
 
 void Processor::set_block_observer(BlockObserver* observer) {
   cpu_.observation.set_observer(observer);
+  if (observer != nullptr) observer->attached(engine_.cycles());
   cpu_.open_link = nullptr;
   cpu_.mmu.set_log(observer == nullptr ? nullptr : &cpu_.observation.log());
   cpu_.update_mode();

@@ -33,6 +33,7 @@ class Processor final : public ProcessorPins, public CodeListener {
   /// Lets time pass while nothing executes.
   void skip_to(u64 cycle) {
     cpu_.waited_cycles += cycle - engine_.cycles();
+    cpu_.observation.waited(cycle - engine_.cycles());
     engine_.set_cycles(cycle);
   }
   const EngineCounters& counters() const { return engine_.counters(); }

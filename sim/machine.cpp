@@ -68,7 +68,7 @@ Machine::Machine(const MachineConfig& config, SerialPort& console, u64 max_cycle
 
 void Machine::create_processors() {
   if (config_.machine.timing != "none") {
-    timing_ = std::make_unique<MachineTiming>(config_, opcodes_);
+    timing_ = std::make_unique<MachineTiming>(config_, opcodes_, memory_);
     blocks_.add_listener(timing_.get());
   }
   for (unsigned i = 0; i < config_.machine.cores; ++i) {
@@ -142,6 +142,11 @@ u64 Machine::instructions() const {
   u64 total = 0;
   for (const auto& p : processors_) total += p->instructions();
   return total;
+}
+
+std::map<std::string, StatValue> Machine::stats() const {
+  if (timing_) timing_->settle();
+  return registry_.snapshot();
 }
 
 u64 Machine::state_hash() const {

@@ -42,7 +42,9 @@ class Machine final : private PlatformEvents {
   double seconds() const { return static_cast<double>(clock_.at(loop_.cycle()).ps) * 1e-12; }
   /// Hash of memory and of all processor and device state.
   u64 state_hash() const;
-  std::map<std::string, StatValue> stats() const { return registry_.snapshot(); }
+  std::map<std::string, StatValue> stats() const;
+  /// Null without timing.
+  const MachineTiming* timing() const { return timing_.get(); }
 
  private:
   // PlatformEvents

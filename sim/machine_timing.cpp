@@ -20,9 +20,9 @@ Pipeline& MachineTiming::Core::pipeline(TimingMode mode, const TimingContext& co
   return *in_order;
 }
 
-MachineTiming::MachineTiming(const MachineConfig& config, const OpcodeTable& table)
+MachineTiming::MachineTiming(const MachineConfig& config, const OpcodeTable& table, const PhysicalMemory& memory)
     : memory_(config.caches, static_cast<unsigned>(config.machine.cores), config.cpu.frequency, config.machine.seed),
-      plans_(config.pipeline, config.caches.l1d.latency, table),
+      plans_(config.pipeline, config.caches.l1d.latency, table, &memory),
       context_{config.pipeline, memory_, plans_, config.tlb.latency} {
   for (unsigned i = 0; i < config.machine.cores; ++i) cores_.push_back(std::make_unique<Core>(config));
 }
@@ -33,15 +33,23 @@ void MachineTiming::attach(Processor& processor, TimingMode mode) {
   Pipeline& pipeline = core.pipeline(mode, context_, number);
   pipeline.resume();
   processor.set_block_observer(&pipeline);
-  if (core.attached) return;
+  if (core.processor != nullptr) return;
   processor.cpu().mmu.set_timed_caches(&core.caches);
-  core.attached = true;
+  core.processor = &processor;
 }
 
 void MachineTiming::detach(Processor& processor) {
   processor.set_block_observer(nullptr);
   processor.cpu().mmu.set_timed_caches(nullptr);
-  cores_[processor.cpu().number]->attached = false;
+  Core& core = *cores_[processor.cpu().number];
+  core.state.settle(processor.cycles());
+  core.processor = nullptr;
+}
+
+void MachineTiming::settle() {
+  for (const auto& core : cores_) {
+    if (core->processor != nullptr) core->state.settle(core->processor->cycles());
+  }
 }
 
 void MachineTiming::register_stats(StatRegistry& registry) const {

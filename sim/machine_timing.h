@@ -15,7 +15,7 @@ namespace bunshin {
 class MachineTiming final : public CodeListener {
  public:
   /// Everything cold. Throws std::runtime_error naming the parameter that is impossible.
-  MachineTiming(const MachineConfig& config, const OpcodeTable& table);
+  MachineTiming(const MachineConfig& config, const OpcodeTable& table, const PhysicalMemory& memory);
 
   /// Times the processor by `mode`, which is not None, from now on. Between runs. Caches and branch predictor are as they
   /// were when the processor was last timed; first-level TLBs and paging-structure caches are empty then, because nobody
@@ -26,6 +26,11 @@ class MachineTiming final : public CodeListener {
   /// Adds all of it, to the last tag; nothing of that is architectural.
   void hash(StateHash& hash) const;
   MemoryHierarchy& memory() { return memory_; }
+  /// Accounts for the time until now of cores that do nothing. Between runs.
+  void settle();
+  unsigned cores() const { return static_cast<unsigned>(cores_.size()); }
+  const PipelineState& state(unsigned core) const { return cores_[core]->state; }
+  const BlockPlans& plans() const { return plans_; }
 
   // CodeListener
   void page_gained_code(HostPhysical) override {}
@@ -41,7 +46,7 @@ class MachineTiming final : public CodeListener {
     PipelineState state;
     Mmu::TimedCaches caches;
     std::unique_ptr<Pipeline> in_order, out_of_order;
-    bool attached = false;
+    const Processor* processor = nullptr;  ///< while attached
   };
 
   MemoryHierarchy memory_;

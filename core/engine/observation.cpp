@@ -28,13 +28,15 @@ void Observation::enter(Cpu& cpu, const Block& block) {
   count_ = static_cast<unsigned>(cpu.entry->imm);
   cycle_ = cpu.deadline - static_cast<u64>(cpu.budget) - count_;
   before_ = log_.size();
+  cr3_ = cpu.mmu.context().root;
+  user_ = cpu.mmu.context().user;
   fetch_ = cpu.mmu.fetch_outcome(cpu.mode.bits == 64 ? rip : cpu.state.segment(Seg::CS).base + rip);
 }
 
 void Observation::finish(Cpu& cpu, unsigned completed, u64 next_rip) {
   if (block_ == nullptr) return;
-  const u64 cycles =
-      observer_->block_ran({*block_, rip_, next_rip, cycle_, completed, log_.references(), before_, fetch_});
+  const u64 cycles = observer_->block_ran(
+      {*block_, rip_, next_rip, cycle_, completed, log_.references(), before_, fetch_, cr3_, user_});
   cpu.spend(cycles - completed);
   block_ = nullptr;
   log_.clear();

@@ -25,6 +25,8 @@ struct BlockRun {
   std::span<const MemoryReference> references;
   std::size_t before = 0;
   TlbOutcome fetch = TlbOutcome::FirstLevel;  ///< of the block's page, if first-level TLBs are modeled
+  u64 cr3 = 0;                                ///< when the block was entered
+  bool user = false;                          ///< it ran at CPL 3
 };
 
 /// Runs while the host's MXCSR is the guest's: floating point in an observer would set the guest's exception flags.
@@ -32,6 +34,10 @@ class BlockObserver {
  public:
   /// Returns the cycles that the run took; `completed` of them mean no change to functional execution.
   virtual u64 block_ran(const BlockRun& run) = 0;
+  /// The observer sees what runs from this cycle of the core on.
+  virtual void attached(u64 /*cycle*/) {}
+  /// The core was halted for so many cycles.
+  virtual void waited(u64 /*cycles*/) {}
 
   BlockObserver() = default;
   BlockObserver(const BlockObserver&) = delete;
@@ -49,6 +55,9 @@ class Observation {
     if (observer != nullptr) log_.reserve();
   }
   bool active() const { return observer_ != nullptr; }
+  void waited(u64 cycles) {
+    if (observer_ != nullptr) observer_->waited(cycles);
+  }
   ReferenceLog& log() { return log_; }
 
   /// The record in front of an observed block. It is complete only with the block's address, `imm`.
@@ -70,6 +79,8 @@ class Observation {
   unsigned count_ = 0;  ///< instructions from its first to its last, or to where it is cut off
   std::size_t before_ = 0;
   TlbOutcome fetch_ = TlbOutcome::FirstLevel;
+  u64 cr3_ = 0;
+  bool user_ = false;
 };
 
 }  // namespace bunshin

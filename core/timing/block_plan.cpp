@@ -4,8 +4,9 @@
 
 namespace bunshin {
 
-BlockPlans::BlockPlans(const PipelineParameters& parameters, u64 load_latency, const OpcodeTable& table)
-    : parameters_(parameters), load_latency_(load_latency), table_(table) {
+BlockPlans::BlockPlans(const PipelineParameters& parameters, u64 load_latency, const OpcodeTable& table,
+                       const PhysicalMemory* memory)
+    : parameters_(parameters), load_latency_(load_latency), table_(table), memory_(memory) {
   for (unsigned i = 0; i < op_classes; ++i) ports_[i] = parameters.classes[i].port_mask();
 }
 
@@ -27,7 +28,33 @@ const BlockPlan& BlockPlans::make(const Block& block) {
     stores = static_cast<u16>(stores + e.operation.stores);
   }
   schedule(plan);
+  copy_code(block, plan);
   return plan;
+}
+
+void BlockPlans::copy_code(const Block& block, BlockPlan& plan) const {
+  // CodeMode::key(): the low byte is the mode, CPL stands in bits 14:13.
+  plan.bits = static_cast<u8>(block.mode);
+  plan.user = (block.mode >> 13 & 3) == 3;
+  plan.physical = block.physical;
+  plan.second_page = block.second_page;
+  if (memory_ == nullptr) return;
+  plan.code.resize(block.bytes);
+  const u64 in_first = std::min<u64>(block.bytes, page_size - (block.physical & (page_size - 1)));
+  memory_->read(HostPhysical(block.physical), std::span(plan.code).first(in_first));
+  if (in_first < block.bytes) memory_->read(HostPhysical(block.second_page), std::span(plan.code).subspan(in_first));
+}
+
+void BlockPlans::clear() {
+  for (const BlockPlan& plan : plans_) hot_.fold(plan);
+  hot_.shrink();
+  plans_.clear();
+}
+
+HotInstructions BlockPlans::hot_instructions() const {
+  HotInstructions hot = hot_;
+  for (const BlockPlan& plan : plans_) hot.fold(plan);
+  return hot;
 }
 
 void BlockPlans::schedule(BlockPlan& plan) const {

@@ -3,6 +3,7 @@
 // Where the cycles went: the stack whose sum is the core's time.
 
 #include <array>
+#include <numeric>
 #include <string_view>
 
 #include "base/types.h"
@@ -24,17 +25,21 @@ enum class CycleCause : u8 {
   Walk1,  ///< page walks: the guest's own tables
   Walk2,  ///< … the second stage's
   Serialize,
-  Event,  ///< delivery of exceptions and interrupts
+  Event,   ///< delivery of exceptions and interrupts
+  Device,  ///< devices on the bus, PAUSE, and the cycle that a fault takes beside its delivery
+  Halted,  ///< HLT and MWAIT
   Count
 };
 inline constexpr unsigned cycle_causes = static_cast<unsigned>(CycleCause::Count);
 inline constexpr std::array<std::string_view, cycle_causes> cycle_cause_names{
     "base", "branch",   "frontend", "fetch_walk", "l1",        "l2",        "l3",   "remote",
-    "dram", "uncached", "tlb",      "walk_dim1",  "walk_dim2", "serialize", "event"};
+    "dram", "uncached", "tlb",      "walk_dim1",  "walk_dim2", "serialize", "event",  "device",
+    "halted"};
 
 struct CycleAccount {
   std::array<u64, cycle_causes> cycles{};
   u64& operator[](CycleCause cause) { return cycles[static_cast<unsigned>(cause)]; }
+  u64 total() const { return std::accumulate(cycles.begin(), cycles.end(), u64{0}); }
   u64 operator[](CycleCause cause) const { return cycles[static_cast<unsigned>(cause)]; }
 };
 

@@ -34,8 +34,19 @@ void InOrderPipeline::store(u64 complete) {
   next_store_ = (next_store_ + 1) % store_buffer_.size();
 }
 
-void InOrderPipeline::stall_on_references(Log& log, const BlockRun& run) {
-  while (!log.empty()) {
+const BlockPlan::Entry& InOrderPipeline::entry_of_reference(const BlockPlan& plan, const BlockRun& run, u64 index) {
+  for (unsigned i = 0; i < run.completed; ++i) {
+    const BlockPlan::Entry& e = plan.entries[i];
+    const u64 references = e.operation.loads + u64{e.operation.stores};
+    if (index < references || e.operation.open_ended) return e;
+    index -= references;
+  }
+  return plan.entry_left_at(run.completed);
+}
+
+void InOrderPipeline::stall_on_references(Log& log, const BlockRun& run, const BlockPlan& plan) {
+  for (u64 index = 0; !log.empty(); ++index) {
+    const u64 before = now_;
     const bool is_store = log.next_is(MemoryReference::Kind::Store);
     const Visit v = visit(log, now_, run.rip);
     if (is_store) {
@@ -44,13 +55,16 @@ void InOrderPipeline::stall_on_references(Log& log, const BlockRun& run) {
       account_[v.cause] += v.complete - l1d_latency_ - now_;
       now_ = v.complete - l1d_latency_;
     }
+    if (now_ != before) entry_of_reference(plan, run, index).cycles += now_ - before;
   }
 }
 
 u64 InOrderPipeline::block_ran(const BlockRun& run) {
+  begin(run);
   now_ = run.cycle;
   const BlockPlan& plan = plans_.of(run.block);
   count_instructions(run.completed);
+  plan.count_scheduled_run(run.rip, run.completed);
   const Visit arrival = arrive(run, now_);
   account_[arrival.cause] += arrival.complete - now_;
   now_ = arrival.complete;
@@ -63,22 +77,27 @@ u64 InOrderPipeline::block_ran(const BlockRun& run) {
   const u64 serializing = run.completed == plan.entries.size() ? plan.serializing_cycles : 0;
   account_[CycleCause::Serialize] += serializing;
   account_[CycleCause::Base] += wait + cycles - serializing;
-  now_ += wait + cycles;
+  now_ += wait;
+  if (now_ != run.cycle) plan.entries.front().cycles += now_ - run.cycle;
+  now_ += cycles;
   Log log(run.references.subspan(run.before));
-  stall_on_references(log, run);
+  stall_on_references(log, run, plan);
   keep_results(plan, now_);
 
   switch (resolve(plan, run)) {
     case BranchPredictor::Outcome::Right: break;
     case BranchPredictor::Outcome::Redirected:
       account_[CycleCause::Frontend] += parameters_.redirect_penalty;
+      plan.entries.back().cycles += parameters_.redirect_penalty;
       now_ += parameters_.redirect_penalty;
       break;
     case BranchPredictor::Outcome::Wrong:
       account_[CycleCause::Branch] += parameters_.mispredict_penalty;
+      plan.entries.back().cycles += parameters_.mispredict_penalty;
       now_ += parameters_.mispredict_penalty;
       break;
   }
+  end(now_);
   return now_ - run.cycle;
 }
 

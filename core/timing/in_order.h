@@ -22,7 +22,9 @@ class InOrderPipeline final : public Pipeline {
   /// Cycles that the block waits for results of those before it.
   u64 wait_for_results(const BlockPlan& plan);
   void keep_results(const BlockPlan& plan, u64 end);
-  void stall_on_references(Log& log, const BlockRun& run);
+  void stall_on_references(Log& log, const BlockRun& run, const BlockPlan& plan);
+  /// The instruction that made the block's data reference number `index`.
+  static const BlockPlan::Entry& entry_of_reference(const BlockPlan& plan, const BlockRun& run, u64 index);
   void store(u64 complete);
 
   u64 now_ = 0;

@@ -132,7 +132,9 @@ void OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, 
   for (unsigned i = 0; i < o.result_count; ++i) ready_[o.results[i]] = done;
   last_done_ = done;
   latest_done_ = std::max(latest_done_, done);
+  const u64 before = retired_;
   const u64 retired = retire(done, cause);
+  entry.cycles += retired - before;
   window_.enter(retired);
   for (unsigned i = 0; i < o.stores && log.next_is(MemoryReference::Kind::Store); ++i) store(log, done, retired, rip);
 }
@@ -159,10 +161,13 @@ void OutOfOrderPipeline::begin_block(const BlockRun& run) {
 }
 
 u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
+  begin(run);
   if (run.cycle != retired_) start_at(run.cycle);
   const BlockPlan& plan = plans_.of(run.block);
   count_instructions(run.completed);
+  plan.count_run(run.rip, run.completed);
   begin_block(run);
+  if (retired_ != run.cycle) plan.entries.front().cycles += retired_ - run.cycle;
   redirect_front_end(fetch(run.block, std::max(front_end_, entered_)), CycleCause::Frontend);
 
   Log log(run.references.subspan(run.before));
@@ -170,7 +175,9 @@ u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
   if (!log.empty()) {
     const u64 done = visit_rest(log, std::max(last_done_, retired_), run.rip);
     latest_done_ = std::max(latest_done_, done);
+    const u64 before = retired_;
     retire(done, CycleCause::Base);
+    plan.entry_left_at(run.completed).cycles += retired_ - before;
   }
   switch (resolve(plan, run)) {
     case BranchPredictor::Outcome::Right: break;
@@ -181,6 +188,7 @@ u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
       redirect_front_end(last_done_ + parameters_.mispredict_penalty, CycleCause::Branch);
       break;
   }
+  end(retired_);
   return retired_ - run.cycle;
 }
 

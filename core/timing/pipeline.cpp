@@ -30,20 +30,31 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
       l1i_latency_(context.memory.caches(core).l1i.latency()),
       predictor_(state.predictor),
       account_(state.account),
-      state_(state) {}
+      state_(state) {
+  state.caches = &memory_.counters(core);
+}
 
 Pipeline::Visit Pipeline::walk(Log& log, u64 cycle) {
   Visit v{cycle, CycleCause::Walk1};
   unsigned references = 0;
+  u64 linear = 0;
+  unsigned entry_bytes = 8;
   do {
     const MemoryReference& r = log.take();
     if (r.dimension == 2) v.cause = CycleCause::Walk2;
     const bool update = r.kind == MemoryReference::Kind::TableUpdate;
-    v.complete =
-        memory_.access(core_, update ? RequestKind::WalkUpdate : RequestKind::Walk, r.physical, v.complete).complete;
+    const Reply reply =
+        memory_.access(core_, update ? RequestKind::WalkUpdate : RequestKind::Walk, r.physical, v.complete);
+    state_.statistics.walk_reference(r.dimension, r.level, reply.complete - v.complete, reply.level, update);
+    v.complete = reply.complete;
     references += update ? 0 : 1;
+    linear = r.linear;
+    entry_bytes = r.bytes;
   } while (log.next_walks());
   ++state_.walks;
+  state_.walk_references_read += references;
+  state_.walk_cycles += v.complete - cycle;
+  state_.statistics.walked(linear, v.complete - cycle, entry_bytes);
   ++state_.walk_references[std::min<std::size_t>(references, state_.walk_references.size() - 1)];
   return v;
 }
@@ -53,12 +64,18 @@ Pipeline::Visit Pipeline::visit(Log& log, u64 cycle, u64 rip) {
   if (log.next_walks()) translation = walk(log, cycle);
   if (log.empty()) return translation;  // a walk that ended in a fault, or for a fetch
   const MemoryReference& r = log.take();
-  if (r.tlb == TlbOutcome::SecondLevel) translation.complete += l2_tlb_latency_;
+  if (r.tlb == TlbOutcome::SecondLevel) {
+    translation.complete += l2_tlb_latency_;
+    ++state_.second_level;
+    state_.statistics.second_level_hit(r.linear);
+  }
   const bool store = r.kind == MemoryReference::Kind::Store;
   const Reply reply =
       memory_.access(core_, store ? RequestKind::Store : RequestKind::Load, r.physical, translation.complete, rip);
   const u64 translating = translation.complete - cycle;
   const u64 accessing = reply.complete - translation.complete;
+  if (reply.level > Level::L2) [[unlikely]]
+    state_.statistics.missed(r.linear, accessing);
   return {reply.complete, translating > accessing ? translation.cause : cause_of(reply.level)};
 }
 
@@ -73,7 +90,11 @@ Pipeline::Visit Pipeline::arrive(const BlockRun& run, u64 cycle) {
       std::any_of(run.references.begin(), run.references.begin() + static_cast<std::ptrdiff_t>(run.before),
                   [](const MemoryReference& r) { return !is_walk(r); });
   u64 end = visit_rest(log, cycle, run.rip) + (event ? parameters_.event_cycles : 0);
-  if (run.fetch == TlbOutcome::SecondLevel) end += l2_tlb_latency_;
+  if (run.fetch == TlbOutcome::SecondLevel) {
+    end += l2_tlb_latency_;
+    ++state_.second_level;
+    state_.statistics.second_level_hit(run.rip);
+  }
   return {end, event ? CycleCause::Event : CycleCause::FetchWalk};
 }
 
@@ -98,6 +119,46 @@ BranchPredictor::Outcome Pipeline::resolve(const BlockPlan& plan, const BlockRun
   return predictor_.resolve(last.operation.branch, rip, rip + last.length, run.next_rip);
 }
 
+void PipelineState::settle(u64 cycle) {
+  if (cycle > end) {
+    const u64 halted = std::min(waited, cycle - end);
+    account[CycleCause::Halted] += halted;
+    account[CycleCause::Device] += cycle - end - halted;
+    end = cycle;
+  }
+  waited = 0;
+}
+
+void PipelineState::change(const BlockRun& run) {
+  settle(run.cycle);
+  const AddressSpaceId space(run.cr3, run.user);
+  if (space != statistics.space()) statistics.change_space(space, run.cycle, counters());
+}
+
+RunCounters PipelineState::counters() const {
+  const auto misses = [](const LevelCounters& level) {
+    u64 sum = 0;
+    for (const AccessClass c : {AccessClass::Load, AccessClass::Store, AccessClass::Fetch, AccessClass::Walk})
+      sum += level.misses[static_cast<unsigned>(c)];
+    return sum;
+  };
+  RunCounters c;
+  c.account = account;
+  c[RunCount::Instructions] = instructions;
+  c[RunCount::Branches] = predictor.branches();
+  c[RunCount::Mispredicted] = predictor.wrong();
+  c[RunCount::SecondLevelTlb] = second_level;
+  c[RunCount::Walks] = walks;
+  c[RunCount::WalkReferences] = walk_references_read;
+  c[RunCount::WalkCycles] = walk_cycles;
+  if (caches == nullptr) return c;
+  c[RunCount::L1iMisses] = misses(caches->l1i);
+  c[RunCount::L1dMisses] = misses(caches->l1d);
+  c[RunCount::L2Misses] = misses(caches->l2);
+  c[RunCount::L3Misses] = misses(caches->l3);
+  return c;
+}
+
 void PipelineState::hash(StateHash& hash) const {
   predictor.hash(hash);
   for (const u64 cycles : account.cycles) hash.add(cycles);
@@ -113,11 +174,17 @@ void PipelineState::register_stats(StatRegistry& registry, const std::string& pr
   registry.add(prefix + "branches.wrong", predictor.wrong(), "branches", "mispredicted");
   registry.add(prefix + "branches.redirected", predictor.redirected(), "branches",
                "taken, with a target that came from the decoder");
+  registry.add(prefix + "tlb.second_level_hits", second_level, "translations",
+               "that the first-level TLBs lacked and the second had");
   registry.add(prefix + "walks", walks, "walks", "page walks of timed accesses");
+  registry.add(prefix + "walk_references", walk_references_read, "references",
+               "paging-structure entries that walks read");
+  registry.add(prefix + "walk_cycles", walk_cycles, "cycles", "that walks took, however much of it was hidden");
   for (unsigned i = 1; i < walk_references.size(); ++i) {
     registry.add(prefix + "walk_references." + std::to_string(i), walk_references[i], "walks",
                  "that read so many paging-structure entries");
   }
+  statistics.register_stats(registry, prefix, [this] { return counters(); });
 }
 
 }  // namespace bunshin

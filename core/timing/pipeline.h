@@ -10,7 +10,7 @@
 #include "core/engine/observation.h"
 #include "core/timing/block_plan.h"
 #include "core/timing/branch_predictor.h"
-#include "core/timing/cycle_account.h"
+#include "core/timing/statistics.h"
 #include "mmu/memory/hierarchy.h"
 
 namespace bunshin {
@@ -28,12 +28,25 @@ struct PipelineState {
   explicit PipelineState(const PipelineParameters& parameters) : predictor(parameters.branch) {}
   void register_stats(StatRegistry& registry, const std::string& prefix) const;
   void hash(StateHash& hash) const;
+  /// Everything counted since the machine was built.
+  RunCounters counters() const;
+  /// Accounts for time that has passed since the last block, up to this cycle of the core. Between runs.
+  void settle(u64 cycle);
+  /// A block runs at another cycle than the last one ended, or in another address space or privilege level.
+  void change(const BlockRun& run);
 
   BranchPredictor predictor;
   CycleAccount account;
   u64 instructions = 0;
   u64 walks = 0;
+  u64 walk_references_read = 0;
+  u64 walk_cycles = 0;
+  u64 second_level = 0;                   ///< translations that the second-level TLB had
   std::array<u64, 26> walk_references{};  ///< walks by number of references
+  TimingStatistics statistics;
+  const CoreCounters* caches = nullptr;  ///< the core's own
+  u64 end = 0;                           ///< of the last block
+  u64 waited = 0;                        ///< cycles halted since then
 };
 
 class Pipeline : public BlockObserver {
@@ -46,7 +59,22 @@ class Pipeline : public BlockObserver {
   /// Adds what is in flight.
   virtual void hash(StateHash& hash) const { hash.add(last_line_); }
 
+  // BlockObserver
+  void attached(u64 cycle) override {
+    state_.end = cycle;
+    state_.waited = 0;
+  }
+  void waited(u64 cycles) override { state_.waited += cycles; }
+
  protected:
+  /// Every run begins with this …
+  void begin(const BlockRun& run) {
+    if (run.cycle != state_.end || AddressSpaceId(run.cr3, run.user) != state_.statistics.space()) [[unlikely]]
+      state_.change(run);
+  }
+  /// … and ends with this: when the run's last cycle was.
+  void end(u64 cycle) { state_.end = cycle; }
+
   /// References of a block in the order in which they were made.
   class Log {
    public:
