@@ -178,6 +178,10 @@ void CpuProfile::describe(ParameterVisitor& v) {
   v.integer("frequency", frequency, {1'000'000, 10'000'000'000}, "Hz", "core and time-stamp counter frequency");
   v.integer("crystal", crystal, {1'000'000, 1'000'000'000}, "Hz", "local APIC timer frequency (CPUID leaf 0x15)");
   v.integer("pause_cycles", pause_cycles, {1, 1000}, "cycles", "latency of PAUSE, which idle and spin loops wait with");
+  v.integer("highest_leaf", highest_leaf, {0, 0x20}, "",
+            "Highest basic CPUID leaf, where the simulator has it; 0: all that the vendor's processors have.");
+  v.integer("highest_extended_leaf", highest_extended_leaf, {0, 0x8000'0021}, "",
+            "Highest extended CPUID leaf (0x80000008 …); 0: all that the vendor's processors have.");
   v.list("features", feature_names,
          "features by their Linux /proc/cpuinfo names; an empty list means everything the simulator has");
 }

@@ -94,6 +94,12 @@ enum class Feature : u8 {
   Count
 };
 
+/// A cache as CPUID tells of it: bytes, ways, the cores that share it. Size 0: there is none.
+struct CacheGeometry {
+  u64 size = 0, ways = 1, cores = 1;
+  bool inclusive = false;  ///< of the levels above
+};
+
 struct CpuProfile {
   std::string vendor = "GenuineIntel";
   std::string brand = "Bunshin x86-64 processor";
@@ -104,6 +110,10 @@ struct CpuProfile {
   /// Logical processors of the machine, one thread a core; what CPUID's topology leaves tell. Set by whoever builds the
   /// machine, not by the processor's own configuration.
   u64 cores = 1;
+  /// What CPUID's cache leaves tell; set like `cores`.
+  CacheGeometry l1d{u64{32} << 10, 8}, l1i{u64{32} << 10, 8}, l2{u64{1} << 20, 16}, l3{u64{8} << 20, 16};
+  u64 highest_leaf = 0;                    ///< of CPUID; 0: what the simulator has for the vendor
+  u64 highest_extended_leaf = 0;           ///< the same above 8000'0000H
   u64 pause_cycles = 1;                    ///< that PAUSE takes
   std::vector<std::string> feature_names;  ///< as configured; empty: everything the simulator has
   std::bitset<static_cast<unsigned>(Feature::Count)> features;

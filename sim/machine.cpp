@@ -13,7 +13,12 @@ namespace {
 
 CpuProfile profile_of(const MachineConfig& config) {
   CpuProfile profile = config.cpu;
+  const MemoryHierarchyParameters& caches = config.caches;
   profile.cores = config.machine.cores;
+  profile.l1d = {caches.l1d.size, caches.l1d.ways};
+  profile.l1i = {caches.l1i.size, caches.l1i.ways};
+  profile.l2 = {caches.l2.size, caches.l2.ways, caches.l2.shared_by, caches.l2.inclusion == "inclusive"};
+  profile.l3 = {caches.l3.size, caches.l3.ways, config.machine.cores, caches.l3.inclusion == "inclusive"};
   return profile;
 }
 

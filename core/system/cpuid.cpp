@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/system/cpuid_caches.h"
 #include "core/system/msr.h"
 #include "core/system/semantics.h"
 
@@ -12,25 +13,6 @@ namespace bunshin {
 namespace {
 
 constexpr u32 extended = 0x8000'0000;
-constexpr u32 line_bytes = 64;
-
-/// A cache as leaf 4 tells it. The simulator's own geometry, not yet configurable: those of a Cascade Lake server core
-/// (Intel Optimization Manual, table 2-9), with the shared level rounded to a power of two.
-struct Cache {
-  u32 type;  ///< 1 data, 2 instruction, 3 unified
-  u32 level;
-  u32 ways;
-  u32 sets;
-  bool shared;
-  u32 kib() const { return ways * sets * line_bytes / 1024; }
-};
-constexpr Cache caches[] = {
-    {1, 1, 8, 64, false},
-    {2, 1, 8, 64, false},
-    {3, 2, 16, 1024, false},
-    {3, 3, 16, 16384, true},
-};
-
 u32 word_of(std::string_view text, std::size_t offset) {
   u32 word = 0;
   for (std::size_t i = 0; i < 4 && offset + i < text.size(); ++i) {
@@ -55,11 +37,9 @@ u32 signature(const CpuProfile& p) {
   return static_cast<u32>(extensions | family << 8 | (p.model & 15) << 4 | p.stepping);
 }
 
-/// Bits of an APIC id that number the cores of the package.
-u32 core_bits(const CpuProfile& p) { return static_cast<u32>(std::bit_width(std::max<u64>(p.cores, 1) - 1)); }
-
 u32 highest_basic(const Cpu& cpu) {
   if ((cpu.state.msr.misc_enable & misc_enable::limit_cpuid) != 0) return 2;
+  if (cpu.profile.highest_leaf != 0) return static_cast<u32>(cpu.profile.highest_leaf);
   return cpu.profile.intel() ? 0x16 : 0xd;
 }
 
@@ -77,7 +57,7 @@ CpuidResult version_leaf(const Cpu& cpu) {
   const CpuProfile& p = cpu.profile;
   CpuidResult out = with_features(cpu, 1, 0);
   out.eax = signature(p);
-  out.ebx = (line_bytes / 8) << 8 | (1u << core_bits(p)) << 16 | (cpu.number & 0xff) << 24;
+  out.ebx = (cache_line / 8) << 8 | (1u << core_id_bits(p)) << 16 | (cpu.number & 0xff) << 24;
   if (p.cores > 1) out.edx |= 1u << 28;
   if (!cpu.apic.globally_enabled()) out.edx &= ~(1u << 9);
   if ((cpu.state.cr4 & cr4::OSXSAVE) != 0) out.ecx |= 1u << 27;
@@ -85,22 +65,10 @@ CpuidResult version_leaf(const Cpu& cpu) {
   return out;
 }
 
-CpuidResult cache_leaf(const CpuProfile& p, u32 subleaf) {
-  if (subleaf >= std::size(caches)) return {};
-  const Cache& c = caches[subleaf];
-  const u32 core_ids = (1u << core_bits(p)) - 1;
-  CpuidResult out;
-  // AMD tells the cores of the package elsewhere (APM vol. 3, E.4.15).
-  out.eax = c.type | c.level << 5 | 1u << 8 | (c.shared ? core_ids : 0) << 14 | (p.intel() ? core_ids << 26 : 0);
-  out.ebx = (line_bytes - 1) | (c.ways - 1) << 22;
-  out.ecx = c.sets - 1;
-  return out;
-}
-
 CpuidResult monitor_leaf(const CpuProfile& p) {
   if (!p.has(Feature::Monitor)) return {};
   // ECX: extensions enumerated, interrupts break even if masked. EDX: one sub-state of C1.
-  return {line_bytes, line_bytes, 3, 1u << 4};
+  return {cache_line, cache_line, 3, 1u << 4};
 }
 
 CpuidResult structured_leaf(const Cpu& cpu, u32 subleaf) {
@@ -121,7 +89,7 @@ CpuidResult topology_leaf(const Cpu& cpu, u32 subleaf) {
     out.ebx = 1;
     out.ecx |= 1u << 8;
   } else if (subleaf == 1) {
-    out.eax = core_bits(cpu.profile);
+    out.eax = core_id_bits(cpu.profile);
     out.ebx = static_cast<u32>(cpu.profile.cores);
     out.ecx |= 2u << 8;
   }
@@ -166,8 +134,7 @@ CpuidResult basic_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
   switch (leaf) {
     case 0: return {highest_basic(cpu), word_of(p.vendor, 0), word_of(p.vendor, 8), word_of(p.vendor, 4)};
     case 1: return version_leaf(cpu);
-    // Descriptor FFH: ask leaf 4.
-    case 2: return p.intel() ? CpuidResult{0xff01, 0, 0, 0} : CpuidResult{};
+    case 2: return p.intel() ? cache_descriptors(p, highest_basic(cpu)) : CpuidResult{};
     case 4: return p.intel() ? cache_leaf(p, subleaf) : CpuidResult{};
     case 5: return monitor_leaf(p);
     case 6: return with_features(cpu, 6, 0);
@@ -196,31 +163,10 @@ CpuidResult extended_version_leaf(const Cpu& cpu) {
   return out;
 }
 
-/// AMD's leaf 80000005H: L1 caches; TLBs are not told.
-CpuidResult l1_leaf() {
-  const auto describe = [](const Cache& c) { return c.kib() << 24 | c.ways << 16 | 1u << 8 | line_bytes; };
-  return {0, 0, describe(caches[0]), describe(caches[1])};
-}
-
-/// Associativity as leaf 80000006H encodes it; only the encodings of the caches above are needed.
-u32 associativity(u32 ways) { return ways == 16 ? 8 : ways == 8 ? 6 : 0xf; }
-
-CpuidResult l2_leaf(const CpuProfile& p) {
-  const Cache& l2 = caches[2];
-  const Cache& l3 = caches[3];
-  CpuidResult out;
-  out.ecx = l2.kib() << 16 | associativity(l2.ways) << 12 | line_bytes;
-  if (!p.intel()) {
-    out.ecx |= 1u << 8;
-    out.edx = (l3.kib() / 512) << 18 | associativity(l3.ways) << 12 | 1u << 8 | line_bytes;
-  }
-  return out;
-}
-
 CpuidResult address_leaf(const CpuProfile& p) {
   CpuidResult out;
   out.eax = static_cast<u32>(p.physical_bits | (p.has(Feature::Lm) ? p.linear_bits() : 32u) << 8);
-  if (!p.intel()) out.ecx = static_cast<u32>(p.cores - 1) | core_bits(p) << 12;
+  if (!p.intel()) out.ecx = static_cast<u32>(p.cores - 1) | core_id_bits(p) << 12;
   return out;
 }
 
@@ -234,7 +180,10 @@ CpuidResult amd_topology_leaf(const Cpu& cpu) {
 /// base (APM vol. 3, E.4.16).
 constexpr u32 lfence_serializes = 1u << 2, null_selector_clears_base = 1u << 6;
 
-u32 highest_extended(const CpuProfile& p) { return extended + (p.intel() ? 0x08 : 0x21); }
+u32 highest_extended(const CpuProfile& p) {
+  if (p.highest_extended_leaf != 0) return static_cast<u32>(p.highest_extended_leaf);
+  return extended + (p.intel() ? 0x08 : 0x21);
+}
 
 CpuidResult extended_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
   const CpuProfile& p = cpu.profile;
@@ -249,8 +198,8 @@ CpuidResult extended_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
       const std::size_t at = (leaf - (extended + 2)) * 16u;
       return {word_of(p.brand, at), word_of(p.brand, at + 4), word_of(p.brand, at + 8), word_of(p.brand, at + 12)};
     }
-    case extended + 5: return p.intel() ? CpuidResult{} : l1_leaf();
-    case extended + 6: return l2_leaf(p);
+    case extended + 5: return p.intel() ? CpuidResult{} : amd_l1_leaf(p);
+    case extended + 6: return lower_caches_leaf(p);
     case extended + 7: return with_features(cpu, extended + 7, 0);
     case extended + 8: return address_leaf(p);
     case extended + 0x1d: return p.has(Feature::Topoext) ? cache_leaf(p, subleaf) : CpuidResult{};

@@ -109,7 +109,8 @@ std::string read_text(const fs::path& file, const std::string& named_by) {
 
 class Includer {
  public:
-  ConfigNode load(const fs::path& file, const std::string& named_by) {
+  /// `further` fragments are merged behind those that the file names.
+  ConfigNode load(const fs::path& file, const std::string& named_by, const std::vector<fs::path>& further = {}) {
     std::error_code error;
     fs::path identity = fs::weakly_canonical(file, error);
     if (error) identity = file;
@@ -123,6 +124,7 @@ class Includer {
           fmt::format("{}: a configuration is a group of keys, this is {}", own.position.text(), own.kind_name()));
     }
     ConfigNode result = load_includes(own);
+    for (const fs::path& fragment : further) merge(result, load(fragment, "--set include=" + fragment.string()));
     std::erase_if(own.members, [](const auto& member) { return member.key == "include"; });
     merge(result, std::move(own));
     open_.pop_back();
@@ -187,7 +189,9 @@ std::string_view ConfigNode::kind_name() const {
   return "";
 }
 
-ConfigNode load_config_tree(const fs::path& file) { return Includer().load(file, ""); }
+ConfigNode load_config_tree(const fs::path& file, const std::vector<fs::path>& further) {
+  return Includer().load(file, "", further);
+}
 
 ConfigNode parse_config_tree(const std::string& text, const std::string& name, const fs::path& directory) {
   ConfigNode node = TreeBuilder(name, directory).build(text);

@@ -57,8 +57,9 @@ struct ConfigMember {
 /// Reads `file` and everything it includes: the fragments named by the top-level key `include` (relative to the file
 /// that names them) are merged in order, later ones over earlier ones, and the file's own keys over all of them. Groups
 /// merge key by key, scalars and lists are replaced.
+/// `further` fragments count as if the file's own list of includes ended with them.
 /// Throws ConfigError: unreadable file, bad YAML, duplicate key, include cycle.
-ConfigNode load_config_tree(const std::filesystem::path& file);
+ConfigNode load_config_tree(const std::filesystem::path& file, const std::vector<std::filesystem::path>& further = {});
 
 /// The same for YAML text that is in memory; `name` stands for the file in messages.
 ConfigNode parse_config_tree(const std::string& text, const std::string& name, const std::filesystem::path& directory);

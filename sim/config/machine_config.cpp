@@ -73,6 +73,8 @@ A configuration is a YAML file of the groups below. Everything has a default exc
   lists are replaced. A cycle is an error.
 - **Overrides.** `--set KEY=VALUE` with a dotted key goes over the files, in the order given. A list is written `a,b`
   (a comma within an item is `,,`) or as YAML, `[a, b]`.
+- **Another processor.** `--set include=FILE` adds FILE at the end of the configuration's own `include` list:
+  `--set include=configs/cpu/haswell.yaml` ([profiles](profiles.md)).
 - **File names** are relative to the file that says them, on the command line to the current directory.
 - **Quantities.** Bytes take `KiB`, `MiB`, `GiB`, `TiB`; frequencies `kHz`, `MHz`, `GHz`; `0x…` is hexadecimal.
 - **Mistakes.** An unknown key, a value of the wrong type or out of range ends the command with status 2 and a message
@@ -133,8 +135,18 @@ MachineConfig read_config(const ConfigNode& root) {
 }
 
 MachineConfig read_config(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  ConfigNode root = load_config_tree(file);
-  for (const std::string& assignment : overrides) apply_override(root, assignment);
+  constexpr std::string_view include = "include=";
+  std::vector<std::filesystem::path> fragments;
+  std::vector<std::string> assignments;
+  for (const std::string& text : overrides) {
+    if (text.starts_with(include)) {
+      fragments.emplace_back(text.substr(include.size()));
+    } else {
+      assignments.push_back(text);
+    }
+  }
+  ConfigNode root = load_config_tree(file, fragments);
+  for (const std::string& assignment : assignments) apply_override(root, assignment);
   return read_config(root);
 }
 

@@ -53,7 +53,7 @@ struct MachineConfig {
   void describe(ParameterVisitor& v);
 };
 
-/// Reads, overrides, checks and resolves a configuration. Throws ConfigError for whatever is wrong with it.
+/// Reads, overrides, checks and resolves a configuration. An override "include=FILE" adds a fragment to the file's own. Throws ConfigError for whatever is wrong with it.
 MachineConfig read_config(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 /// The same for a tree already loaded.
 MachineConfig read_config(const ConfigNode& root);

@@ -39,7 +39,7 @@ TEST(Cpuid, EveryFeatureButTheBaseHasABit) {
 
 TEST(Cpuid, TellsAmdsCachesAndTopologyWithTheirFeature) {
   CpuProfile amd = resolved_profile("AuthenticAMD");
-  amd.cores = 4;
+  amd.cores = amd.l3.cores = 4;
   TestCore t(amd);
   EXPECT_GE(cpuid_leaf(t.cpu, 0x8000'0000, 0).eax, 0x8000'001eu);
   const CpuidResult l3 = cpuid_leaf(t.cpu, 0x8000'001d, 3);
@@ -50,6 +50,73 @@ TEST(Cpuid, TellsAmdsCachesAndTopologyWithTheirFeature) {
   amd.features.reset(static_cast<unsigned>(Feature::Topoext));
   TestCore without(amd);
   EXPECT_EQ(cpuid_leaf(without.cpu, 0x8000'001d, 0).eax, 0u);
+}
+
+struct Told {
+  u32 level, type, kib, ways, sharing;
+  bool operator==(const Told&) const = default;
+};
+
+Told told(const CpuidResult& r) {
+  const u32 ways = (r.ebx >> 22) + 1;
+  return {r.eax >> 5 & 7, r.eax & 31, ways * (r.ecx + 1) * 64 / 1024, ways, (r.eax >> 14 & 0xfff) + 1};
+}
+
+TEST(Cpuid, CacheLeavesTellTheConfiguredCaches) {
+  for (const std::string vendor : {"GenuineIntel", "AuthenticAMD"}) {
+    CpuProfile p = resolved_profile(vendor);
+    p.cores = 4;
+    p.l1d = {24 << 10, 6};
+    p.l1i = {64 << 10, 2};
+    p.l2 = {6 << 20, 24, 2, true};
+    p.l3 = {2 << 20, 32, 4};
+    TestCore t(p);
+    const u32 leaf = p.intel() ? 4 : 0x8000'001d;
+    EXPECT_EQ(told(cpuid_leaf(t.cpu, leaf, 0)), (Told{1, 1, 24, 6, 1}));
+    EXPECT_EQ(told(cpuid_leaf(t.cpu, leaf, 1)), (Told{1, 2, 64, 2, 1}));
+    EXPECT_EQ(told(cpuid_leaf(t.cpu, leaf, 2)), (Told{2, 3, 6144, 24, 2}));
+    EXPECT_EQ(told(cpuid_leaf(t.cpu, leaf, 3)), (Told{3, 3, 2048, 32, 4}));
+    EXPECT_EQ(cpuid_leaf(t.cpu, leaf, 2).edx, 2u) << "inclusive";
+    EXPECT_EQ(cpuid_leaf(t.cpu, leaf, 3).edx, 0u);
+    EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'0006, 0).ecx >> 16, 6144u);
+  }
+}
+
+TEST(Cpuid, AmdsOldLeavesTellTheConfiguredCaches) {
+  CpuProfile p = resolved_profile("AuthenticAMD");
+  p.l1d = {64 << 10, 2};
+  p.l2 = {512 << 10, 16};
+  p.l3 = {2 << 20, 32};
+  TestCore t(p);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'0005, 0).ecx, 0x40020140u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'0006, 0).ecx, 0x02008140u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'0006, 0).edx, 0x0010a140u);
+  p.l3.size = 0;
+  TestCore without(p);
+  EXPECT_EQ(cpuid_leaf(without.cpu, 0x8000'0006, 0).edx, 0u);
+  EXPECT_EQ(cpuid_leaf(without.cpu, 0x8000'001d, 3).eax, 0u);
+}
+
+TEST(Cpuid, DescriptorsTellTheCachesWhereThereIsNoLeafFour) {
+  CpuProfile p = resolved_profile();
+  p.highest_leaf = 2;
+  p.l1d = {8 << 10, 4};
+  p.l1i = {16 << 10, 8};
+  p.l2 = {512 << 10, 8};
+  p.l3.size = 0;
+  TestCore t(p);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0, 0).eax, 2u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 2, 0).eax, 0x66000001u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 2, 0).edx, 0x007b7040u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 4, 0).edx, 0x007b7040u) << "beyond the highest leaf: as the highest";
+}
+
+TEST(Cpuid, HighestExtendedLeafFollowsTheProfile) {
+  CpuProfile p = resolved_profile();
+  p.highest_extended_leaf = 0x8000'0004;
+  TestCore t(p);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'0000, 0).eax, 0x80000004u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 0x8000'0008, 0).eax, cpuid_leaf(t.cpu, 0x16, 0).eax);
 }
 
 TEST(Cpuid, VendorStringReadsInOrderBxDxCx) {

@@ -167,6 +167,17 @@ TEST_F(ConfigFiles, LaterIncludesAndTheFileItselfWin) {
   EXPECT_EQ(car.image, (directory_ / "sub/x").string());
 }
 
+TEST_F(ConfigFiles, AFurtherFragmentWinsOverIncludesAndYieldsToTheFile) {
+  write("one.yaml", "name: one\ncolour: blue\nengine: {power: 1}\n");
+  const auto fragment = write("sub/two.yaml", "name: two\nengine: {power: 2}\n");
+  const auto top = write("top.yaml", "include: one.yaml\nname: top\n");
+  const Car car = read(load_config_tree(top, {fragment}));
+  EXPECT_EQ(car.name, "top");
+  EXPECT_EQ(car.engine.power, 2u);
+  EXPECT_EQ(car.colour, "blue");
+  EXPECT_THAT(error_of([&] { load_config_tree(top, {directory_ / "none.yaml"}); }), HasSubstr("--set include="));
+}
+
 TEST_F(ConfigFiles, IncludeCycleIsNamed) {
   write("sub/b.yaml", "include: ../a.yaml\n");
   const auto a = write("a.yaml", "name: x\ninclude: [sub/b.yaml]\n");

@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 import check_docs  # noqa: E402
 import check_layers  # noqa: E402
 import module_order  # noqa: E402
+import profile_table  # noqa: E402
 
 
 class Layers(unittest.TestCase):
@@ -39,6 +40,29 @@ class Layers(unittest.TestCase):
 
     def test_commented_include_is_no_include(self):
         self.assertEqual(self.offences("mmu/walker.cpp", '// #include "core/cpu.h"\n'), [])
+
+
+class ProfileTable(unittest.TestCase):
+    def parameters(self, text):
+        with tempfile.TemporaryDirectory() as directory:
+            file = pathlib.Path(directory) / "profile.yaml"
+            file.write_text(text)
+            return profile_table.read(file)
+
+    def test_a_comment_holds_up_to_the_next_or_the_end_of_its_group(self):
+        p = self.parameters("tlb:\n  # Manual,\n  # table 1.\n  small: {entries: 64, ways: 4}\n  l1d:\n    # Estimate.\n"
+                            "    large: 1\n  latency: 7\ncpu:\n  family: 6\n")
+        self.assertEqual(p["tlb.small.ways"].source, "Manual, table 1.")
+        self.assertEqual(p["tlb.l1d.large"].source, "Estimate.")
+        self.assertTrue(p["tlb.l1d.large"].estimate)
+        self.assertEqual(p["tlb.latency"].source, "Manual, table 1.")
+        self.assertEqual(p["cpu.family"].source, "")
+
+    def test_an_included_fragment_is_read_below_the_profile(self):
+        p = profile_table.profile("haswell")
+        self.assertEqual(p["caches.l2.size"].value, "256KiB")
+        self.assertEqual(p["pipeline.window"].value, "192")
+        self.assertIn("avx2", p["cpu.features"].value.split())
 
 
 class Ablation(unittest.TestCase):
