@@ -141,10 +141,13 @@ def identity(name, p):
 def translation(name, p):
     sizes = ("small", "large", "giant")
     level = lambda prefix: " ".join(geometry(p, f"tlb.{prefix}{size}") for size in sizes)
-    levels = " ".join(p["structure_caches." + key].value for key in ("pml4", "pdpt", "pd"))
+    structure = lambda *keys: " ".join(p["structure_caches." + key].value for key in keys)
+    by_entry = structure("kind") == "entry"
+    caches = structure("entries") + " of any level" if by_entry else structure("pml4", "pdpt", "pd")
+    estimate = p["structure_caches.entries" if by_entry else "structure_caches.pd"].estimate
     walkers = p["tlb.walkers"].marked() if "tlb.walkers" in p else "1"
     return [f"`{name}`", level("l1d."), level("l1i."), level(""), p["tlb.latency"].marked(),
-            levels + ("\\*" if p["structure_caches.pd"].estimate else ""), walkers]
+            caches + ("\\*" if estimate else ""), walkers]
 
 
 def memory(name, p):
