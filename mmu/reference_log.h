@@ -21,8 +21,10 @@ struct MemoryReference {
   enum class Kind : u8 {
     Load,
     Store,
-    TableRead,    ///< a page walk reads a paging-structure entry; belongs to the next reference of another kind
-    TableUpdate,  ///< … sets A or D in it
+    TableRead,      ///< a page walk reads a paging-structure entry; belongs to the next reference of another kind
+    TableUpdate,    ///< … sets A or D in it
+    LineFlush,      ///< CLFLUSH, CLFLUSHOPT
+    LineWriteBack,  ///< CLWB
   };
   u64 linear = 0;  ///< of a walk: the address being translated
   HostPhysical physical;

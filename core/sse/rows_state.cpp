@@ -22,20 +22,27 @@ bool run_xsave(Cpu& cpu, const Record& r) {
   return xsave(cpu, r, kind);
 }
 
-/// The modeled caches are coherent and invisible to software; only the address is checked, as a read would be. It is
-/// not read: a device's register may have side effects.
+/// The modeled caches are coherent and invisible to software but for time; the address is checked as a read would be. It
+/// is not read: a device's register may have side effects.
+template <MemoryReference::Kind kind>
 bool flush_line(Cpu& cpu, const Record& r) {
   u64 linear = 0;
   if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), 1, AccessKind::Read, linear)) return false;
   HostPhysical physical;
   const Access access{.kind = AccessKind::Read, .user = cpu.state.cpl == 3};
   const auto fault = cpu.mmu.translate(Linear(linear), access, physical);
-  return !fault || cpu.raise(*fault);
+  if (fault) return cpu.raise(*fault);
+  if (cpu.observation.active()) {
+    cpu.observation.log().add({linear, physical, 1, kind, false, 0, 0, cpu.mmu.last_outcome()});
+  }
+  return true;
 }
 
 const Record* run_nothing(Cpu& cpu, const Record* r) { return next(cpu, r); }
 /// Fences order what is already in order; prefetches and reserved NOPs do not touch their operand.
 Handler nothing(const Decoded&) { return run_nothing; }
+
+using Kind = MemoryReference::Kind;
 
 // clang-format off
 constexpr Row rows[] = {
@@ -55,9 +62,9 @@ constexpr Row rows[] = {
     {"NP 0F AE /5 reg", "lfence", {}, nothing, Feature::Sse2},
     {"NP 0F AE /6 reg", "mfence", {}, nothing, Feature::Sse2},
     {"NP 0F AE /7 reg", "sfence", {}, nothing, Feature::Sse},
-    {"NP 0F AE /7 mem", "clflush", {Op::Mb}, plain<flush_line>, Feature::Clflush},
-    {"66 0F AE /7 mem", "clflushopt", {Op::Mb}, plain<flush_line>, Feature::Clflushopt},
-    {"66 0F AE /6 mem", "clwb", {Op::Mb}, plain<flush_line>, Feature::Clwb},
+    {"NP 0F AE /7 mem", "clflush", {Op::Mb}, plain<flush_line<Kind::LineFlush>>, Feature::Clflush},
+    {"66 0F AE /7 mem", "clflushopt", {Op::Mb}, plain<flush_line<Kind::LineFlush>>, Feature::Clflushopt},
+    {"66 0F AE /6 mem", "clwb", {Op::Mb}, plain<flush_line<Kind::LineWriteBack>>, Feature::Clwb},
 
     {"0F 0D /r", "prefetchw", {Op::Ev}, nothing},
     {"0F 18 /r", "prefetch", {Op::Ev}, nothing},

@@ -15,6 +15,7 @@ BranchPredictor::BranchPredictor(const BranchPredictorParameters& parameters)
     throw std::runtime_error("target_entries: must be target_ways times a power of two");
   }
   set_mask_ = sets - 1;
+  set_bits_ = static_cast<unsigned>(std::countr_zero(sets));
 }
 
 bool BranchPredictor::predict_direction(u64 rip, bool taken) {
@@ -28,7 +29,9 @@ bool BranchPredictor::predict_direction(u64 rip, bool taken) {
 }
 
 u64 BranchPredictor::exchange_target(u64 key, u64 target) {
-  Target* const set = &targets_[((key ^ (key >> 16)) & set_mask_) * parameters_.target_ways];
+  // All of the address decides, whatever the distance between branches, and so does the history above it.
+  const u64 folded = key ^ key >> set_bits_ ^ key >> 2 * set_bits_ ^ key >> history_shift;
+  Target* const set = &targets_[(folded & set_mask_) * parameters_.target_ways];
   Target* victim = set;
   ++clock_;
   for (u64 way = 0; way < parameters_.target_ways; ++way) {
@@ -62,7 +65,7 @@ BranchPredictor::Outcome BranchPredictor::resolve_kind(BranchKind kind, u64 rip,
     case BranchKind::IndirectCall: push_return(fall_through); [[fallthrough]];
     case BranchKind::Indirect: {
       const u64 history = history_ & ((u64{1} << parameters_.indirect_bits) - 1);
-      const bool right = exchange_target(rip ^ history << 40, target) == target;
+      const bool right = exchange_target(rip ^ history << history_shift, target) == target;
       history_ = history_ << 2 ^ (target >> 4 & 0xff);
       return right ? Outcome::Right : Outcome::Wrong;
     }

@@ -47,7 +47,9 @@ class BranchPredictor {
   std::vector<u8> counters_;
   std::vector<Target> targets_;
   std::vector<u64> returns_;
+  static constexpr unsigned history_shift = 40;  ///< of a target's key, above what tells addresses apart
   u64 set_mask_ = 0;
+  unsigned set_bits_ = 0;
   u64 history_ = 0;
   u64 top_ = 0;
   u64 clock_ = 0;

@@ -48,7 +48,7 @@ constexpr Line lines[] = {
     {"btr", Integer, fw}, {"bts", Integer, fw}, {"bzhi", Integer, W | fw},
     {"call", Branch, R, rsp, rsp, 0, 1, BranchKind::Call}, {"cbw", Integer, none, rax, rax},
     {"cdqe", Integer, none, rax, rax}, {"clac", Microcode, ser}, {"clc", Integer, fw}, {"cld", Integer, fw},
-    {"clflush*", Microcode, R}, {"cli", Microcode, fw}, {"clts", Microcode, ser}, {"clwb", Microcode, R},
+    {"clflush*", Microcode, R | open}, {"cli", Microcode, fw}, {"clts", Microcode, ser}, {"clwb", Microcode, R | open},
     {"cmc", Integer, fr | fw}, {"cmov*", Integer, fr}, {"cmp", Integer, R | fw},
     {"cmps", Microcode, open | fw, rsi | rdi | rcx, rsi | rdi | rcx},
     {"cmpsb", Microcode, open | fw, rsi | rdi | rcx, rsi | rdi | rcx},

@@ -148,11 +148,17 @@ bool is_zero_idiom(const Row& row, const Record& r) {
   return name == "xor" || name == "sub" || name == "pxor" || name == "xorps" || name == "xorpd";
 }
 
+/// XCHG of the accumulator with itself: 90, in 64-bit mode too, where it leaves the upper half (SDM vol. 2, NOP).
+bool is_nop(const Row& row, const Record& r) {
+  return row.operands[0] == Op::Zv && place_of(Op::Zv, r).reg == depend::gpr + RAX && row.mnemonic == "xchg";
+}
+
 }  // namespace
 
 Operation describe_operation(const Row& row, const Record& r) {
   const InstructionTraits t = traits_of(row);
   Operation o;
+  if (is_nop(row, r)) return o;
   o.op = t.op;
   o.branch = t.branch;
   o.open_ended = t.open_ended;

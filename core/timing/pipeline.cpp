@@ -35,7 +35,9 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
 }
 
 Pipeline::Visit Pipeline::walk(Log& log, u64 cycle) {
-  Visit v{cycle, CycleCause::Walk1};
+  // A walk begins when the second level is known to lack the translation.
+  const u64 begin = cycle + l2_tlb_latency_;
+  Visit v{begin, CycleCause::Walk1};
   unsigned references = 0;
   u64 linear = 0;
   unsigned entry_bytes = 8;
@@ -53,10 +55,18 @@ Pipeline::Visit Pipeline::walk(Log& log, u64 cycle) {
   } while (log.next_walks());
   ++state_.walks;
   state_.walk_references_read += references;
-  state_.walk_cycles += v.complete - cycle;
-  state_.statistics.walked(linear, v.complete - cycle, entry_bytes);
+  state_.walk_cycles += v.complete - begin;
+  state_.statistics.walked(linear, v.complete - begin, entry_bytes);
   ++state_.walk_references[std::min<std::size_t>(references, state_.walk_references.size() - 1)];
   return v;
+}
+
+Reply Pipeline::go_to_memory(const MemoryReference& r, u64 cycle, u64 rip) {
+  using Kind = MemoryReference::Kind;
+  if (r.kind == Kind::LineFlush || r.kind == Kind::LineWriteBack) [[unlikely]] {
+    return memory_.flush_line(core_, r.physical, cycle, r.kind == Kind::LineWriteBack);
+  }
+  return memory_.access(core_, r.kind == Kind::Store ? RequestKind::Store : RequestKind::Load, r.physical, cycle, rip);
 }
 
 Pipeline::Visit Pipeline::visit(Log& log, u64 cycle, u64 rip) {
@@ -69,9 +79,7 @@ Pipeline::Visit Pipeline::visit(Log& log, u64 cycle, u64 rip) {
     ++state_.second_level;
     state_.statistics.second_level_hit(r.linear);
   }
-  const bool store = r.kind == MemoryReference::Kind::Store;
-  const Reply reply =
-      memory_.access(core_, store ? RequestKind::Store : RequestKind::Load, r.physical, translation.complete, rip);
+  const Reply reply = go_to_memory(r, translation.complete, rip);
   const u64 translating = translation.complete - cycle;
   const u64 accessing = reply.complete - translation.complete;
   if (reply.level > Level::L2) [[unlikely]]

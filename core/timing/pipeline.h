@@ -133,6 +133,7 @@ class Pipeline : public BlockObserver {
 
  private:
   Visit walk(Log& log, u64 cycle);
+  Reply go_to_memory(const MemoryReference& r, u64 cycle, u64 rip);
 
   PipelineState& state_;
   u64 last_line_ = ~u64{0};

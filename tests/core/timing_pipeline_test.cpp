@@ -90,6 +90,47 @@ TEST_F(Timing, DividersIntervalBoundsIndependentDivisions) {
   EXPECT_NEAR(cycles_of({0x31, 0xd2, 0xb8, 7, 0, 0, 0, 0xf7, 0xf3}), 6, 0.3);
 }
 
+/// 90 was XCHG EAX, EAX: a chain of them took a cycle each.
+TEST_F(Timing, NopsDoNotWaitForEachOther) {
+  use<OutOfOrderPipeline>();
+  // Six NOPs and the loop's two instructions: eight, four a cycle.
+  EXPECT_NEAR(cycles_of({0x90, 0x90, 0x90, 0x90, 0x90, 0x90}), 2, 0.1);
+}
+
+/// CLFLUSH left the modeled caches as they were.
+TEST_F(Timing, LoadOfAFlushedLineComesFromMemory) {
+  use<OutOfOrderPipeline>();
+  m_.state().gpr[RBX] = 0x5000;
+  // clflush [rbx]; mfence; mov rax, [rbx]
+  EXPECT_GT(cycles_of({0x0f, 0xae, 0x3b, 0x0f, 0xae, 0xf0, 0x48, 0x8b, 0x03}),
+            static_cast<double>(caches_.l3.latency + 28));
+}
+
+/// Branches 16 bytes apart shared a sixteenth of the sets.
+TEST(BranchTargets, AsManyAsThereAreEntriesAreKnownWhateverTheirDistance) {
+  const BranchPredictorParameters parameters;
+  for (const u64 distance : {8, 16, 64, 4096}) {
+    BranchPredictor predictor(parameters);
+    for (unsigned pass = 0; pass < 2; ++pass) {
+      for (u64 i = 0; i < parameters.target_entries; ++i) {
+        const u64 rip = 0x10'0000 + i * distance;
+        predictor.resolve(BranchKind::Direct, rip, rip + 5, rip + distance);
+      }
+    }
+    EXPECT_EQ(predictor.redirected(), parameters.target_entries) << distance;
+  }
+}
+
+/// All targets of an indirect branch were in one set: no more than it has ways could be told apart.
+TEST(BranchTargets, AnIndirectBranchMayHaveMoreTargetsThanASetHasWays) {
+  BranchPredictor predictor(BranchPredictorParameters{});
+  constexpr u64 targets = 16, rounds = 100;
+  for (u64 i = 0; i < rounds * targets; ++i) {
+    predictor.resolve(BranchKind::Indirect, 0x1000, 0x1002, 0x2000 + i % targets * 16);
+  }
+  EXPECT_LT(predictor.wrong(), 3 * targets);
+}
+
 TEST_F(Timing, TheSameRunTakesTheSameCycles) {
   double cycles[2];
   for (double& c : cycles) {
