@@ -1,5 +1,7 @@
 #include "core/processor.h"
 
+#include "core/system/msr.h"
+
 namespace bunshin {
 
 Processor::Processor(const CpuProfile& profile, const TlbParameters& tlb, unsigned number, bool bootstrap,
@@ -26,8 +28,7 @@ constexpr u32 readable_code = Segment::code_or_data | 0xb;
 void init_state(CpuState& s, const CpuProfile& profile, u64 kept_cr0_bits) {
   s.gpr = {};
   s.gpr[CpuState::page_slot] = page_size;
-  s.gpr[RDX] =
-      (profile.family & 0xf) << 8 | (profile.model & 0xf) << 4 | (profile.model >> 4) << 16 | (profile.stepping & 0xf);
+  s.gpr[RDX] = profile.signature();
   s.rip = 0xfff0;
   s.flags.set_value(rflags::fixed);
   s.seg.fill(real_mode_segment(0, read_write_data));
@@ -55,6 +56,8 @@ void Processor::reset() {
   cpu_.state = CpuState();
   cpu_.state.rng_state = rng;
   cpu_.state.msr.tsc_aux = 0;
+  // Left so by the firmware, and read-only on later processors: software warns of a TSC that follows the core's clock.
+  if (!cpu_.profile.intel() && cpu_.profile.has(Feature::InvariantTsc)) cpu_.state.msr.hwcr = hwcr::tsc_at_p0;
   init_state(cpu_.state, cpu_.profile, cr0::CD | cr0::NW);
   cpu_.state.activity = bootstrap_ ? Activity::Active : Activity::WaitForSipi;
   state_changed();

@@ -186,6 +186,12 @@ void CpuProfile::describe(ParameterVisitor& v) {
          "features by their Linux /proc/cpuinfo names; an empty list means everything the simulator has");
 }
 
+// Family beyond 15 and model beyond 15 go to the extended fields (SDM vol. 2, figure 3-6).
+u32 CpuProfile::signature() const {
+  const u64 base = std::min<u64>(family, 15);
+  return static_cast<u32>((family - base) << 20 | (model >> 4) << 16 | base << 8 | (model & 15) << 4 | stepping);
+}
+
 void CpuProfile::resolve() {
   if (brand.size() > 47) {
     throw std::runtime_error("cpu.brand: '" + brand + "' is longer than 47 characters; shorten it");

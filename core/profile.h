@@ -120,6 +120,8 @@ struct CpuProfile {
 
   bool has(Feature f) const { return features[static_cast<unsigned>(f)]; }
   bool intel() const { return vendor == "GenuineIntel"; }
+  /// Family, model and stepping as CPUID.1:EAX has them, and EDX after RESET.
+  u32 signature() const;
   unsigned linear_bits() const { return has(Feature::La57) ? 57 : 48; }
   void describe(ParameterVisitor& v);
   /// Derives `features` from `feature_names`. Throws std::runtime_error naming an unknown feature and the nearest one,

@@ -22,13 +22,6 @@ CpuProfile profile_of(const MachineConfig& config) {
   return profile;
 }
 
-/// CPUID.1:EAX (SDM vol. 2, figure 3-6).
-u32 signature_of(const CpuProfile& p) {
-  const u64 family = p.family < 0xf ? p.family : 0xf | (p.family - 0xf) << 12;
-  return static_cast<u32>(p.stepping & 0xf) | static_cast<u32>(p.model & 0xf) << 4 | static_cast<u32>(family) << 8 |
-         static_cast<u32>(p.model >> 4 & 0xf) << 16;
-}
-
 PcSetup setup_of(const MachineConfig& config, const CpuProfile& profile) {
   PcSetup setup;
   setup.cores = static_cast<unsigned>(config.machine.cores);
@@ -36,7 +29,7 @@ PcSetup setup_of(const MachineConfig& config, const CpuProfile& profile) {
   setup.apic_timer = Clock{profile.crystal};
   setup.apic = {profile.has(Feature::X2apic), profile.has(Feature::TscDeadline),
                 static_cast<unsigned>(profile.physical_bits)};
-  setup.cpu_signature = signature_of(profile);
+  setup.cpu_signature = profile.signature();
   for (const CpuidFeatureBit& bit : cpuid_feature_bits()) {
     if (bit.leaf == 1 && bit.reg == RDX && profile.has(bit.feature)) setup.cpu_features |= u32{1} << bit.bit;
   }

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Makes what configs/experiment/linux.yaml boots, from the distribution's packages, none of which is installed:
-#   DIRECTORY/vmlinuz-FLAVOUR   the kernel of linux-image-cloud-amd64 or linux-image-amd64
+#   DIRECTORY/vmlinuz-FLAVOUR   the kernel of linux-image-cloud-amd64, linux-image-amd64 or (i386) linux-image-686
 #   DIRECTORY/initramfs.img     busybox and tools/initramfs_init, which runs a small workload and powers off
-#   tools/prepare_linux.sh [--flavour cloud|generic] [--load shell|threads] [--output DIRECTORY]
+#   tools/prepare_linux.sh [--flavour cloud|generic|686] [--load shell|threads] [--output DIRECTORY]
+# 686 is for 32-bit processors, with an initramfs of its own.
 # --load threads names DIRECTORY/threads.img instead, whose only program is guests/linux/threads.c.
 # Exit status 3: the packages cannot be downloaded here.
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 
-flavour=cloud load=shell output=$tools/../build/guests
+flavour=cloud load=shell architecture= output=$tools/../build/guests
 while (($#)); do
   case $1 in
     --flavour) flavour=$2; shift 2 ;;
@@ -20,7 +21,8 @@ done
 case $flavour in
   cloud) package=linux-image-cloud-amd64 ;;
   generic) package=linux-image-amd64 ;;
-  *) echo "prepare_linux: the flavour is cloud or generic, not '$flavour'" >&2; exit 2 ;;
+  686) package=linux-image-686 architecture=i386 ;;
+  *) echo "prepare_linux: the flavour is cloud, generic or 686, not '$flavour'" >&2; exit 2 ;;
 esac
 
 case $load in
@@ -33,7 +35,7 @@ output=$(cd "$output" && pwd)
 
 kernel=$output/vmlinuz-$flavour
 if [[ ! -f $kernel ]]; then
-  "$tools/fetch_package.sh" "$package" "$output/linux-$flavour" >/dev/null
+  "$tools/fetch_package.sh" "$package" "$output/linux-$flavour" $architecture >/dev/null
   cp "$output/linux-$flavour"/boot/vmlinuz-* "$kernel.part"
   mv "$kernel.part" "$kernel"
 fi
@@ -52,13 +54,14 @@ if [[ $load == threads ]]; then
   exit 0
 fi
 
-initramfs=$output/initramfs.img
+suffix=${architecture:+-$architecture}
+initramfs=$output/initramfs$suffix.img
 if [[ ! -f $initramfs || $tools/initramfs_init -nt $initramfs ]]; then
-  "$tools/fetch_package.sh" busybox-static "$output/busybox" >/dev/null
-  root=$output/initramfs
+  "$tools/fetch_package.sh" busybox-static "$output/busybox$suffix" $architecture >/dev/null
+  root=$output/initramfs$suffix
   rm -rf "$root"
   mkdir -p "$root"/{bin,dev,proc,sys,tmp}
-  cp "$output/busybox/bin/busybox" "$root/bin/busybox"
+  cp "$output/busybox$suffix/bin/busybox" "$root/bin/busybox"
   install -m 755 "$tools/initramfs_init" "$root/init"
   "$tools/pack_initramfs.sh" "$root" "$initramfs"
 fi

@@ -30,13 +30,6 @@ u32& register_of(CpuidResult& out, Gpr reg) {
   }
 }
 
-/// Family beyond 15 and model beyond 15 go to the extended fields (SDM vol. 2, figure 3-6).
-u32 signature(const CpuProfile& p) {
-  const u64 family = std::min<u64>(p.family, 15);
-  const u64 extensions = (p.family - family) << 20 | (p.model >> 4) << 16;
-  return static_cast<u32>(extensions | family << 8 | (p.model & 15) << 4 | p.stepping);
-}
-
 u32 highest_basic(const Cpu& cpu) {
   if ((cpu.state.msr.misc_enable & misc_enable::limit_cpuid) != 0) return 2;
   if (cpu.profile.highest_leaf != 0) return static_cast<u32>(cpu.profile.highest_leaf);
@@ -56,7 +49,7 @@ CpuidResult with_features(const Cpu& cpu, u32 leaf, u32 subleaf) {
 CpuidResult version_leaf(const Cpu& cpu) {
   const CpuProfile& p = cpu.profile;
   CpuidResult out = with_features(cpu, 1, 0);
-  out.eax = signature(p);
+  out.eax = p.signature();
   out.ebx = (cache_line / 8) << 8 | (1u << core_id_bits(p)) << 16 | (cpu.number & 0xff) << 24;
   if (p.cores > 1) out.edx |= 1u << 28;
   if (!cpu.apic.globally_enabled()) out.edx &= ~(1u << 9);
@@ -157,7 +150,7 @@ CpuidResult extended_version_leaf(const Cpu& cpu) {
     return out;
   }
   constexpr u32 repeated = 0x0183'f3ff;
-  out.eax = signature(p);
+  out.eax = p.signature();
   out.edx |= version_leaf(cpu).edx & repeated;
   if (p.cores > 1) out.ecx |= 1u << 1;  // CmpLegacy
   return out;

@@ -27,7 +27,7 @@ inline constexpr u64 fast_strings = 1, thermal_control = 1u << 3, performance_mo
 
 /// AMD's hardware configuration register (MSR C001_0015; PPR 55898).
 namespace hwcr {
-inline constexpr u64 monitor_disabled = 1u << 9, monitor_user = 1u << 10;
+inline constexpr u64 monitor_disabled = 1u << 9, monitor_user = 1u << 10, tsc_at_p0 = 1u << 24;
 }
 
 }  // namespace bunshin

@@ -7,8 +7,6 @@ extern guest::u64 page_directory_pointers[512];
 
 namespace guest {
 
-namespace {
-
 /// Multiboot Specification 0.6.96, 3.3: bit 2 of the first word tells of a command line at offset 16.
 bool command_line_holds(const char* word) {
   const auto* const information = reinterpret_cast<const u32*>(u64{boot_information});
@@ -23,8 +21,6 @@ bool command_line_holds(const char* word) {
   }
   return false;
 }
-
-}  // namespace
 
 u32 measure(const char* name, Sizes sizes, u64 (*run)(u64 rounds)) {
   const u64 rounds = command_line_holds("short") ? sizes.brief : sizes.full;

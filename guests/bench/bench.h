@@ -22,6 +22,9 @@ struct Sizes {
   u64 full, brief;
 };
 
+/// Whether the command line has the word.
+bool command_line_holds(const char* word);
+
 /// Prints the start marker, calls `run(rounds)`, prints its value and the end marker, then the cycles in between.
 /// `rounds` is `sizes.brief` if the command line holds the word "short", else `sizes.full`.
 u32 measure(const char* name, Sizes sizes, u64 (*run)(u64 rounds));

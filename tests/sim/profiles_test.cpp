@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "core/system/cpuid.h"
+#include "core/system/msr.h"
 #include "mmu/memory/hierarchy.h"
 #include "sim/config/machine_config.h"
 #include "tests/core/engine_fixture.h"
@@ -122,6 +123,13 @@ TEST_P(Profiles, BrandAndSignatureReadBack) {
   const u32 base = signature >> 8 & 15;
   EXPECT_EQ(base + (base == 15 ? signature >> 20 & 0xff : 0), profile.family);
   EXPECT_EQ((signature >> 4 & 15) | (signature >> 12 & 0xf0), profile.model);
+}
+
+TEST_P(Profiles, ResetTellsTheSignatureAndThatTheTscIsConstant) {
+  TestMachine machine(processor(GetParam()));
+  EXPECT_EQ(machine.state().gpr[RDX], cpuid_leaf(machine.processor.cpu(), 1, 0).eax);
+  const bool amd = !machine.profile.intel();
+  EXPECT_EQ(machine.state().msr.hwcr, amd ? hwcr::tsc_at_p0 : 0) << "HWCR.TscFreqSel, AMD only";
 }
 
 std::string test_name(const ::testing::TestParamInfo<const char*>& info) {

@@ -1,0 +1,69 @@
+"""The processor profiles of configs/cpu under guests: what their kernels say of them, and that they run at all."""
+
+import unittest
+
+import bunshin_process
+from bunshin_process import GUESTS, SOURCE, prepare, run
+
+INTEL = ("p4-672", "merom", "penryn", "nehalem", "westmere", "sandy-bridge", "haswell", "skylake")
+AMD = ("barcelona", "zen2", "zen3")
+
+
+def fragment(profile):
+    return {"include": SOURCE / f"configs/cpu/{profile}.yaml"}
+
+
+def boot(profile, flavour="cloud", timing="none"):
+    kernel, initramfs = prepare("prepare_linux.sh", "--flavour", flavour)
+    return run("linux.yaml", {**fragment(profile), "guest.kernel": kernel, "guest.initrd": initramfs,
+                              "machine.timing": timing}, timeout=3000)
+
+
+class Boots(unittest.TestCase):
+    def works(self, end):
+        self.assertEqual(end.status, 0, end)
+        self.assertIn(b"bunshin: workload done", end.console)
+        for trouble in (b"Call Trace", b"BUG:", b"Kernel panic", b"Oops"):
+            self.assertNotIn(trouble, end.console)
+
+
+class Functional(Boots):
+    def test_every_64_bit_profile_boots_debian(self):
+        for profile in INTEL + AMD:
+            with self.subTest(profile):
+                self.works(boot(profile))
+
+    def test_northwood_boots_a_32_bit_debian(self):
+        end = boot("p4-northwood", "686")
+        self.works(end)
+        self.assertIn(b"Intel(R) Pentium(R) 4 CPU 3.20GHz (family: 0xf, model: 0x2, stepping: 0x9)", end.console)
+
+    def test_northwood_refuses_a_64_bit_kernel(self):
+        end = boot("p4-northwood")
+        self.assertNotIn(b"workload done", end.console)
+
+
+class OwnGuests(unittest.TestCase):
+    def test_northwood_runs_protected_mode(self):
+        with_profile = run("multiboot.yaml", {**fragment("p4-northwood"), "guest.kernel": GUESTS / "protected"})
+        self.assertEqual(with_profile.status, 0, with_profile)
+        self.assertIn(b"task", with_profile.console)
+
+    def test_structure_caches_save_references_and_none_is_missed_without_them(self):
+        settings = {**fragment("haswell"), "guest.kernel": GUESTS / "tlb_bound", "guest.cmdline": "btree short",
+                    "machine.timing": "inorder", "machine.memory": "1GiB"}
+        cached = run("multiboot.yaml", settings)
+        bare = run("multiboot.yaml", {**settings, "structure_caches.pml4": 0, "structure_caches.pdpt": 0,
+                                      "structure_caches.pd": 0})
+        for end in (cached, bare):
+            self.assertEqual(end.status, 0, end)
+        references = lambda end: (end.stats["core0.timing.walk_references"] / end.stats["core0.timing.walks"])
+        # Identity-mapped large pages of the runtime end a level earlier.
+        self.assertGreater(references(bare), 3.95)
+        self.assertLessEqual(references(bare), 4)
+        self.assertGreater(references(cached), 1)
+        self.assertLess(references(cached), 2)
+
+
+if __name__ == "__main__":
+    bunshin_process.main()
