@@ -129,6 +129,8 @@ void Processor::blocks_cleared() {
 void Processor::register_stats(StatRegistry& registry, const std::string& prefix) const {
   const EngineCounters& c = engine_.counters();
   registry.add(prefix + ".instructions", c.instructions, "instructions", "instructions completed");
+  registry.add_count(
+      prefix + ".cycles", [this] { return engine_.cycles(); }, "cycles", "of the core's clock, halted time included");
   registry.add(prefix + ".dispatches", c.dispatches, "blocks",
                "blocks entered by the engine rather than by another block");
   registry.add(prefix + ".interrupts", c.interrupts, "interrupts", "external interrupts and NMIs delivered");

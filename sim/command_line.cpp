@@ -57,7 +57,8 @@ po::options_description run_description() {
   const auto string = [] { return po::value<std::string>(); };
   d.add_options()("set", po::value<Strings>()->composing()->value_name("KEY=VALUE"),
                   "override one value of the configuration; may be repeated (keys: docs/configuration.md)")(
-      "out", string()->value_name("DIR"), "write console.log, screen.txt, stats.json, run.yaml and report.html here")(
+      "out", string()->value_name("DIR"),
+      "write report.html, stats.json, stats.txt, stats.csv, profile.json, run.yaml, console.log, screen.txt here")(
       "timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
       "max-cycles", string()->value_name("N"), "end the run, with status 3, after N cycles")(
       "until-console", string()->value_name("TEXT"),
@@ -130,6 +131,7 @@ std::string general_help() {
          "  bunshin run CONFIG [OPTIONS]   run a machine          (bunshin run --help)\n"
          "  bunshin disasm FILE            show a file's code     (bunshin disasm --help)\n"
          "  bunshin walk [CONFIG] [OPTIONS]   one translation, reference by reference   (bunshin walk --help)\n"
+         "  bunshin report DIR                make report.html again from the files of a run\n"
          "  bunshin config --reference     every configuration key, as Markdown\n"
          "  bunshin --version | --help\n\n"
          "Exit status: 0 the guest ended well; 1 the guest failed (debug-exit value, reset, triple fault, dead);\n"

@@ -142,6 +142,14 @@ u64 Machine::instructions() const {
   return total;
 }
 
+RunCounters Machine::timed_counters() const {
+  RunCounters sum;
+  if (!timing_) return sum;
+  timing_->settle();
+  for (unsigned core = 0; core < timing_->cores(); ++core) sum += timing_->state(core).counters();
+  return sum;
+}
+
 std::map<std::string, StatValue> Machine::stats() const {
   if (timing_) timing_->settle();
   return registry_.snapshot();

@@ -43,6 +43,8 @@ class Machine final : private PlatformEvents {
   /// Hash of memory and of all processor and device state.
   u64 state_hash() const;
   std::map<std::string, StatValue> stats() const;
+  /// What all cores have counted while they were timed. Between slices.
+  RunCounters timed_counters() const;
   /// Null without timing.
   const MachineTiming* timing() const { return timing_.get(); }
 

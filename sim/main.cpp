@@ -13,6 +13,7 @@
 #include "sim/command_line.h"
 #include "sim/config/machine_config.h"
 #include "sim/disasm_command.h"
+#include "sim/report/report_command.h"
 #include "sim/run_command.h"
 #include "sim/version.h"
 #include "sim/walk/walk_command.h"
@@ -31,6 +32,7 @@ ExitStatus dispatch(const std::string& command, const std::vector<std::string>& 
     return ExitStatus::Success;
   }
   if (command == "walk") return walk_command(arguments);
+  if (command == "report") return report_command(arguments);
   if (command == "config") {
     if (arguments != std::vector<std::string>{"--reference"}) throw ConfigError("usage: bunshin config --reference");
     std::cout << configuration_reference();

@@ -3,17 +3,18 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include <fmt/format.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "sim/config/machine_config.h"
 #include "sim/console.h"
 #include "sim/machine.h"
 #include "sim/progress.h"
-#include "sim/report.h"
+#include "sim/report/profile.h"
+#include "sim/report/report_files.h"
 
 namespace bunshin {
 
@@ -23,7 +24,6 @@ using HostClock = std::chrono::steady_clock;
 
 /// Cycles between two looks at what costs something to look at: the host's clock, the text screen.
 constexpr u64 look_interval = 1'000'000;
-constexpr std::size_t console_tail = 64u << 10;
 
 std::string log_path(const RunOptions& options) {
   if (options.out.empty()) return "";
@@ -33,16 +33,9 @@ std::string log_path(const RunOptions& options) {
   return options.out + "/console.log";
 }
 
-std::string tail_of(const std::string& path) {
-  if (path.empty()) return "";
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  return text.size() > console_tail ? text.substr(text.size() - console_tail) : text;
-}
-
 Symbols load_symbols(const RunOptions& options, const MachineConfig& config) {
   if (!options.symbols.empty()) return Symbols::from_file(options.symbols);
-  return options.trace.empty() ? Symbols() : Symbols::from_file(config.guest.kernel);
+  return options.trace.empty() && options.out.empty() ? Symbols() : Symbols::from_file(config.guest.kernel);
 }
 
 class Run final : public RunSupervisor {
@@ -75,6 +68,7 @@ class Run final : public RunSupervisor {
 
   std::optional<RunEnd> look(u64 cycle) override {
     feed_input();
+    if (!options_.out.empty() && time_line_.due(cycle)) time_line_.add(sample());
     if (interrupted_by_signal()) return RunEnd{ExitStatus::Limit, "interrupted", {}};
     if (console_.end_requested()) return RunEnd{ExitStatus::Limit, "ended with the escape key", {}};
     if (const auto& end = machine_.guest_request()) return end;
@@ -134,6 +128,10 @@ class Run final : public RunSupervisor {
     }
   }
 
+  TimeLine::Sample sample() {
+    return {machine_.loop().cycle(), machine_.instructions(), machine_.timed_counters()};
+  }
+
   void report(const RunEnd& end, double seconds) {
     std::map<std::string, StatValue> stats = machine_.stats();
     const u64 instructions = machine_.instructions();
@@ -145,8 +143,10 @@ class Run final : public RunSupervisor {
     if (end.exit_value)
       stats["guest.exit_value"] = {*end.exit_value, "", "what the guest wrote to the debug-exit port"};
     if (!options_.out.empty()) {
-      const std::string console = tail_of(options_.out + "/console.log");
-      write_report(options_.out, {config_, end, stats, machine_.screen_text(), console});
+      time_line_.finish(sample());
+      const RelocatedSymbols symbols(symbols_, machine_.processors().front()->state().msr.lstar);
+      const nlohmann::json profile = make_profile({config_, options_.config, machine_.timing(), time_line_, symbols});
+      write_report(options_.out, {config_, stats, profile, machine_.screen_text()});
     }
     const bool failed = end.status != ExitStatus::Success;
     const std::string summary = fmt::format(
@@ -164,6 +164,7 @@ class Run final : public RunSupervisor {
   Progress progress_;
   Machine machine_;
   Symbols symbols_;
+  TimeLine time_line_;
   std::optional<TraceWriter> trace_;
   std::optional<GdbServer> debugger_;
   u64 next_look_ = 0;

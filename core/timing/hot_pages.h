@@ -22,11 +22,22 @@ struct HotPage {
   u64 miss_cycles = 0;   ///< until they completed, overlapping ones counted each
 
   u64 cycles() const { return walk_cycles + miss_cycles; }
+  HotPage& operator+=(const HotPage& other) {
+    walks += other.walks;
+    walk_references += other.walk_references;
+    walk_cycles += other.walk_cycles;
+    second_level += other.second_level;
+    misses += other.misses;
+    miss_cycles += other.miss_cycles;
+    return *this;
+  }
 };
 
 class HotPages {
  public:
-  HotPages() : pages_(sets * ways), regions_(region_count) {}
+  static constexpr std::size_t sets = 512, ways = 8, capacity = sets * ways;
+
+  HotPages() : pages_(capacity), regions_(region_count) {}
 
   /// The page that the address lies in, its size as the last walk nearby found it.
   HotPage& at(u64 linear, AddressSpaceId space) { return find(linear, space_of(linear, space), region(linear).shift); }
@@ -37,7 +48,7 @@ class HotPages {
   std::vector<HotPage> hottest(std::size_t count) const;
 
  private:
-  static constexpr std::size_t sets = 512, ways = 8, region_count = 1024;
+  static constexpr std::size_t region_count = 1024;
   /// What the latest walk in 2 MiB of addresses found.
   struct Region {
     u64 number = ~u64{0};

@@ -13,6 +13,12 @@ void TimingStatistics::change_space(AddressSpaceId space, u64 cycle, const RunCo
   space_ = space;
 }
 
+AddressSpaces TimingStatistics::all_spaces(u64 cycle, const RunCounters& now) const {
+  AddressSpaces spaces = spaces_;
+  spaces.at(space_.cr3(), cycle).by_privilege[privilege()] += now - counted_;
+  return spaces;
+}
+
 RunCounters TimingStatistics::of(Privilege privilege, const RunCounters& now) const {
   RunCounters counters = by_privilege_[static_cast<unsigned>(privilege)];
   if (privilege == space_.privilege()) counters += now - counted_;

@@ -54,6 +54,8 @@ class TimingStatistics {
   RunCounters of(Privilege privilege, const RunCounters& now) const;
   const WalkCounters& walks(Privilege privilege) const { return walks_[static_cast<unsigned>(privilege)]; }
   const AddressSpaces& spaces() const { return spaces_; }
+  /// The same with what the current one has counted until now.
+  AddressSpaces all_spaces(u64 cycle, const RunCounters& now) const;
   const HotPages& pages() const { return pages_; }
 
   /// `now` is called when a statistic is read.

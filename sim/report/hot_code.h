@@ -1,0 +1,16 @@
+#pragma once
+
+// The hottest functions and instructions, as text.
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "core/timing/hot_instructions.h"
+
+namespace bunshin {
+
+class RelocatedSymbols;
+
+/// {"cycles", "executions" of all; "functions": […]; "instructions": […]; "listings": [[…]]}: code around the hottest.
+nlohmann::json hot_code_json(const HotInstructions& hot, const RelocatedSymbols& symbols);
+
+}  // namespace bunshin
