@@ -1,9 +1,14 @@
 """The processor profiles of configs/cpu under guests: what their kernels say of them, and that they run at all."""
 
+import re
+import sys
 import unittest
 
 import bunshin_process
 from bunshin_process import GUESTS, SOURCE, prepare, run
+
+sys.path.insert(0, str(SOURCE / "tools"))
+import profile_table  # noqa: E402
 
 INTEL = ("p4-672", "merom", "penryn", "nehalem", "westmere", "sandy-bridge", "haswell", "skylake")
 AMD = ("barcelona", "zen2", "zen3")
@@ -41,6 +46,42 @@ class Functional(Boots):
     def test_northwood_refuses_a_64_bit_kernel(self):
         end = boot("p4-northwood")
         self.assertNotIn(b"workload done", end.console)
+
+
+class CachesThatTheKernelSees(unittest.TestCase):
+    """/sys/devices/system/cpu/cpu0/cache, which lscpu reads."""
+
+    SHELL = ("rdinit=/bin/busybox -- sh -c \"b=/bin/busybox; $b mount -t sysfs none /sys; "
+             "cd /sys/devices/system/cpu/cpu0/cache; $b grep . index*/*; $b poweroff -f\"")
+
+    def seen(self, profile):
+        """(level, type) → (KiB, ways, processors) on a machine of two."""
+        kernel, initramfs = prepare("prepare_linux.sh")
+        end = run("linux.yaml", {**fragment(profile), "guest.kernel": kernel, "guest.initrd": initramfs, "machine.cores": 2,
+                                 "guest.cmdline": f"console=ttyS0 panic=-1 quiet {self.SHELL}"}, timeout=1200)
+        self.assertEqual(end.status, 0, end)
+        found = {}
+        for index, name, value in re.findall(r"index(\d)/(\w+):(\S+)", end.console.decode()):
+            found.setdefault(index, {})[name] = value
+        return {(int(c["level"]), c["type"]): (int(c["size"].rstrip("K")), int(c["ways_of_associativity"]),
+                                               c["shared_cpu_list"]) for c in found.values()}
+
+    def configured(self, profile):
+        parameters = profile_table.profile(profile)
+        units = {"KiB": 1, "MiB": 1024}
+        caches = {}
+        for key, name in (("l1d", (1, "Data")), ("l1i", (1, "Instruction")), ("l2", (2, "Unified")), ("l3", (3, "Unified"))):
+            size = parameters[f"caches.{key}.size"].value
+            if size != "0":
+                shared = key == "l3" or (key == "l2" and "caches.l2.shared_by" in parameters)
+                caches[name] = (int(size[:-3]) * units[size[-3:]], int(parameters[f"caches.{key}.ways"].value),
+                                "0-1" if shared else "0")
+        return caches
+
+    def test_are_the_profiles(self):
+        for profile in ("penryn", "westmere", "barcelona", "zen2"):
+            with self.subTest(profile):
+                self.assertEqual(self.seen(profile), self.configured(profile))
 
 
 class OwnGuests(unittest.TestCase):
