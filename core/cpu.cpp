@@ -54,7 +54,8 @@ void Cpu::update_mode() {
   mode.sse = mode.fpu && (s.cr4 & cr4::OSFXSR) != 0;
   mode.avx = (s.cr0 & cr0::TS) == 0 && avx_enabled();
   mode.cpl = s.cpl;
-  mode_key = mode.key() | (observation.active() ? Observation::mode_bit : 0);
+  mode.observed = observation.active();
+  mode_key = mode.key();
 
   const bool user = s.cpl == 3;
   const bool access_override = (s.flags.system & rflags::AC) != 0;

@@ -54,10 +54,11 @@ struct CodeMode {
   bool fpu = true;              ///< CR0.EM = TS = 0
   bool sse = false;             ///< CR0.EM = TS = 0, CR4.OSFXSR = 1
   bool avx = false;             ///< CR0.TS = 0, Cpu::avx_enabled()
+  bool observed = false;        ///< somebody watches (core/engine/observation.h)
   u8 cpl = 0;
   u32 key() const {
     return u32{bits} | u32{stack32} << 8 | u32{flat} << 9 | u32{protected_mode} << 10 | u32{fpu} << 11 |
-           u32{sse} << 12 | u32{cpl} << 13 | u32{avx} << 15;
+           u32{sse} << 12 | u32{cpl} << 13 | u32{avx} << 15 | u32{observed} << 16;
   }
 };
 
@@ -267,6 +268,11 @@ class Cpu {
   template <class T>
   [[gnu::noinline]] bool load_missed(u64 linear, T& out) {
     if (observation.active()) {
+      if (const u8* host = mmu.lines().read(linear, sizeof(T))) {
+        observation.log().add_hit(linear, false);
+        std::memcpy(&out, host, sizeof(T));
+        return true;
+      }
       if (const u8* host = mmu.held().read(linear, sizeof(T))) {
         log_held(linear, host, sizeof(T), MemoryReference::Kind::Load);
         std::memcpy(&out, host, sizeof(T));
@@ -278,6 +284,11 @@ class Cpu {
   template <class T>
   [[gnu::noinline]] bool store_missed(u64 linear, const T& value) {
     if (observation.active()) {
+      if (u8* host = mmu.lines().write(linear, sizeof(T))) {
+        observation.log().add_hit(linear, true);
+        std::memcpy(host, &value, sizeof(T));
+        return true;
+      }
       if (u8* host = mmu.held().write(linear, sizeof(T))) {
         log_held(linear, host, sizeof(T), MemoryReference::Kind::Store);
         std::memcpy(host, &value, sizeof(T));

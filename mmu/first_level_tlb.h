@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/state_hash.h"
+#include "mmu/memory/line_filter.h"
 #include "mmu/reference_log.h"
 #include "mmu/tlb.h"
 
@@ -22,8 +23,12 @@ class FirstLevelTlb {
     const u64 key = (linear >> shift) << 12 | pcid;
     if (array.last == key) [[likely]]
       return true;
-    return search(array, key);
+    return search(array, shift, key);
   }
+  /// Whether it is there; changes nothing.
+  bool holds(u64 linear, unsigned shift, u16 pcid) const;
+  /// Lines whose hits count as uses of their pages, though nobody asks this TLB; they go when their page does. Null: none.
+  void set_line_filter(LineFilter* filter) { lines_ = filter; }
   /// Everything, whatever the architectural TLB keeps: a little more than it must forget.
   void flush();
   void flush_page(u64 linear);
@@ -39,10 +44,12 @@ class FirstLevelTlb {
   };
   static constexpr u64 none = ~u64{0};
   static Array make(const TlbArrayParameters& parameters, const char* name);
-  bool search(Array& array, u64 key);
+  bool search(Array& array, unsigned shift, u64 key);
+  void refresh(Array& array, unsigned shift, u64 set);
 
   std::array<Array, 3> arrays_;
   u64 clock_ = 0;
+  LineFilter* lines_ = nullptr;
 };
 
 }  // namespace bunshin

@@ -49,16 +49,25 @@ void Mmu::set_privilege(bool user, bool access_override, bool watched) {
   select_fast();
 }
 
-void Mmu::select_fast() { fast_ = &caches_[log_ != nullptr ? none_cache : held_cache()]; }
+void Mmu::select_fast() {
+  const Cache held = held_cache();
+  fast_ = &caches_[log_ != nullptr ? none_cache : held];
+  if (held == held_by_lines_) return;
+  held_by_lines_ = held;
+  lines_.flush();
+}
 
 void Mmu::set_log(ReferenceLog* log) {
   log_ = log;
+  lines_.flush();
   walker_.set_observer(log == nullptr ? nullptr : this);
   select_fast();
 }
 
 void Mmu::set_timed_caches(TimedCaches* caches) {
+  if (timed_ != nullptr) timed_->data.set_line_filter(nullptr);
   timed_ = caches;
+  if (timed_ != nullptr) timed_->data.set_line_filter(&lines_);
   walker_.set_structure_caches(caches == nullptr ? nullptr : &caches->structures);
   flush_timed();
 }
@@ -133,6 +142,7 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
 }
 
 void Mmu::note_translation(Linear address, const Access& access, unsigned shift, TlbOutcome outcome) {
+  if (access.kind == AccessKind::Execute) fetched_page_ = no_page;
   FirstLevelTlb& first = access.kind == AccessKind::Execute ? timed_->instructions : timed_->data;
   const bool hit = first.access(address.value, shift, context_.pcid);
   last_outcome_ = hit && outcome == TlbOutcome::SecondLevel ? TlbOutcome::FirstLevel : outcome;
@@ -167,12 +177,26 @@ void Mmu::forget(const TlbEntry& entry) {
   if (entry.fetched) ++epoch_;
 }
 
+void Mmu::hold_line(u64 linear, HostPhysical physical, bool writable) {
+  FastCache& cache = held();
+  const u8* host = cache.read(linear, 1);
+  if (host == nullptr || memory_.address_of(host) != physical) return;
+  if (timed_ != nullptr && context_.mode != PagingMode::None &&
+      !timed_->data.holds(linear, cache.shift_of(linear), context_.pcid))
+    return;
+  lines_.fill(linear, host, writable && cache.write(linear, 1) == host);
+}
+
 void Mmu::flush_fast() {
   ++epoch_;
+  lines_.flush();
+  fetched_page_ = no_page;
   for (FastCache& cache : caches_) cache.flush();
 }
 
 void Mmu::flush_fast_page(Linear address, unsigned shift) {
+  lines_.flush_range(address.value, shift);
+  fetched_page_ = no_page;
   for (FastCache& cache : caches_) {
     if (shift > page_shift) {
       cache.flush_range(address.value, shift);
@@ -189,6 +213,8 @@ void Mmu::flush_first_level(Linear address) {
 }
 
 void Mmu::flush_timed() {
+  lines_.flush();
+  fetched_page_ = no_page;
   if (timed_ == nullptr) return;
   timed_->data.flush();
   timed_->instructions.flush();
@@ -197,6 +223,8 @@ void Mmu::flush_timed() {
 
 void Mmu::flush_timed_pcid(u16 pcid) {
   if (timed_ == nullptr) return;
+  lines_.flush();
+  fetched_page_ = no_page;
   timed_->data.flush();
   timed_->instructions.flush();
   timed_->structures.flush_space(space_of(pcid));
@@ -244,6 +272,7 @@ void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
 void Mmu::code_page_changed(HostPhysical page) {
   const PhysicalMemory::Page host = memory_.page(page);
   if (host.host == nullptr || !memory_.page_has_code(page)) return;
+  lines_.flush();
   for (FastCache& cache : caches_) cache.drop_writes(host.host);
 }
 

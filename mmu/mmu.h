@@ -13,6 +13,7 @@
 #include "base/stats.h"
 #include "mmu/fast_cache.h"
 #include "mmu/first_level_tlb.h"
+#include "mmu/memory/line_filter.h"
 #include "mmu/memory/physical_memory.h"
 #include "mmu/reference_log.h"
 #include "mmu/tlb.h"
@@ -43,6 +44,11 @@ class Mmu final : private WalkObserver {
   FastCache& fast() { return *fast_; }
   /// The same, but filled even then.
   FastCache& held() { return caches_[held_cache()]; }
+  /// Lines of the L1D that a timed core's handlers access without being logged (but see ReferenceLog::note_hits). Empty unless
+  /// hold_line() is called, which is for whoever keeps the L1D and tells the filter of its changes.
+  LineFilter& lines() { return lines_; }
+  /// An access to `linear`, which lies at `physical`, was just made, and the line is the latest used one of its set.
+  void hold_line(u64 linear, HostPhysical physical, bool writable);
 
   /// Walks from now on write their references to `log`, and data accesses are to be written there by who makes them.
   /// Null: off. Must outlive its use.
@@ -61,7 +67,10 @@ class Mmu final : private WalkObserver {
   TlbOutcome last_outcome() const { return last_outcome_; }
   /// The same for the fetch of a block that was found without translating.
   TlbOutcome fetch_outcome(u64 linear) {
-    return timed_ == nullptr ? TlbOutcome::FirstLevel : first_level(timed_->instructions, linear, fetch_shift(linear));
+    if (linear >> page_shift == fetched_page_ || timed_ == nullptr) [[likely]]
+      return TlbOutcome::FirstLevel;
+    fetched_page_ = linear >> page_shift;
+    return first_level(timed_->instructions, linear, fetch_shift(linear));
   }
 
   /// Changes whenever a translation that instructions were fetched through may no longer hold, be it by a flush, an
@@ -89,6 +98,7 @@ class Mmu final : private WalkObserver {
  private:
   /// Which of caches_ serves whom. `none` is never filled.
   enum Cache : u8 { user_cache, supervisor_cache, supervisor_ac_cache, none_cache };
+  static constexpr u64 no_page = ~u64{0};
 
   Cache cache_for(bool user_mode, bool relief) const {
     return user_mode ? user_cache : context_.smap && relief ? supervisor_ac_cache : supervisor_cache;
@@ -121,7 +131,10 @@ class Mmu final : private WalkObserver {
   /// For user accesses, for supervisor accesses, for supervisor accesses with EFLAGS.AC under SMAP, and one that stays
   /// empty for when nothing may be hit fast.
   std::array<FastCache, 4> caches_;
+  LineFilter lines_;
   FastCache* fast_ = nullptr;
+  Cache held_by_lines_ = none_cache;  ///< whose translations lines_ holds
+  u64 fetched_page_ = no_page;  ///< where the last fetch was, which found it in the first-level TLB or brought it there
   ReferenceLog* log_ = nullptr;
   TimedCaches* timed_ = nullptr;
   TlbOutcome last_outcome_ = TlbOutcome::FirstLevel;

@@ -32,6 +32,7 @@ void MachineTiming::attach(Processor& processor, TimingMode mode) {
   Core& core = *cores_[number];
   Pipeline& pipeline = core.pipeline(mode, context_, number);
   pipeline.resume();
+  pipeline.attach(processor.cpu());
   processor.set_block_observer(&pipeline);
   if (core.processor != nullptr) return;
   processor.cpu().mmu.set_timed_caches(&core.caches);

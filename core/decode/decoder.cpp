@@ -440,6 +440,7 @@ class Decoder {
     const Seg segment = segment_ >= 0 ? static_cast<Seg>(segment_) : default_segment_;
     r.segment = static_cast<u8>(segment) & 0xf;
     if (out.memory) r.prefixes |= prefix::memory;
+    out.observed = mode_.observed;
     out.flat = mode_.flat && (mode_.bits == 64 ? segment < Seg::FS : segment < Seg::FS && segment != Seg::CS) &&
                address_bytes_ != 2;
     if (rip_relative_) {

@@ -118,6 +118,7 @@ struct Decoded {
   u8 opcode = 0;               ///< last opcode byte
   bool memory = false;
   bool flat = false;      ///< the memory operand's linear address is its effective address
+  bool observed = false;  ///< CodeMode::observed
   bool linkable = false;  ///< a relative jump whose target and successor lie in the instruction's own page
 };
 

@@ -189,6 +189,7 @@ void Engine::after_block() {
       if (cpu_.accessed_device) settle_device_time();
       ++counters_.faults;
       cpu_.spend(1);
+      cpu_.observation.note_event();
       deliver_exception(cpu_, cpu_.fault);
       // The stack or a descriptor table may lie in a device.
       if (cpu_.accessed_device) settle_device_time();
@@ -215,6 +216,7 @@ bool Engine::interrupt_due() const {
 void Engine::take_events() {
   CpuState& s = cpu_.state;
   if (s.pending_debug != 0 && !s.debug_shadow) [[unlikely]] {
+    cpu_.observation.note_event();
     deliver_pending_debug(cpu_);
     return;
   }
@@ -227,6 +229,7 @@ void Engine::take_events() {
   cpu_.end_wait();
   cpu_.open_link = nullptr;
   ++counters_.interrupts;
+  cpu_.observation.note_event();
   if (s.nmi_pending && !s.nmi_blocked) {
     s.nmi_pending = false;
     deliver_interrupt(cpu_, static_cast<u8>(Vector::NMI), EventKind::Nmi);
@@ -354,7 +357,7 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
   block.mode = cpu_.mode_key;
   scratch_.clear();
   block.observed = cpu_.observation.active();
-  if (block.observed) scratch_.push_back(Observation::record());
+  if (block.observed) scratch_.push_back(cpu_.observation.record());
   const std::size_t first = scratch_.size();
   unsigned offset = 0;
   bool ended = false;

@@ -1,12 +1,14 @@
 #pragma once
 
 // Watching a core block by block, for timing models and statistics. While a core is observed its blocks are decoded with one
-// record more in front (mode_bit keeps them apart from the others), and every reference to memory is logged. A core that
-// is not observed runs no instruction of this.
+// record more in front (CodeMode::observed keeps them apart from the others), and every reference to memory is logged, except for
+// what an observer itself has put into the line filter (mmu/memory/line_filter.h). A core that is not observed runs no
+// instruction of this.
 
 #include <span>
 
 #include "core/record.h"
+#include "mmu/access.h"
 #include "mmu/reference_log.h"
 
 namespace bunshin {
@@ -24,6 +26,10 @@ struct BlockRun {
   /// instruction or its fetch.
   std::span<const MemoryReference> references;
   std::size_t before = 0;
+  /// Of the line filter, if ReferenceLog::note_hits() asks for them; the first `hits_before` belong to what is before.
+  std::span<const LineHit> hits;
+  u32 hits_before = 0;
+  bool event = false;                         ///< an exception or interrupt was delivered before the block
   TlbOutcome fetch = TlbOutcome::FirstLevel;  ///< of the block's page, if first-level TLBs are modeled
   u64 cr3 = 0;                                ///< when the block was entered
   bool user = false;                          ///< it ran at CPL 3
@@ -38,6 +44,8 @@ class BlockObserver {
   virtual void attached(u64 /*cycle*/) {}
   /// The core was halted for so many cycles.
   virtual void waited(u64 /*cycles*/) {}
+  /// What stands in front of an observed block: run_observed_entry of the observer's own type (core/engine/observed_entry.h).
+  virtual Handler entry_handler() const;
 
   BlockObserver() = default;
   BlockObserver(const BlockObserver&) = delete;
@@ -47,9 +55,6 @@ class BlockObserver {
 
 class Observation {
  public:
-  /// Beside CodeMode::key().
-  static constexpr u32 mode_bit = 1u << 19;
-
   void set_observer(BlockObserver* observer) {
     observer_ = observer;
     if (observer != nullptr) log_.reserve();
@@ -61,25 +66,41 @@ class Observation {
   ReferenceLog& log() { return log_; }
 
   /// The record in front of an observed block. It is complete only with the block's address, `imm`.
-  static Record record();
+  Record record() const;
 
-  /// A block has been entered, by the one before it or by the engine.
-  void enter(Cpu& cpu, const Block& block);
+  /// An exception or interrupt is delivered, behind the last block and before the next one.
+  void note_event() { event_ = true; }
   /// Reports the running block, if one is, as left after `completed` instructions, and charges its cycles.
   void finish(Cpu& cpu, unsigned completed, u64 next_rip);
   /// The same for a block that ran to its end.
   void finish(Cpu& cpu);
 
  private:
+  template <class Observer>
+  friend const Record* run_observed_entry(Cpu& cpu, const Record* record);
+  /// A block has been entered, by the one before it or by the engine.
+  template <class Observer>
+  void enter_for(Observer& observer, Cpu& cpu, const Block& block);
+  template <class Observer>
+  void finish_for(Observer& observer, Cpu& cpu, unsigned completed, u64 next_rip);
+  template <class Observer>
+  void finish_with_log(Observer& observer, Cpu& cpu, unsigned completed, u64 next_rip);
+  void note_arrival(TlbOutcome fetch, const PagingContext& context);
+
   BlockObserver* observer_ = nullptr;
   ReferenceLog log_;
   const Block* block_ = nullptr;
   u64 rip_ = 0;
   u64 cycle_ = 0;
   unsigned count_ = 0;  ///< instructions from its first to its last, or to where it is cut off
-  std::size_t before_ = 0;
+  bool event_ = false;  ///< delivered since the last block
+  /// Something stands before the running block's first instruction; only then do those below say what.
+  bool late_ = false;
+  bool block_event_ = false;
   TlbOutcome fetch_ = TlbOutcome::FirstLevel;
-  u64 cr3_ = 0;
+  std::size_t before_ = 0;
+  u32 hits_before_ = 0;
+  u64 cr3_ = 0;  ///< of the running block; a change of it or of the privilege is something that stands before, too
   bool user_ = false;
 };
 

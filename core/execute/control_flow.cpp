@@ -103,19 +103,23 @@ template <class T>
 }
 
 /// 64-bit mode: the target's block is known and the stack is in the fast cache, or call_to() does it step by step.
+template <class Host>
 const Record* call_to64(Cpu& cpu, const Record* r, u64 target) {
   const u64 return_rip = next_rip(cpu, *r);
   const u64 rsp = cpu.state.gpr[RSP] - 8;
   const Record* block = known_block(cpu, target);
-  u8* host = cpu.mmu.fast().write(rsp, 8);
-  if (block == nullptr || host == nullptr) [[unlikely]]
+  u8* host = block == nullptr ? nullptr : Host::write(cpu, rsp, 8);
+  if (host == nullptr) [[unlikely]]
     return call_to<u64>(cpu, r, target);
   std::memcpy(host, &return_rip, 8);
   cpu.state.gpr[RSP] = rsp;
   return enter_known(cpu, block, target);
 }
 
-const Record* call_direct64(Cpu& cpu, const Record* r) { return call_to64(cpu, r, direct_target<u64>(cpu, *r)); }
+template <class Host>
+const Record* call_direct64(Cpu& cpu, const Record* r) {
+  return call_to64<Host>(cpu, r, direct_target<u64>(cpu, *r));
+}
 
 template <class T>
 const Record* call_direct(Cpu& cpu, const Record* r) {
@@ -137,12 +141,12 @@ bool load_target(Cpu& cpu, const Record& r) {
   return true;
 }
 
-template <class T, class Rm>
+template <class T, class Rm, class Host>
 const Record* call_rm(Cpu& cpu, const Record* r) {
   if (!load_target<T, Rm>(cpu, *r)) [[unlikely]]
     return leave_block(cpu, r);
   if constexpr (sizeof(T) == 8)
-    return call_to64(cpu, r, cpu.state.rip);
+    return call_to64<Host>(cpu, r, cpu.state.rip);
   else
     return call_to<T>(cpu, r, cpu.state.rip);
 }
@@ -173,32 +177,42 @@ template <class T>
   return jump(cpu, cpu.state.rip);
 }
 
+/// The target has been read, but not yet checked.
+[[gnu::noinline]] const Record* ret_to(Cpu& cpu, const Record* r, u64 target) {
+  if (!check_target(cpu, target)) return leave_block(cpu, r);
+  cpu.state.gpr[RSP] += 8 + r->imm;
+  return jump(cpu, target);
+}
+
+template <class Host>
 const Record* ret64(Cpu& cpu, const Record* r) {
   const u64 rsp = cpu.state.gpr[RSP];
-  const u8* host = cpu.mmu.fast().read(rsp, 8);
+  const u8* host = Host::read(cpu, rsp, 8);
   if (host == nullptr) [[unlikely]]
     return ret<u64>(cpu, r);
   u64 target;
   std::memcpy(&target, host, 8);
   const Record* block = known_block(cpu, target);
   if (block == nullptr) [[unlikely]]
-    return ret<u64>(cpu, r);
+    return ret_to(cpu, r, target);
   cpu.state.gpr[RSP] = rsp + 8 + r->imm;
   return enter_known(cpu, block, target);
 }
 
 Handler bind_call(const Decoded& d) {
-  if (d.operand_bytes == 8) return call_direct64;
+  if (d.operand_bytes == 8) return d.observed ? call_direct64<ByLine> : call_direct64<ByPage>;
   return d.operand_bytes == 4 ? call_direct<u32> : call_direct<u16>;
 }
 Handler bind_call_rm(const Decoded& d) {
-  return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return call_rm<T, Stepwise<Rm>>; });
+  return by_size_and_rm(d, [&]<class T, class Rm>() -> Handler {
+    return d.observed ? call_rm<T, Stepwise<Rm>, ByLine> : call_rm<T, Stepwise<Rm>, ByPage>;
+  });
 }
 Handler bind_jmp_rm(const Decoded& d) {
   return by_size_and_rm(d, []<class T, class Rm>() -> Handler { return jmp_rm<T, Stepwise<Rm>>; });
 }
 Handler bind_ret(const Decoded& d) {
-  if (d.operand_bytes == 8) return ret64;
+  if (d.operand_bytes == 8) return d.observed ? ret64<ByLine> : ret64<ByPage>;
   return d.operand_bytes == 4 ? ret<u32> : ret<u16>;
 }
 

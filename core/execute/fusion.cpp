@@ -75,6 +75,12 @@ Handler by_condition(unsigned code) {
   }
 }
 
+template <class Operation, class T, class Memory>
+Handler by_memory(unsigned code, bool immediate, bool reversed) {
+  if (immediate) return by_condition<Operation, T, RmImm<Memory>>(code);
+  return reversed ? by_condition<Operation, T, RegRm<Memory>>(code) : by_condition<Operation, T, RmReg<Memory>>(code);
+}
+
 template <class Operation, class T>
 Handler by_pair(const Decoded& d, unsigned code) {
   const Op second = d.row->operands[1];
@@ -86,9 +92,8 @@ Handler by_pair(const Decoded& d, unsigned code) {
     return reversed ? by_condition<Operation, T, RegRm<RegisterRm>>(code)
                     : by_condition<Operation, T, RmReg<RegisterRm>>(code);
   }
-  using Memory = FlatMemory<u64>;
-  if (immediate) return by_condition<Operation, T, RmImm<Memory>>(code);
-  return reversed ? by_condition<Operation, T, RegRm<Memory>>(code) : by_condition<Operation, T, RmReg<Memory>>(code);
+  return d.observed ? by_memory<Operation, T, FlatMemory<u64, ByLine>>(code, immediate, reversed)
+                    : by_memory<Operation, T, FlatMemory<u64>>(code, immediate, reversed);
 }
 
 template <class Operation>

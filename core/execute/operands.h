@@ -9,6 +9,7 @@
 
 #include "core/cpu.h"
 #include "core/decode/bind.h"
+#include "core/execute/host_memory.h"
 
 namespace bunshin {
 
@@ -53,9 +54,9 @@ struct SegmentedMemory {
 };
 
 /// ModRM.rm as memory whose linear address is its effective address (CodeMode::flat), with `Offset` wide addresses: one
-/// compare on the way to the host's memory. Where that misses, false is returned without any effect and the handler
+/// compare on the way to the host's memory (`Host`). Where that misses, false is returned without any effect and the handler
 /// starts over with SegmentedMemory (with_fallback).
-template <class Offset>
+template <class Offset, class Host = ByPage>
 struct FlatMemory {
   static u64 linear(const Cpu& cpu, const Record& r) {
     const u64 base = cpu.reg<u64>(r.base);
@@ -64,7 +65,7 @@ struct FlatMemory {
   }
   template <class T>
   static bool load(Cpu& cpu, const Record& r, T& value) {
-    const u8* host = cpu.mmu.fast().read(linear(cpu, r), sizeof(T));
+    const u8* host = Host::read(cpu, linear(cpu, r), sizeof(T));
     if (host == nullptr) [[unlikely]]
       return false;
     std::memcpy(&value, host, sizeof(T));
@@ -72,7 +73,7 @@ struct FlatMemory {
   }
   template <class T>
   static bool store(Cpu& cpu, const Record& r, T value) {
-    u8* host = cpu.mmu.fast().write(linear(cpu, r), sizeof(T));
+    u8* host = Host::write(cpu, linear(cpu, r), sizeof(T));
     if (host == nullptr) [[unlikely]]
       return false;
     std::memcpy(host, &value, sizeof(T));
@@ -80,7 +81,7 @@ struct FlatMemory {
   }
   template <class T, class F>
   static bool modify(Cpu& cpu, const Record& r, F f) {
-    u8* host = cpu.mmu.fast().write(linear(cpu, r), sizeof(T));
+    u8* host = Host::modify(cpu, linear(cpu, r), sizeof(T));
     if (host == nullptr) [[unlikely]]
       return false;
     T value;
@@ -93,8 +94,8 @@ struct FlatMemory {
 
 template <class Rm>
 inline constexpr bool is_flat_memory = false;
-template <class Offset>
-inline constexpr bool is_flat_memory<FlatMemory<Offset>> = true;
+template <class Offset, class Host>
+inline constexpr bool is_flat_memory<FlatMemory<Offset, Host>> = true;
 
 /// The handler for a body over `Rm`, given the same body over SegmentedMemory. The body's memory access must be the first
 /// thing that can be observed.
@@ -111,8 +112,9 @@ template <class Choose>
 Handler by_rm(const Decoded& d, Choose choose) {
   if (!d.memory) return choose.template operator()<RegisterRm>();
   if (!d.flat) return choose.template operator()<SegmentedMemory>();
-  return d.record.address_bytes() == 8 ? choose.template operator()<FlatMemory<u64>>()
-                                       : choose.template operator()<FlatMemory<u32>>();
+  if (d.record.address_bytes() != 8) return choose.template operator()<FlatMemory<u32>>();
+  return d.observed ? choose.template operator()<FlatMemory<u64, ByLine>>()
+                    : choose.template operator()<FlatMemory<u64>>();
 }
 
 /// Calls `choose.operator()<T>()` with the operand type.

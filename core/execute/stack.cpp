@@ -11,10 +11,11 @@ namespace bunshin {
 namespace {
 
 /// 64-bit mode with the default operand size: the form that compiled code is full of.
+template <class Host>
 bool push_reg64(Cpu& cpu, const Record& r) {
   const u64 rsp = cpu.state.gpr[RSP] - 8;
   const u64 value = cpu.reg<u64>(r.reg);
-  u8* host = cpu.mmu.fast().write(rsp, 8);
+  u8* host = Host::write(cpu, rsp, 8);
   if (host == nullptr) [[unlikely]]
     return push(cpu, value);
   std::memcpy(host, &value, 8);
@@ -22,10 +23,11 @@ bool push_reg64(Cpu& cpu, const Record& r) {
   return true;
 }
 
+template <class Host>
 bool pop_reg64(Cpu& cpu, const Record& r) {
   const u64 rsp = cpu.state.gpr[RSP];
   u64 value;
-  if (const u8* host = cpu.mmu.fast().read(rsp, 8)) [[likely]] {
+  if (const u8* host = Host::read(cpu, rsp, 8)) [[likely]] {
     std::memcpy(&value, host, 8);
     cpu.state.gpr[RSP] = rsp + 8;
   } else if (!pop(cpu, value)) {
@@ -73,8 +75,14 @@ struct PopRm {
   }
 };
 
-Handler bind_push_reg(const Decoded& d) { return d.operand_bytes == 8 ? run_plain<push_reg64> : sized<PushReg>(d); }
-Handler bind_pop_reg(const Decoded& d) { return d.operand_bytes == 8 ? run_plain<pop_reg64> : sized<PopReg>(d); }
+Handler bind_push_reg(const Decoded& d) {
+  if (d.operand_bytes != 8) return sized<PushReg>(d);
+  return d.observed ? run_plain<push_reg64<ByLine>> : run_plain<push_reg64<ByPage>>;
+}
+Handler bind_pop_reg(const Decoded& d) {
+  if (d.operand_bytes != 8) return sized<PopReg>(d);
+  return d.observed ? run_plain<pop_reg64<ByLine>> : run_plain<pop_reg64<ByPage>>;
+}
 
 /// All eight registers at once: the whole frame is probed first, so a fault leaves nothing half-pushed.
 template <class T>

@@ -5,6 +5,7 @@
 // their local variables end before the tail call to the next handler, which could not be one otherwise.
 
 #include "core/decode/bind.h"
+#include "core/execute/host_memory.h"
 #include "core/sse/host_mxcsr.h"
 #include "core/x87/semantics.h"
 
@@ -92,13 +93,14 @@ inline u64 flat_address(const Cpu& cpu, const Record& r) {
   return cpu.reg<u64>(r.base) + (cpu.reg<u64>(r.index) << r.scale) + static_cast<u64>(i64{r.disp});
 }
 inline bool has_flat_address(const Decoded& d) { return d.memory && d.flat && d.record.address_bytes() == 8; }
-template <class Memory>
+template <class Memory, class Host>
 struct Flat {
   using Value = typename Memory::Value;
   static bool load(Cpu& cpu, const Record& r, Value& out) {
     const u64 linear = flat_address(cpu, r);
-    const u8* host = cpu.mmu.fast().read(linear, Memory::size);
-    if (host == nullptr || (linear & (Memory::alignment - 1)) != 0) [[unlikely]]
+    const bool aligned = (linear & (Memory::alignment - 1)) == 0;
+    const u8* host = aligned ? Host::read(cpu, linear, Memory::size) : nullptr;
+    if (host == nullptr) [[unlikely]]
       return Memory::load(cpu, r, out);
     out = Memory::from_host(host);
     return true;
@@ -109,7 +111,10 @@ struct Flat {
 template <class Register, class Memory, class Choose>
 Handler by_source(const Decoded& d, Choose choose) {
   if (!d.memory) return choose.template operator()<Register>();
-  if (has_flat_address(d)) return choose.template operator()<Flat<Memory>>();
+  if (has_flat_address(d)) {
+    return d.observed ? choose.template operator()<Flat<Memory, ByLine>>()
+                      : choose.template operator()<Flat<Memory, ByPage>>();
+  }
   return choose.template operator()<Memory>();
 }
 
@@ -247,12 +252,13 @@ struct StoreElement {
 };
 using StoreLow = StoreElement<u64, 0>;
 using StoreHigh = StoreElement<u64, 1>;
-template <class Memory>
+template <class Memory, class Host>
 struct FlatStore {
   static bool store(Cpu& cpu, const Record& r, const Xmm& x) {
     const u64 linear = flat_address(cpu, r);
-    u8* host = cpu.mmu.fast().write(linear, Memory::size);
-    if (host == nullptr || (linear & (Memory::alignment - 1)) != 0) [[unlikely]]
+    const bool aligned = (linear & (Memory::alignment - 1)) == 0;
+    u8* host = aligned ? Host::write(cpu, linear, Memory::size) : nullptr;
+    if (host == nullptr) [[unlikely]]
       return Memory::store(cpu, r, x);
     Memory::to_host(host, x);
     return true;
@@ -264,7 +270,9 @@ bool run_xmm_store(Cpu& cpu, const Record& r) {
 }
 template <class Store>
 Handler xmm_store_memory(const Decoded& d) {
-  return has_flat_address(d) ? run_plain<run_xmm_store<FlatStore<Store>>> : run_plain<run_xmm_store<Store>>;
+  if (!has_flat_address(d)) return run_plain<run_xmm_store<Store>>;
+  return d.observed ? run_plain<run_xmm_store<FlatStore<Store, ByLine>>>
+                    : run_plain<run_xmm_store<FlatStore<Store, ByPage>>>;
 }
 template <LaneOp register_form, class Store>
 Handler xmm_store(const Decoded& d) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mmu/memory/request_kind.h"
+
 namespace bunshin {
 
 BlockPlans::BlockPlans(const PipelineParameters& parameters, u64 load_latency, const OpcodeTable& table,
@@ -10,13 +12,42 @@ BlockPlans::BlockPlans(const PipelineParameters& parameters, u64 load_latency, c
   for (unsigned i = 0; i < op_classes; ++i) ports_[i] = parameters.classes[i].port_mask();
 }
 
+namespace {
+
+void simplify(BlockPlan::Entry& entry) {
+  const Operation& o = entry.operation;
+  entry.loads = o.loads != 0;
+  entry.stores = o.stores != 0;
+  entry.sources.fill(BlockPlan::no_source);
+  entry.results.fill(BlockPlan::no_result);
+  entry.simple = o.addresses <= 2 && o.source_count - o.addresses <= 2 && o.result_count <= 2 && o.loads <= 1 &&
+                 o.stores <= 1 && !o.serializing && !o.open_ended;
+  if (!entry.simple) return;
+  for (unsigned i = 0; i < o.source_count; ++i) {
+    entry.sources[i < o.addresses ? i : 2 + i - o.addresses] = o.sources[i];
+  }
+  for (unsigned i = 0; i < o.result_count; ++i) entry.results[i] = o.results[i];
+}
+
+}  // namespace
+
 const BlockPlan& BlockPlans::make(const Block& block) {
   BlockPlan& plan = plans_.emplace_back();
   const Record* first = block.first();
   const u64 count = block.instructions;
   for (u64 i = 0; i < count; ++i) {
     const Record& r = first[i];
-    plan.entries.push_back({describe_operation(table_.row(r.row), r), r.offset, r.length});
+    BlockPlan::Entry& e = plan.entries.emplace_back();
+    e.operation = describe_operation(table_.row(r.row), r);
+    e.offset = r.offset;
+    e.length = r.length;
+    simplify(e);
+    const OpClass op = e.operation.op;
+    if (op == OpClass::Load || op == OpClass::Nop) continue;
+    const ClassParameters& c = parameters_.classes[static_cast<unsigned>(op)];
+    e.ports = ports_[static_cast<unsigned>(op)];
+    e.latency = static_cast<u16>(c.latency);
+    e.interval = static_cast<u16>(c.interval);
   }
   u16 loads = 0;
   u16 stores = 0;
@@ -26,6 +57,15 @@ const BlockPlan& BlockPlans::make(const Block& block) {
     e.stores_after = stores;
     loads = static_cast<u16>(loads + e.operation.loads);
     stores = static_cast<u16>(stores + e.operation.stores);
+  }
+  plan.first_line = line_of(block.physical);
+  plan.last_line = line_of(block.physical + block.bytes - 1);
+  plan.count = static_cast<u16>(count);
+  if (count != 0) {
+    const BlockPlan::Entry& last = plan.entries.back();
+    plan.branch = last.operation.branch;
+    plan.branch_offset = last.offset;
+    plan.branch_length = last.length;
   }
   schedule(plan);
   copy_code(block, plan);
@@ -58,9 +98,8 @@ HotInstructions BlockPlans::hot_instructions() const {
 }
 
 void BlockPlans::schedule(BlockPlan& plan) const {
-  plan.first_use.fill(BlockPlan::unused);
   std::array<u64, depend::count> ready{};
-  std::array<bool, depend::count> provided{};
+  std::array<bool, depend::count> provided{}, used{};
   std::array<u64, issue_ports> port_free{};
   u64 cycle = 0;
   u64 issued = 0;  // in this cycle
@@ -84,8 +123,10 @@ void BlockPlans::schedule(BlockPlan& plan) const {
       port_free[best] = at + c.interval;
     }
     for (unsigned i = 0; i < o.source_count; ++i) {
-      u8& first = plan.first_use[o.sources[i]];
-      if (!provided[o.sources[i]] && first == BlockPlan::unused) first = static_cast<u8>(std::min<u64>(at, 0xfe));
+      const u8 reg = o.sources[i];
+      if (!provided[reg] && !used[reg]) plan.uses.push_back({reg, static_cast<u16>(std::min<u64>(at, 0xffff))});
+      plan.use_mask |= u64{1} << reg;
+      used[reg] = true;
     }
     issued = at == cycle ? issued + 1 : 1;
     cycle = at;
@@ -103,6 +144,7 @@ void BlockPlans::schedule(BlockPlan& plan) const {
   plan.cycles = static_cast<u16>(std::min<u64>(cycle + 1, 0xffff));
   for (unsigned r = 0; r < depend::count; ++r) {
     if (!provided[r] || ready[r] <= plan.cycles) continue;
+    plan.late_mask |= u64{1} << r;
     plan.late.push_back({static_cast<u8>(r), static_cast<u16>(std::min<u64>(ready[r] - plan.cycles, 0xffff))});
   }
 }

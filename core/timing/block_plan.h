@@ -15,35 +15,59 @@ namespace bunshin {
 
 struct BlockPlan {
   struct Entry {
-    Operation operation;
+    // What the out-of-order pipeline wants of nearly every instruction comes first.
+    mutable u64 cycles = 0;  ///< by which it moved the core's time on, beyond `scheduled_runs`
+    u16 ports = 0;           ///< none: it needs no port
+    u16 latency = 0, interval = 0;
     u16 offset = 0;  ///< of the instruction from the block's first byte
     u8 length = 0;
+    /// At most one load, one store, two registers for the address, two more sources and two results: those below. Not
+    /// serializing, not open-ended.
+    bool simple = false;
+    bool loads = false, stores = false;
+    std::array<u8, 4> sources{};  ///< of the address, then of the rest; no_source where there is none
+    std::array<u8, 2> results{};  ///< likewise no_result
+    u16 issue = 0;                ///< cycle, in order
+    Operation operation;
     /// References that the operations behind this one make at least.
     u16 loads_after = 0, stores_after = 0;
-    u16 issue = 0;                 ///< cycle, in order
-    mutable u64 cycles = 0;        ///< by which it moved the core's time on, beyond `scheduled_runs`
     mutable u64 partial_runs = 0;  ///< executions in runs that were cut off behind it
   };
   struct LateResult {
     u8 reg = 0;
     u16 cycles = 0;  ///< after the block's end
   };
-  static constexpr u8 unused = 0xff;
+  struct FirstUse {
+    u8 reg = 0;
+    u16 cycle = 0;  ///< in order
+  };
 
-  std::vector<Entry> entries;
-  u16 cycles = 0;              ///< in order
-  u16 serializing_cycles = 0;  ///< … of them
-  /// In order: the cycle in which a register that the block does not itself provide is needed first, capped below `unused`.
-  std::array<u8, depend::count> first_use{};
-  std::vector<LateResult> late;
+  static constexpr u8 no_source = depend::count, no_result = depend::count + 1;
 
+  // What every run of the block looks at comes first.
+  u64 first_line = 0, last_line = 0;  ///< of the host-physical memory that the block lies in
+  u16 count = 0;                      ///< instructions
+  u16 cycles = 0;                     ///< in order
+  u16 serializing_cycles = 0;         ///< … of them
+  BranchKind branch = BranchKind::None;
+  u8 branch_length = 0;
+  u16 branch_offset = 0;
+  bool user = false;
+  u64 use_mask = 0, late_mask = 0;  ///< registers in `uses` and `late`, by bit
+  /// For BranchPredictor::resolve.
+  mutable u32 target_slot = 0;
   // Counted by the pipelines (core/timing/hot_instructions.h).
   mutable u64 runs = 0;            ///< whole ones
   mutable u64 scheduled_runs = 0;  ///< … that took `cycles` as scheduled, and what the entries say
   mutable u64 rip = 0;             ///< of the last run
+  std::vector<LateResult> late;
+  /// In order: registers that the block does not itself provide before it needs them.
+  std::vector<FirstUse> uses;
+  std::vector<Entry> entries;
+
+  // For core/timing/hot_instructions.h.
   u64 physical = 0, second_page = 0;
   u8 bits = 64;
-  bool user = false;
   std::vector<u8> code;  ///< the block's bytes
 
   /// What `completed` instructions of a run that begins at `rip_now` leave in the counters.
@@ -73,7 +97,7 @@ struct BlockPlan {
   u64 scheduled_cycles(unsigned index) const { return cycles_of(index + 1) - cycles_of(index); }
   /// In-order cycles of the first `completed` instructions.
   u64 cycles_of(unsigned completed) const {
-    return completed == entries.size() ? cycles : completed == 0 ? 0 : entries[completed - 1].issue + 1u;
+    return completed == count ? cycles : completed == 0 ? 0 : entries[completed - 1].issue + 1u;
   }
 };
 

@@ -7,6 +7,9 @@ namespace bunshin {
 
 BranchPredictor::BranchPredictor(const BranchPredictorParameters& parameters)
     : parameters_(parameters),
+      table_bits_(parameters.table_bits),
+      table_mask_((u64{1} << parameters.table_bits) - 1),
+      history_mask_((u64{1} << parameters.history_bits) - 1),
       counters_(u64{1} << parameters.table_bits, 1),
       targets_(parameters.target_entries),
       returns_(parameters.return_stack) {
@@ -18,68 +21,43 @@ BranchPredictor::BranchPredictor(const BranchPredictorParameters& parameters)
   set_bits_ = static_cast<unsigned>(std::countr_zero(sets));
 }
 
-bool BranchPredictor::predict_direction(u64 rip, bool taken) {
-  const u64 history = history_ & ((u64{1} << parameters_.history_bits) - 1);
-  u8& counter = counters_[(rip ^ (rip >> parameters_.table_bits) ^ history) & (counters_.size() - 1)];
-  const bool predicted = counter >= 2;
-  if (taken && counter < 3) ++counter;
-  if (!taken && counter > 0) --counter;
-  history_ = history_ << 1 | (taken ? 1 : 0);
-  return predicted;
-}
-
-u64 BranchPredictor::exchange_target(u64 key, u64 target) {
+bool BranchPredictor::exchange_target(u64 key, u64 target, u32& slot) {
   // All of the address decides, whatever the distance between branches, and so does the history above it.
   const u64 folded = key ^ key >> set_bits_ ^ key >> 2 * set_bits_ ^ key >> history_shift;
-  Target* const set = &targets_[(folded & set_mask_) * parameters_.target_ways];
-  Target* victim = set;
+  const u64 begin = (folded & set_mask_) * parameters_.target_ways;
+  u64 victim = begin;
   ++clock_;
-  for (u64 way = 0; way < parameters_.target_ways; ++way) {
-    Target& t = set[way];
+  for (u64 i = begin; i < begin + parameters_.target_ways; ++i) {
+    Target& t = targets_[i];
     if (t.tag == key) {
-      const u64 known = t.target;
+      const bool known = t.target == target;
       t.target = target;
       t.last_use = clock_;
+      slot = static_cast<u32>(i);
       return known;
     }
-    if (t.last_use < victim->last_use) victim = &t;
+    if (t.last_use < targets_[victim].last_use) victim = i;
   }
-  *victim = {key, target, clock_};
-  return 0;
+  targets_[victim] = {key, target, clock_};
+  slot = static_cast<u32>(victim);
+  return false;
 }
 
-void BranchPredictor::push_return(u64 rip) { returns_[top_++ % returns_.size()] = rip; }
-
-u64 BranchPredictor::pop_return() { return returns_[--top_ % returns_.size()]; }
-
-BranchPredictor::Outcome BranchPredictor::resolve_kind(BranchKind kind, u64 rip, u64 fall_through, u64 target) {
+BranchPredictor::Outcome BranchPredictor::resolve_unconditional(BranchKind kind, u64 rip, u64 fall_through, u64 target,
+                                                                u32& slot) {
   switch (kind) {
-    case BranchKind::None: return Outcome::Right;
-    case BranchKind::Conditional: {
-      const bool taken = target != fall_through;
-      if (predict_direction(rip, taken) != taken) return Outcome::Wrong;
-      return !taken || exchange_target(rip, target) == target ? Outcome::Right : Outcome::Redirected;
-    }
     case BranchKind::Call: push_return(fall_through); [[fallthrough]];
-    case BranchKind::Direct: return exchange_target(rip, target) == target ? Outcome::Right : Outcome::Redirected;
+    case BranchKind::Direct: return target_known(rip, target, slot) ? Outcome::Right : Outcome::Redirected;
     case BranchKind::IndirectCall: push_return(fall_through); [[fallthrough]];
     case BranchKind::Indirect: {
       const u64 history = history_ & ((u64{1} << parameters_.indirect_bits) - 1);
-      const bool right = exchange_target(rip ^ history << history_shift, target) == target;
+      const bool right = target_known(rip ^ history << history_shift, target, slot);
       history_ = history_ << 2 ^ (target >> 4 & 0xff);
       return right ? Outcome::Right : Outcome::Wrong;
     }
     case BranchKind::Return: return pop_return() == target ? Outcome::Right : Outcome::Wrong;
+    default: return Outcome::Right;
   }
-  return Outcome::Right;
-}
-
-BranchPredictor::Outcome BranchPredictor::resolve(BranchKind kind, u64 rip, u64 fall_through, u64 target) {
-  const Outcome outcome = resolve_kind(kind, rip, fall_through, target);
-  ++branches_;
-  wrong_ += outcome == Outcome::Wrong ? 1 : 0;
-  redirected_ += outcome == Outcome::Redirected ? 1 : 0;
-  return outcome;
 }
 
 void BranchPredictor::hash(StateHash& hash) const {

@@ -2,26 +2,20 @@
 
 #include <algorithm>
 
+#include "core/engine/observed_entry.h"
+
 namespace bunshin {
 
 InOrderPipeline::InOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state)
     : Pipeline(context, core, state), store_buffer_(context.parameters.store_queue) {}
 
-u64 InOrderPipeline::wait_for_results(const BlockPlan& plan) {
+u64 InOrderPipeline::wait_for_results(const BlockPlan& plan) const {
   u64 wait = 0;
-  for (const Pending& p : pending_) {
-    const u8 first = plan.first_use[p.reg];
-    if (first != BlockPlan::unused && p.ready > now_ + first) wait = std::max(wait, p.ready - now_ - first);
+  for (const BlockPlan::FirstUse& use : plan.uses) {
+    const u64 needed = now_ + use.cycle;
+    if (ready_[use.reg] > needed) wait = std::max(wait, ready_[use.reg] - needed);
   }
   return wait;
-}
-
-void InOrderPipeline::keep_results(const BlockPlan& plan, u64 end) {
-  std::erase_if(pending_, [end](const Pending& p) { return p.ready <= end; });
-  for (const BlockPlan::LateResult& late : plan.late) {
-    std::erase_if(pending_, [&](const Pending& p) { return p.reg == late.reg; });
-    pending_.push_back({late.reg, end + late.cycles});
-  }
 }
 
 void InOrderPipeline::store(u64 complete) {
@@ -59,60 +53,101 @@ void InOrderPipeline::stall_on_references(Log& log, const BlockRun& run, const B
   }
 }
 
+void InOrderPipeline::late_arrival(const BlockRun& run) {
+  const Visit arrival = arrive(run, now_);
+  account_[arrival.cause] += arrival.complete - now_;
+  now_ = arrival.complete;
+}
+
+void InOrderPipeline::redirect(const BlockPlan& plan, BranchPredictor::Outcome outcome) {
+  const bool wrong = outcome == BranchPredictor::Outcome::Wrong;
+  const u64 penalty = wrong ? parameters_.mispredict_penalty : parameters_.redirect_penalty;
+  account_[wrong ? CycleCause::Branch : CycleCause::Frontend] += penalty;
+  plan.entries.back().cycles += penalty;
+  now_ += penalty;
+}
+
 u64 InOrderPipeline::block_ran(const BlockRun& run) {
   begin(run);
   now_ = run.cycle;
   const BlockPlan& plan = plans_.of(run.block);
   count_instructions(run.completed);
   plan.count_scheduled_run(run.rip, run.completed);
-  const Visit arrival = arrive(run, now_);
-  account_[arrival.cause] += arrival.complete - now_;
-  now_ = arrival.complete;
-  const u64 fetched = fetch(run.block, now_);
+  if (arrives_late(run)) [[unlikely]]
+    late_arrival(run);
+  const u64 fetched = fetch(plan, now_);
   account_[CycleCause::Frontend] += fetched - now_;
   now_ = fetched;
 
-  const u64 wait = wait_for_results(plan);
-  const u64 cycles = plan.cycles_of(run.completed);
-  const u64 serializing = run.completed == plan.entries.size() ? plan.serializing_cycles : 0;
+  u64 cycles = plan.cycles_of(run.completed);
+  if ((late_ & plan.use_mask) != 0 && latest_ready_ > now_) cycles += wait_for_results(plan);
+  const u64 serializing = run.completed == plan.count ? plan.serializing_cycles : 0;
   account_[CycleCause::Serialize] += serializing;
-  account_[CycleCause::Base] += wait + cycles - serializing;
-  now_ += wait;
+  account_[CycleCause::Base] += cycles - serializing;
+  const u64 scheduled = plan.cycles_of(run.completed);
+  now_ += cycles - scheduled;
   if (now_ != run.cycle) plan.entries.front().cycles += now_ - run.cycle;
-  now_ += cycles;
-  Log log(run.references.subspan(run.before));
-  stall_on_references(log, run, plan);
-  keep_results(plan, now_);
-
-  switch (resolve(plan, run)) {
-    case BranchPredictor::Outcome::Right: break;
-    case BranchPredictor::Outcome::Redirected:
-      account_[CycleCause::Frontend] += parameters_.redirect_penalty;
-      plan.entries.back().cycles += parameters_.redirect_penalty;
-      now_ += parameters_.redirect_penalty;
-      break;
-    case BranchPredictor::Outcome::Wrong:
-      account_[CycleCause::Branch] += parameters_.mispredict_penalty;
-      plan.entries.back().cycles += parameters_.mispredict_penalty;
-      now_ += parameters_.mispredict_penalty;
-      break;
+  now_ += scheduled;
+  if (run.references.size() != run.before) {
+    Log log(run);
+    stall_on_references(log, run, plan);
   }
+  keep_results(plan, now_);
+  if (const auto outcome = resolve(plan, run); outcome != BranchPredictor::Outcome::Right) [[unlikely]]
+    redirect(plan, outcome);
   end(now_);
   return now_ - run.cycle;
 }
 
+/// The same as block_ran(), for a run in which only fetch, dependences on earlier blocks and the branch can cost anything.
+[[gnu::always_inline]] inline bool InOrderPipeline::plain_run(const Block& block, u64 rip, u64 next_rip, u64 cycle,
+                                                              unsigned count, u64& cycles) {
+  if (block.plan == nullptr || count != block.plan->count || !continues(cycle)) [[unlikely]]
+    return false;
+  const BlockPlan& plan = *block.plan;
+  count_instructions(count);
+  plan.count_scheduled_run(rip, count);
+  u64 base = plan.cycles;
+  now_ = cycle;
+  if (!fetched(plan)) {
+    now_ = fetch_lines(plan, cycle);
+    account_[CycleCause::Frontend] += now_ - cycle;
+  }
+  if ((late_ & plan.use_mask) != 0 && latest_ready_ > now_) base += wait_for_results(plan);
+  account_[CycleCause::Base] += base;
+  now_ += base - plan.cycles;
+  if (now_ != cycle) [[unlikely]]
+    plan.entries.front().cycles += now_ - cycle;
+  now_ += plan.cycles;
+  if (plan.serializing_cycles != 0) [[unlikely]] {
+    account_[CycleCause::Serialize] += plan.serializing_cycles;
+    account_[CycleCause::Base] -= plan.serializing_cycles;
+  }
+  keep_results(plan, now_);
+  if (plan.branch != BranchKind::None) {
+    const u64 branch = rip + plan.branch_offset;
+    const auto outcome =
+        predictor_.resolve(plan.branch, branch, branch + plan.branch_length, next_rip, plan.target_slot);
+    if (outcome != BranchPredictor::Outcome::Right) [[unlikely]]
+      redirect(plan, outcome);
+  }
+  end(now_);
+  cycles = now_ - cycle;
+  return true;
+}
+
+Handler InOrderPipeline::entry_handler() const { return run_observed_entry<InOrderPipeline>; }
+
 void InOrderPipeline::resume() {
   Pipeline::resume();
-  pending_.clear();
+  ready_.fill(0);
+  latest_ready_ = late_ = 0;
 }
 
 void InOrderPipeline::hash(StateHash& hash) const {
   Pipeline::hash(hash);
   hash.add(now_);
-  for (const Pending& p : pending_) {
-    hash.add(p.reg);
-    hash.add(p.ready);
-  }
+  for (const u64 ready : ready_) hash.add(ready);
   for (const u64 free : store_buffer_) hash.add(free);
 }
 

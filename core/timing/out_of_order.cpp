@@ -2,124 +2,133 @@
 
 #include <algorithm>
 
+#include "core/engine/observed_entry.h"
+
 namespace bunshin {
-
-u64 OutOfOrderPipeline::PortCalendar::reserve(u64 cycle, u16 ports, u64 interval) {
-  cycle = std::max(cycle, base_);
-  // What lies beyond the calendar is not contended.
-  const u64 end = base_ + span;
-  while (cycle < end && (ports & ~taken_[cycle % span]) == 0) ++cycle;
-  if (cycle >= end) return cycle;
-  const auto free = static_cast<u16>(ports & ~taken_[cycle % span]);
-  const auto port = static_cast<u16>(free & -free);
-  for (u64 i = 0; i < interval && cycle + i < end; ++i) taken_[(cycle + i) % span] |= port;
-  return cycle;
-}
-
-void OutOfOrderPipeline::PortCalendar::forget_before(u64 cycle) {
-  if (cycle <= base_) return;
-  if (cycle - base_ >= span) {
-    taken_.fill(0);
-  } else {
-    for (u64 c = base_; c < cycle; ++c) taken_[c % span] = 0;
-  }
-  base_ = cycle;
-}
 
 OutOfOrderPipeline::OutOfOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state)
     : Pipeline(context, core, state),
       window_(context.parameters.window),
       loads_(context.parameters.load_queue),
-      stores_(context.parameters.store_queue) {
-  for (unsigned i = 0; i < op_classes; ++i) {
-    ports_[i] = context.parameters.classes[i].port_mask();
-    latency_[i] = context.parameters.classes[i].latency;
-    interval_[i] = context.parameters.classes[i].interval;
-  }
-}
+      stores_(context.parameters.store_queue),
+      load_ports_(context.parameters.classes[static_cast<unsigned>(OpClass::Load)].port_mask()) {}
 
 void OutOfOrderPipeline::start_at(u64 cycle) {
-  front_end_ = entered_ = retired_ = store_port_ = last_done_ = latest_done_ = cycle;
-  entered_count_ = retired_count_ = 0;
+  flight_ = {};
+  flight_.front_end = flight_.entered = flight_.retired = flight_.last_done = flight_.latest_done = cycle;
+  store_port_ = cycle;
   ready_.fill(cycle);
+  ready_[BlockPlan::no_source] = 0;
   window_.reset(cycle);
   loads_.reset(cycle);
   stores_.reset(cycle);
 }
 
-u64 OutOfOrderPipeline::enter_window(const Operation& o) {
-  u64 at = std::max({entered_, front_end_, window_.room_at()});
-  if (o.loads != 0) at = std::max(at, loads_.room_at());
-  if (o.stores != 0) at = std::max(at, stores_.room_at());
-  if (o.serializing) at = std::max(at, latest_done_);
-  if (at == entered_ && entered_count_ == parameters_.width) ++at;
-  if (at != entered_) {
-    entered_ = at;
-    entered_count_ = 0;
-    calendar_.forget_before(at);
-  }
-  ++entered_count_;
-  return at;
+/// An instruction enters in cycle `at` or, if that one is full, in the next. Neither this nor retire() has a branch: whether
+/// it is the cycle of the instruction before it is nothing that the host could foresee.
+[[gnu::always_inline]] inline void OutOfOrderPipeline::enter_window(u64 at, Flight& f) const {
+  at += at == f.entered && f.entered_count == parameters_.width ? 1 : 0;
+  f.entered_count = at == f.entered ? f.entered_count + 1 : 1;
+  f.entered = at;
 }
 
-u64 OutOfOrderPipeline::retire(u64 complete, CycleCause cause) {
-  u64 at = std::max(complete, retired_);
-  if (at == retired_ && retired_count_ == parameters_.width) ++at;
-  if (at != retired_) {
-    account_[cause] += at - retired_;
-    retired_ = at;
-    retired_count_ = 0;
-  }
-  ++retired_count_;
-  return at;
+[[gnu::always_inline]] inline void OutOfOrderPipeline::retire(u64 complete, CycleCause cause, Flight& f) {
+  u64 at = std::max(complete, f.retired);
+  at += at == f.retired && f.retired_count == parameters_.width ? 1 : 0;
+  f.retired_count = at == f.retired ? f.retired_count + 1 : 1;
+  account_[cause] += at - f.retired;
+  f.retired = at;
 }
 
-OutOfOrderPipeline::Flow OutOfOrderPipeline::load(const Operation& o, Log& log, u64 addresses_ready, u64 rip) {
-  Flow flow{addresses_ready + l1d_latency_, CycleCause::Base};
-  for (unsigned i = 0; i < o.loads && log.next_is(MemoryReference::Kind::Load); ++i) {
-    const u64 start = calendar_.reserve(addresses_ready, ports_[static_cast<unsigned>(OpClass::Load)], 1);
-    const u64 linear = log.next_data().linear;
+[[gnu::always_inline]] inline OutOfOrderPipeline::Flow OutOfOrderPipeline::load(Log& log, u64 addresses_ready,
+                                                                                u64 rip) {
+  const u64 start = calendar_.reserve(addresses_ready, OpClass::Load, load_ports_, 1);
+  Flow flow{start + l1d_latency_, start == addresses_ready ? CycleCause::Base : CycleCause::L1};
+  u64 word = 0;
+  if (log.next_is_hit()) [[likely]] {
+    word = log.take_hit().word();
+  } else {
+    word = log.next_data().linear >> 3 & word_mask;
     const Visit v = visit(log, start, rip);
-    u64 done = v.complete;
-    const Forward& f = forward(linear);
-    // A store that has not left for the cache yet gives its data, not before it has it.
-    if (f.word == linear >> 3 && f.gone > start) done = std::max(start, f.ready) + parameters_.forward_latency;
-    if (done > flow.ready) flow = {done, v.cause};
-    loads_.enter(done);
+    if (v.complete > flow.ready) flow = {v.complete, v.cause};
   }
+  const Forward& f = forward(word);
+  // A store that has not left for the cache yet gives its data, not before it has it.
+  if (f.word == word && f.gone > start) flow.ready = std::max(start, f.ready) + parameters_.forward_latency;
+  loads_.enter(flow.ready);
   return flow;
 }
 
 void OutOfOrderPipeline::store(Log& log, u64 data_ready, u64 retired, u64 rip) {
-  const u64 linear = log.next_data().linear;
   store_port_ = std::max(store_port_ + 1, retired);
-  const u64 complete = visit(log, store_port_, rip).complete;
-  // Stores leave in order; the next one may follow a cycle later if this one hits, and waits for its line otherwise.
-  if (complete > store_port_ + l1d_latency_) store_port_ = complete - l1d_latency_;
-  forward(linear) = {linear >> 3, data_ready, complete};
+  u64 complete = store_port_ + l1d_latency_;
+  u64 word = 0;
+  if (log.next_is_hit()) [[likely]] {
+    word = log.take_hit().word();
+  } else {
+    word = log.next_data().linear >> 3 & word_mask;
+    complete = visit(log, store_port_, rip).complete;
+    // Stores leave in order; the next one may follow a cycle later if this one hits, and waits for its line otherwise.
+    if (complete > store_port_ + l1d_latency_) store_port_ = complete - l1d_latency_;
+  }
+  forward(word) = {word, data_ready, complete};
   stores_.enter(complete);
 }
 
-void OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, u64 rip) {
-  const Operation& o = entry.operation;
-  const auto op = static_cast<unsigned>(o.op);
-  const u64 entered = enter_window(o);
-  CycleCause cause = entered == front_end_ ? front_end_cause_ : CycleCause::Base;
-  u64 addresses = entered + 1;
-  for (unsigned i = 0; i < o.addresses; ++i) addresses = std::max(addresses, ready_[o.sources[i]]);
-  u64 operands = addresses;
-  for (unsigned i = o.addresses; i < o.source_count; ++i) operands = std::max(operands, ready_[o.sources[i]]);
-  if (o.loads != 0) {
-    const Flow flow = load(o, log, addresses, rip);
+/// An instruction of the kind that nearly all are.
+[[gnu::always_inline]] inline void OutOfOrderPipeline::run_simple(const BlockPlan::Entry& e, Log& log, u64 rip,
+                                                                  Flight& f) {
+  u64 entered = std::max(std::max(f.entered, f.front_end), window_.room_at());
+  if (e.loads) entered = std::max(entered, loads_.room_at());
+  if (e.stores) entered = std::max(entered, stores_.room_at());
+  enter_window(entered, f);
+  CycleCause cause = f.entered == f.front_end ? f.front_end_cause : CycleCause::Base;
+  const u64 addresses = std::max(f.entered + 1, std::max(ready_[e.sources[0]], ready_[e.sources[1]]));
+  u64 operands = std::max(addresses, std::max(ready_[e.sources[2]], ready_[e.sources[3]]));
+  if (e.loads) {
+    const Flow flow = log.next_is(MemoryReference::Kind::Load) ? load(log, addresses, rip)
+                                                               : Flow{addresses + l1d_latency_, CycleCause::Base};
     if (flow.ready > operands) {
       operands = flow.ready;
       cause = flow.cause;
     }
   }
-  u64 done = operands;
-  if (o.op != OpClass::Load && o.op != OpClass::Nop) {
-    done = calendar_.reserve(operands, ports_[op], interval_[op]) + latency_[op];
+  const u64 done =
+      e.ports == 0 ? operands : calendar_.reserve(operands, e.operation.op, e.ports, e.interval) + e.latency;
+  ready_[e.results[0]] = done;
+  ready_[e.results[1]] = done;
+  f.last_done = done;
+  f.latest_done = std::max(f.latest_done, done);
+  const u64 before = f.retired;
+  retire(done, cause, f);
+  e.cycles += f.retired - before;
+  window_.enter(f.retired);
+  if (e.stores && log.next_is(MemoryReference::Kind::Store)) store(log, done, f.retired, rip);
+}
+
+OutOfOrderPipeline::Flight OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, u64 rip,
+                                                             Flight f) {
+  const Operation& o = entry.operation;
+  u64 entered = std::max(std::max(f.entered, f.front_end), window_.room_at());
+  if (o.loads != 0) entered = std::max(entered, loads_.room_at());
+  if (o.stores != 0) entered = std::max(entered, stores_.room_at());
+  if (o.serializing) entered = std::max(entered, f.latest_done);
+  enter_window(entered, f);
+  CycleCause cause = f.entered == f.front_end ? f.front_end_cause : CycleCause::Base;
+  u64 addresses = f.entered + 1;
+  for (unsigned i = 0; i < o.addresses; ++i) addresses = std::max(addresses, ready_[o.sources[i]]);
+  u64 operands = addresses;
+  for (unsigned i = o.addresses; i < o.source_count; ++i) operands = std::max(operands, ready_[o.sources[i]]);
+  for (unsigned i = 0; i < o.loads; ++i) {
+    const bool made = log.next_is(MemoryReference::Kind::Load);
+    const Flow flow = made ? load(log, addresses, rip) : Flow{addresses + l1d_latency_, CycleCause::Base};
+    if (flow.ready > operands) {
+      operands = flow.ready;
+      cause = flow.cause;
+    }
   }
+  u64 done =
+      entry.ports == 0 ? operands : calendar_.reserve(operands, o.op, entry.ports, entry.interval) + entry.latency;
   if (o.open_ended) {
     const u64 rest = entry.loads_after + entry.stores_after;
     while (log.left() > rest && !log.empty()) done = visit(log, done, rip).complete;
@@ -127,74 +136,92 @@ void OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, 
   if (o.serializing) {
     done += parameters_.serialize_cycles;
     cause = CycleCause::Serialize;
-    redirect_front_end(done, CycleCause::Serialize);
+    f.redirect_front_end(done, CycleCause::Serialize);
   }
   for (unsigned i = 0; i < o.result_count; ++i) ready_[o.results[i]] = done;
-  last_done_ = done;
-  latest_done_ = std::max(latest_done_, done);
-  const u64 before = retired_;
-  const u64 retired = retire(done, cause);
-  entry.cycles += retired - before;
-  window_.enter(retired);
-  for (unsigned i = 0; i < o.stores && log.next_is(MemoryReference::Kind::Store); ++i) store(log, done, retired, rip);
-}
-
-void OutOfOrderPipeline::redirect_front_end(u64 cycle, CycleCause cause) {
-  if (cycle <= front_end_) return;
-  front_end_ = cycle;
-  front_end_cause_ = cause;
-}
-
-void OutOfOrderPipeline::begin_block(const BlockRun& run) {
-  if (run.before == 0 && run.fetch == TlbOutcome::FirstLevel) [[likely]]
-    return;
-  // A fetch is translated ahead of execution; an event is delivered with nothing in flight.
-  const Visit fetched = arrive(run, std::max(front_end_, entered_));
-  if (fetched.cause != CycleCause::Event) {
-    redirect_front_end(fetched.complete, fetched.cause);
-    return;
+  f.last_done = done;
+  f.latest_done = std::max(f.latest_done, done);
+  const u64 before = f.retired;
+  retire(done, cause, f);
+  entry.cycles += f.retired - before;
+  window_.enter(f.retired);
+  for (unsigned i = 0; i < o.stores && log.next_is(MemoryReference::Kind::Store); ++i) {
+    store(log, done, f.retired, rip);
   }
-  const u64 end = fetched.complete + std::max(latest_done_, retired_) - std::max(front_end_, entered_);
-  latest_done_ = end;
-  redirect_front_end(end, CycleCause::Event);
-  retire(end, CycleCause::Event);
+  return f;
+}
+
+OutOfOrderPipeline::Flight OutOfOrderPipeline::begin_block(const BlockRun& run, Flight f) {
+  // A fetch is translated ahead of execution; an event is delivered with nothing in flight.
+  const u64 front = std::max(f.front_end, f.entered);
+  const Visit fetched = arrive(run, front);
+  if (fetched.cause != CycleCause::Event) {
+    f.redirect_front_end(fetched.complete, fetched.cause);
+    return f;
+  }
+  const u64 end = fetched.complete + std::max(f.latest_done, f.retired) - front;
+  f.latest_done = end;
+  f.redirect_front_end(end, CycleCause::Event);
+  retire(end, CycleCause::Event, f);
+  return f;
+}
+
+/// References that no operation claims.
+OutOfOrderPipeline::Flight OutOfOrderPipeline::finish_log(const BlockPlan& plan, const BlockRun& run, Log& log,
+                                                          Flight f) {
+  const u64 done = visit_rest(log, std::max(f.last_done, f.retired), run.rip);
+  f.latest_done = std::max(f.latest_done, done);
+  const u64 before = f.retired;
+  retire(done, CycleCause::Base, f);
+  plan.entry_left_at(run.completed).cycles += f.retired - before;
+  return f;
 }
 
 u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
   begin(run);
-  if (run.cycle != retired_) start_at(run.cycle);
+  if (run.cycle != flight_.retired) [[unlikely]]
+    start_at(run.cycle);
   const BlockPlan& plan = plans_.of(run.block);
   count_instructions(run.completed);
   plan.count_run(run.rip, run.completed);
-  begin_block(run);
-  if (retired_ != run.cycle) plan.entries.front().cycles += retired_ - run.cycle;
-  redirect_front_end(fetch(run.block, std::max(front_end_, entered_)), CycleCause::Frontend);
-
-  Log log(run.references.subspan(run.before));
-  for (unsigned i = 0; i < run.completed; ++i) run_operation(plan.entries[i], log, run.rip + plan.entries[i].offset);
-  if (!log.empty()) {
-    const u64 done = visit_rest(log, std::max(last_done_, retired_), run.rip);
-    latest_done_ = std::max(latest_done_, done);
-    const u64 before = retired_;
-    retire(done, CycleCause::Base);
-    plan.entry_left_at(run.completed).cycles += retired_ - before;
+  Flight f = flight_;
+  if (arrives_late(run)) [[unlikely]] {
+    f = begin_block(run, f);
+    plan.entries.front().cycles += f.retired - run.cycle;
   }
+  if (!fetched(plan)) f.redirect_front_end(fetch_lines(plan, std::max(f.front_end, f.entered)), CycleCause::Frontend);
+
+  Log log(run);
+  const BlockPlan::Entry* const entries = plan.entries.data();
+  for (unsigned i = 0; i < run.completed; ++i) {
+    const u64 rip = run.rip + entries[i].offset;
+    if (entries[i].simple) [[likely]] {
+      run_simple(entries[i], log, rip, f);
+    } else {
+      f = run_operation(entries[i], log, rip, f);
+    }
+  }
+  if (!log.empty()) [[unlikely]]
+    f = finish_log(plan, run, log, f);
   switch (resolve(plan, run)) {
     case BranchPredictor::Outcome::Right: break;
     case BranchPredictor::Outcome::Redirected:
-      redirect_front_end(entered_ + parameters_.redirect_penalty, CycleCause::Frontend);
+      f.redirect_front_end(f.entered + parameters_.redirect_penalty, CycleCause::Frontend);
       break;
     case BranchPredictor::Outcome::Wrong:
-      redirect_front_end(last_done_ + parameters_.mispredict_penalty, CycleCause::Branch);
+      f.redirect_front_end(f.last_done + parameters_.mispredict_penalty, CycleCause::Branch);
       break;
   }
-  end(retired_);
-  return retired_ - run.cycle;
+  flight_ = f;
+  end(f.retired);
+  return f.retired - run.cycle;
 }
+
+Handler OutOfOrderPipeline::entry_handler() const { return run_observed_entry<OutOfOrderPipeline>; }
 
 void OutOfOrderPipeline::resume() {
   Pipeline::resume();
-  retired_ = ~u64{0};
+  flight_.retired = ~u64{0};
 }
 
 void OutOfOrderPipeline::hash(StateHash& hash) const {
@@ -204,7 +231,9 @@ void OutOfOrderPipeline::hash(StateHash& hash) const {
   for (const Forward& f : forwards_) {
     for (const u64 v : {f.word, f.ready, f.gone}) hash.add(v);
   }
-  for (const u64 v : {front_end_, entered_, entered_count_, retired_, retired_count_, store_port_, latest_done_}) {
+  const Flight& f = flight_;
+  for (const u64 v :
+       {f.front_end, f.entered, f.entered_count, f.retired, f.retired_count, store_port_, f.latest_done}) {
     hash.add(v);
   }
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/cpu.h"
+
 namespace bunshin {
 
 namespace {
@@ -30,7 +32,8 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
       l1i_latency_(context.memory.caches(core).l1i.latency()),
       predictor_(state.predictor),
       account_(state.account),
-      state_(state) {
+      state_(state),
+      l1d_(context.memory.caches(core).l1d) {
   state.caches = &memory_.counters(core);
 }
 
@@ -80,6 +83,7 @@ Pipeline::Visit Pipeline::visit(Log& log, u64 cycle, u64 rip) {
     state_.statistics.second_level_hit(r.linear);
   }
   const Reply reply = go_to_memory(r, translation.complete, rip);
+  hold_line(r);
   const u64 translating = translation.complete - cycle;
   const u64 accessing = reply.complete - translation.complete;
   if (reply.level > Level::L2) [[unlikely]]
@@ -94,22 +98,18 @@ u64 Pipeline::visit_rest(Log& log, u64 cycle, u64 rip) {
 
 Pipeline::Visit Pipeline::arrive(const BlockRun& run, u64 cycle) {
   Log log(run.references.first(run.before));
-  const bool event =
-      std::any_of(run.references.begin(), run.references.begin() + static_cast<std::ptrdiff_t>(run.before),
-                  [](const MemoryReference& r) { return !is_walk(r); });
-  u64 end = visit_rest(log, cycle, run.rip) + (event ? parameters_.event_cycles : 0);
+  u64 end = visit_rest(log, cycle, run.rip) + (run.event ? parameters_.event_cycles : 0);
   if (run.fetch == TlbOutcome::SecondLevel) {
     end += l2_tlb_latency_;
     ++state_.second_level;
     state_.statistics.second_level_hit(run.rip);
   }
-  return {end, event ? CycleCause::Event : CycleCause::FetchWalk};
+  return {end, run.event ? CycleCause::Event : CycleCause::FetchWalk};
 }
 
-u64 Pipeline::fetch(const Block& block, u64 cycle) {
-  const u64 end = block.physical + block.bytes;
+u64 Pipeline::fetch_lines(const BlockPlan& plan, u64 cycle) {
   u64 ready = cycle;
-  for (u64 line = line_of(block.physical); line < end; line += line_bytes) {
+  for (u64 line = plan.first_line; line <= plan.last_line; line += line_bytes) {
     if (line == last_line_) continue;
     last_line_ = line;
     // The first level's own latency is part of the pipeline's depth.
@@ -119,12 +119,15 @@ u64 Pipeline::fetch(const Block& block, u64 cycle) {
   return ready;
 }
 
-BranchPredictor::Outcome Pipeline::resolve(const BlockPlan& plan, const BlockRun& run) {
-  if (run.completed != plan.entries.size() || plan.entries.empty()) return BranchPredictor::Outcome::Right;
-  const BlockPlan::Entry& last = plan.entries.back();
-  if (last.operation.branch == BranchKind::None) return BranchPredictor::Outcome::Right;
-  const u64 rip = run.rip + last.offset;
-  return predictor_.resolve(last.operation.branch, rip, rip + last.length, run.next_rip);
+void Pipeline::attach(Cpu& cpu) {
+  mmu_ = &cpu.mmu;
+  memory_.set_line_filter(core_, &cpu.mmu.lines());
+  cpu.observation.log().note_hits(wants_hits());
+}
+
+void Pipeline::hold_line(const MemoryReference& r) {
+  if (mmu_ == nullptr || !l1d_.plain_read(r.physical.value)) return;
+  mmu_->hold_line(r.linear, r.physical, l1d_.plain_write(r.physical.value));
 }
 
 void PipelineState::settle(u64 cycle) {

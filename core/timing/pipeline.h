@@ -54,6 +54,8 @@ class Pipeline : public BlockObserver {
   /// `state` must outlive it.
   Pipeline(const TimingContext& context, unsigned core, PipelineState& state);
 
+  /// Whose core it is: its line filter is filled from now on (mmu/memory/line_filter.h). Without, every reference is logged.
+  void attach(Cpu& cpu);
   /// The core runs again after a time without this pipeline: nothing is in flight.
   virtual void resume() { last_line_ = ~u64{0}; }
   /// Adds what is in flight.
@@ -72,24 +74,37 @@ class Pipeline : public BlockObserver {
     if (run.cycle != state_.end || AddressSpaceId(run.cr3, run.user) != state_.statistics.space()) [[unlikely]]
       state_.change(run);
   }
+  /// The same asked: the last one ended here. For runs in the same address space and at the same privilege.
+  bool continues(u64 cycle) const { return cycle == state_.end; }
   /// … and ends with this: when the run's last cycle was.
   void end(u64 cycle) { state_.end = cycle; }
 
-  /// References of a block in the order in which they were made.
+  /// References of a block in the order in which they were made: those that were logged in full, and between them those
+  /// that the line filter served.
   class Log {
    public:
     explicit Log(std::span<const MemoryReference> references) : references_(references) {}
+    explicit Log(const BlockRun& run)
+        : references_(run.references.subspan(run.before)), hits_(run.hits), hit_at_(run.hits_before) {}
+    /// True if the next access to memory was served by the line filter.
+    bool next_is_hit() const {
+      return hit_at_ < hits_.size() && (at_ == references_.size() || references_[at_].hits_before > hit_at_);
+    }
+    const LineHit& next_hit() const { return hits_[hit_at_]; }
+    const LineHit& take_hit() { return hits_[hit_at_++]; }
     /// True if the next reference to memory, behind the walk that it needed, is of this kind.
     bool next_is(MemoryReference::Kind kind) const {
+      if (next_is_hit()) return hits_[hit_at_].store() == (kind == MemoryReference::Kind::Store);
       const std::size_t i = data_position();
       return i < references_.size() && references_[i].kind == kind;
     }
-    /// The next reference that is not part of a walk; there must be one.
+    /// The next reference that is not part of a walk and that the line filter did not serve; there must be one.
     const MemoryReference& next_data() const { return references_[data_position()]; }
     bool next_walks() const { return at_ < references_.size() && is_walk(references_[at_]); }
+    /// Of the references that the line filter did not serve.
     bool empty() const { return at_ == references_.size(); }
     const MemoryReference& take() { return references_[at_++]; }
-    std::size_t left() const { return references_.size() - at_; }
+    std::size_t left() const { return references_.size() - at_ + hits_.size() - hit_at_; }
 
    private:
     std::size_t data_position() const {
@@ -100,6 +115,8 @@ class Pipeline : public BlockObserver {
 
     std::span<const MemoryReference> references_;
     std::size_t at_ = 0;
+    std::span<const LineHit> hits_;
+    std::size_t hit_at_ = 0;
   };
   static bool is_walk(const MemoryReference& r) {
     return r.kind == MemoryReference::Kind::TableRead || r.kind == MemoryReference::Kind::TableUpdate;
@@ -117,8 +134,18 @@ class Pipeline : public BlockObserver {
   /// What comes before the block's first instruction: the delivery of an event, or the translation of the fetch.
   Visit arrive(const BlockRun& run, u64 cycle);
   /// Fetches the block's lines from `cycle` on, and says when the last one is there. Lines just fetched are not fetched again.
-  u64 fetch(const Block& block, u64 cycle);
-  BranchPredictor::Outcome resolve(const BlockPlan& plan, const BlockRun& run);
+  u64 fetch(const BlockPlan& plan, u64 cycle) { return fetched(plan) ? cycle : fetch_lines(plan, cycle); }
+  bool fetched(const BlockPlan& plan) const { return plan.first_line == last_line_ && plan.last_line == last_line_; }
+  u64 fetch_lines(const BlockPlan& plan, u64 cycle);
+  BranchPredictor::Outcome resolve(const BlockPlan& plan, const BlockRun& run) {
+    if (run.completed != plan.count || plan.branch == BranchKind::None) return BranchPredictor::Outcome::Right;
+    const u64 rip = run.rip + plan.branch_offset;
+    return predictor_.resolve(plan.branch, rip, rip + plan.branch_length, run.next_rip, plan.target_slot);
+  }
+  /// Something stands before the block's first instruction: arrive() says how long it takes.
+  static bool arrives_late(const BlockRun& run) {
+    return run.before != 0 || run.event || run.fetch != TlbOutcome::FirstLevel;
+  }
 
   const PipelineParameters& parameters_;
   MemoryHierarchy& memory_;
@@ -134,8 +161,14 @@ class Pipeline : public BlockObserver {
  private:
   Visit walk(Log& log, u64 cycle);
   Reply go_to_memory(const MemoryReference& r, u64 cycle, u64 rip);
+  /// Lets handlers access the line on their own, if it allows that.
+  void hold_line(const MemoryReference& reference);
+  /// Whether it wants the line filter's hits in its log.
+  virtual bool wants_hits() const = 0;
 
   PipelineState& state_;
+  Mmu* mmu_ = nullptr;
+  const Cache& l1d_;
   u64 last_line_ = ~u64{0};
 };
 

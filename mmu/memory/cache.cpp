@@ -65,6 +65,7 @@ Cache::Victim Cache::fill(u64 line, LineState state, u64 flags) {
   filter_[(line >> line_shift) & filter_mask_] += filter_step_;
   tags_[index] = line | flags | fill_flags_ | static_cast<u64>(state);
   replacement_.insert(set, static_cast<unsigned>(index - begin));
+  set_changed(line);
   return victim;
 }
 
@@ -91,6 +92,7 @@ u64 Cache::arrival(u64 line, u64 index, u64 cycle) const {
 }
 
 void Cache::reset() {
+  if (hit_elsewhere_ != nullptr) hit_elsewhere_->flush();
   std::fill_n(tags_.get(), lines_, no_line);
   std::fill(filter_.begin(), filter_.end(), static_cast<u8>(1 - filter_step_));
   std::fill(valid_.begin(), valid_.end(), u8{0});

@@ -9,6 +9,7 @@
 
 #include "mmu/memory/calendar.h"
 #include "mmu/memory/hierarchy_parameters.h"
+#include "mmu/memory/line_filter.h"
 #include "mmu/memory/mshr.h"
 #include "mmu/memory/prefetcher.h"
 #include "mmu/memory/replacement.h"
@@ -91,13 +92,20 @@ class Cache {
   u64 find_unlikely(u64 line) const { return may_hold(line) ? find(line) : npos; }
   bool holds(u64 line) const { return find_unlikely(line) != npos; }
   LineState state(u64 index) const { return static_cast<LineState>(tags_[index] & state_bits); }
-  void set_state(u64 index, LineState state) { tags_[index] = (tags_[index] & ~state_bits) | static_cast<u64>(state); }
+  void set_state(u64 index, LineState state) {
+    tags_[index] = (tags_[index] & ~state_bits) | static_cast<u64>(state);
+    set_changed(tags_[index]);
+  }
   u64 flags(u64 index) const { return tags_[index] & flag_bits; }
   void clear_flags(u64 index, u64 flags) { tags_[index] &= ~(flags & flag_bits); }
   void touch(u64 line, u64 index) {
     const u64 set = set_of(line);
     replacement_.touch(set, static_cast<unsigned>(index - set * ways_));
+    set_changed(line);
   }
+  /// Lines that are hit without this cache being asked; told whenever that must end. Null: none. Must outlive the cache's use.
+  void set_line_filter(LineFilter* filter) { hit_elsewhere_ = filter; }
+  const LineFilter* line_filter() const { return hit_elsewhere_; }
 
   /// Puts a line, not here yet, into its set. A victim counts as evicted.
   Victim fill(u64 line, LineState state, u64 flags);
@@ -159,6 +167,10 @@ class Cache {
     return matches;
   }
   u64 set_of(u64 line) const { return (line >> line_shift) & set_mask_; }
+  void set_changed(u64 line) {
+    if (hit_elsewhere_ != nullptr) [[unlikely]]
+      hit_elsewhere_->forget(line, set_mask_);
+  }
   u64 recent_tag(u64 line) const {
     const u64 set = set_of(line);
     return tags_[set * ways_ + recent_[set]];
@@ -169,6 +181,7 @@ class Cache {
     if ((tag & prefetched) != 0) ++counters_.prefetches_useless;
     filter_[(tag >> line_shift) & filter_mask_] -= filter_step_;
     --valid_[set_of(tag)];
+    set_changed(tag);
     tags_[index] = no_line;
   }
 
@@ -178,6 +191,7 @@ class Cache {
   u64 latency_;
   std::unique_ptr<u64[], FreeTags> tags_;  ///< line | flags | state, set by set
   const u8* recent_;
+  LineFilter* hit_elsewhere_ = nullptr;
   u64 filter_mask_;
   u8 filter_step_;          ///< 0: without a filter, which only first levels have; one entry that says "maybe"
   std::vector<u8> filter_;  ///< lines here, counted by the low bits of their number: all of one set, so at most 64

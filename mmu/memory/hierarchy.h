@@ -68,6 +68,10 @@ class MemoryHierarchy {
   /// Of a core, or of all devices together (`core` == cores()).
   const CoreCounters& counters(unsigned core) const { return cores_[core].counters; }
   const CoreCaches& caches(unsigned core) const { return cores_[core]; }
+  /// The filter in front of a core's L1D, which must outlive its use; its hits are counted as the cache's. Null: none.
+  void set_line_filter(unsigned core, LineFilter* filter) { cores_[core].l1d.set_line_filter(filter); }
+  /// L1D hits of a class, those in the line filter included.
+  u64 l1d_hits(unsigned core, AccessClass c) const;
   const Cluster& cluster_of(unsigned core) const { return *clusters_[core / cores_per_cluster_]; }
   const Uncore& uncore() const { return uncore_; }
   /// Demand accesses that took 2^bucket to 2^(bucket + 1) - 1 cycles, the last bucket everything longer.

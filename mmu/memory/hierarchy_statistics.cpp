@@ -17,17 +17,17 @@ constexpr std::array demand{AccessClass::Load, AccessClass::Store, AccessClass::
 
 template <std::size_t N>
 void register_level(StatRegistry& registry, const std::string& prefix, const LevelCounters& counters,
-                    const std::array<AccessClass, N>& classes) {
-  const std::array<std::pair<const char*, const std::array<u64, access_classes>*>, 3> outcomes{
-      {{"hits", &counters.hits}, {"misses", &counters.misses}, {"merges", &counters.merges}}};
-  const std::array<const char*, 3> meanings{"hits by ", "misses by ", "accesses to a line still on its way, by "};
-  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+                    const std::array<AccessClass, N>& classes, bool own_hits = true) {
+  const auto add = [&](const std::string& name, const std::array<u64, access_classes>& counts,
+                       const std::string& text) {
     for (const AccessClass c : classes) {
-      const auto n = static_cast<unsigned>(c);
-      registry.add(prefix + "." + outcomes[i].first + "." + std::string(access_class_names[n]),
-                   (*outcomes[i].second)[n], "accesses", meanings[i] + std::string(access_class_names[n]));
+      const std::string by(access_class_names[static_cast<unsigned>(c)]);
+      registry.add(prefix + name + by, counts[static_cast<unsigned>(c)], "accesses", text + by);
     }
-  }
+  };
+  if (own_hits) add(".hits.", counters.hits, "hits by ");
+  add(".misses.", counters.misses, "misses by ");
+  add(".merges.", counters.merges, "accesses to a line still on its way, by ");
 }
 
 void register_cache(StatRegistry& registry, const std::string& prefix, const Cache& cache) {
@@ -63,6 +63,13 @@ void register_dram(StatRegistry& registry, const std::string& prefix, const Dram
 
 }  // namespace
 
+u64 MemoryHierarchy::l1d_hits(unsigned core, AccessClass c) const {
+  const u64 hits = cores_[core].counters.l1d.hits[static_cast<unsigned>(c)];
+  const LineFilter* filter = cores_[core].l1d.line_filter();
+  if (filter == nullptr) return hits;
+  return hits + (c == AccessClass::Load ? filter->loads() : c == AccessClass::Store ? filter->stores() : 0);
+}
+
 u64 MemoryHierarchy::latency_count(unsigned core, unsigned bucket) const {
   const CoreCaches& caches = cores_[core];
   const CoreCounters& c = caches.counters;
@@ -70,7 +77,7 @@ u64 MemoryHierarchy::latency_count(unsigned core, unsigned bucket) const {
   u64 plain_l1d = 0;
   for (const AccessClass kind : demand) {
     plain_l1i += c.l1i.hits[static_cast<unsigned>(kind)];
-    plain_l1d += c.l1d.hits[static_cast<unsigned>(kind)];
+    plain_l1d += l1d_hits(core, kind);
   }
   u64 count = c.latency[bucket];
   if (bucket == CoreCounters::bucket(caches.l1i.latency())) count += plain_l1i - c.counted_hits_l1i;
@@ -84,7 +91,14 @@ void MemoryHierarchy::register_core(StatRegistry& registry, const std::string& p
     registry.add(prefix + "." + name, counter, unit, text);
   };
   register_level(registry, prefix + ".l1i", c.l1i, at_l1i);
-  register_level(registry, prefix + ".l1d", c.l1d, at_l1d);
+  register_level(registry, prefix + ".l1d", c.l1d, at_l1d, false);
+  for (const AccessClass kind : at_l1d) {
+    const std::string by(access_class_names[static_cast<unsigned>(kind)]);
+    registry.add(
+        prefix + ".l1d.hits." + by,
+        [this, core, kind]() -> std::variant<u64, double, std::string> { return l1d_hits(core, kind); }, "accesses",
+        "hits by " + by);
+  }
   register_level(registry, prefix + ".l2", c.l2, at_l2);
   register_cache(registry, prefix + ".l1i", cores_[core].l1i);
   register_cache(registry, prefix + ".l1d", cores_[core].l1d);
