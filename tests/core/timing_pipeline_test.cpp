@@ -111,10 +111,11 @@ TEST(BranchTargets, AsManyAsThereAreEntriesAreKnownWhateverTheirDistance) {
   const BranchPredictorParameters parameters;
   for (const u64 distance : {8, 16, 64, 4096}) {
     BranchPredictor predictor(parameters);
+    u32 slot = 0;
     for (unsigned pass = 0; pass < 2; ++pass) {
       for (u64 i = 0; i < parameters.target_entries; ++i) {
         const u64 rip = 0x10'0000 + i * distance;
-        predictor.resolve(BranchKind::Direct, rip, rip + 5, rip + distance);
+        predictor.resolve(BranchKind::Direct, rip, rip + 5, rip + distance, slot);
       }
     }
     EXPECT_EQ(predictor.redirected(), parameters.target_entries) << distance;
@@ -124,9 +125,10 @@ TEST(BranchTargets, AsManyAsThereAreEntriesAreKnownWhateverTheirDistance) {
 /// All targets of an indirect branch were in one set: no more than it has ways could be told apart.
 TEST(BranchTargets, AnIndirectBranchMayHaveMoreTargetsThanASetHasWays) {
   BranchPredictor predictor(BranchPredictorParameters{});
+  u32 slot = 0;
   constexpr u64 targets = 16, rounds = 100;
   for (u64 i = 0; i < rounds * targets; ++i) {
-    predictor.resolve(BranchKind::Indirect, 0x1000, 0x1002, 0x2000 + i % targets * 16);
+    predictor.resolve(BranchKind::Indirect, 0x1000, 0x1002, 0x2000 + i % targets * 16, slot);
   }
   EXPECT_LT(predictor.wrong(), 3 * targets);
 }
