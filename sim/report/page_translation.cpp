@@ -189,11 +189,11 @@ std::string address_spaces_section(const ReportData& d) {
   for (const json& space : spaces["hottest"])
     add("<code>" + html::escape(get_text(space, "cr3")) + "</code>", space, true);
   if (const u64 n = get(spaces, "others_count")) add(fmt::format("{} others", html::count(n)), spaces["others"], false);
-  return html::section(
-      "spaces", "Address spaces",
-      "<p>By CR3, as the guest loads it. Operating systems use a page for another process when the first is "
-      "gone, so that a row may be several processes, one after the other.</p>" +
-          table.str());
+  return html::section("spaces", "Address spaces",
+                       "<p>By CR3, as the guest loads it; with PCIDs its low 12 bits are the PCID. Operating systems "
+                       "use a page for another process when the first is "
+                       "gone, so that a row may be several processes, one after the other.</p>" +
+                           table.str());
 }
 
 std::string pages_section(const ReportData& d) {

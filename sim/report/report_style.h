@@ -32,6 +32,7 @@ p{max-width:62rem}
 table{border-collapse:collapse;font-size:.88rem}
 th{font-weight:600;text-align:left;color:var(--muted);vertical-align:bottom;border-bottom:1px solid var(--line);padding:.25rem .7rem .25rem 0}
 td{padding:.2rem .7rem .2rem 0;border-bottom:1px solid var(--line);vertical-align:middle}
+.scroll td:first-child{min-width:6rem}
 td small{color:var(--muted)}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 tr.total td{font-weight:600}
