@@ -86,9 +86,13 @@ class CachesThatTheKernelSees(unittest.TestCase):
 
 class OwnGuests(unittest.TestCase):
     def test_northwood_runs_protected_mode(self):
-        with_profile = run("multiboot.yaml", {**fragment("p4-northwood"), "guest.kernel": GUESTS / "protected"})
-        self.assertEqual(with_profile.status, 0, with_profile)
-        self.assertIn(b"task", with_profile.console)
+        for guest in ("protected", "tasks"):
+            for timing in ("none", "ooo"):
+                with self.subTest(guest=guest, timing=timing):
+                    end = run("multiboot.yaml", {**fragment("p4-northwood"), "guest.kernel": GUESTS / guest,
+                                                 "machine.timing": timing})
+                    self.assertEqual(end.status, 0, end)
+                    self.assertIn(b"task", end.console)
 
     def test_structure_caches_save_references_and_none_is_missed_without_them(self):
         settings = {**fragment("haswell"), "guest.kernel": GUESTS / "tlb_bound", "guest.cmdline": "btree short",
