@@ -60,9 +60,16 @@ void Mmu::select_fast() {
 void Mmu::set_log(ReferenceLog* log) {
   log_ = log;
   lines_.flush();
-  walker_.set_observer(log == nullptr ? nullptr : this);
+  observe_walks();
   select_fast();
 }
+
+void Mmu::set_walk_listener(WalkListener* listener) {
+  listener_ = listener;
+  observe_walks();
+}
+
+void Mmu::observe_walks() { walker_.set_observer(log_ == nullptr && listener_ == nullptr ? nullptr : this); }
 
 void Mmu::set_timed_caches(TimedCaches* caches) {
   if (timed_ != nullptr) timed_->data.set_line_filter(nullptr);
@@ -84,6 +91,9 @@ unsigned Mmu::fetch_shift(u64 linear) {
 }
 
 void Mmu::reference(const WalkReference& reference) {
+  if (listener_ != nullptr) [[unlikely]]
+    listener_->reference(reference);
+  if (log_ == nullptr) return;
   const auto kind = reference.update ? MemoryReference::Kind::TableUpdate : MemoryReference::Kind::TableRead;
   if (reference.cached) return;
   log_->add({walked_.value, reference.address, reference.bytes, kind, false, reference.dimension, reference.level,
@@ -115,7 +125,11 @@ std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPh
 
 std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysical& out) {
   walked_ = address;
+  if (listener_ != nullptr) [[unlikely]]
+    listener_->walk_began(address, access, context_);
   const WalkResult result = walker_.walk(address, access);
+  if (listener_ != nullptr) [[unlikely]]
+    listener_->walk_ended(result);
   if (result.outcome != WalkOutcome::Translated) return Fault::page(address.value, result.error_code);
   const Translation& t = result.translation;
   TlbEntry entry;

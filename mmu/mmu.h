@@ -17,6 +17,7 @@
 #include "mmu/memory/physical_memory.h"
 #include "mmu/reference_log.h"
 #include "mmu/tlb.h"
+#include "mmu/walk_listener.h"
 #include "mmu/walker.h"
 
 namespace bunshin {
@@ -53,6 +54,8 @@ class Mmu final : private WalkObserver {
   /// Walks from now on write their references to `log`, and data accesses are to be written there by who makes them.
   /// Null: off. Must outlive its use.
   void set_log(ReferenceLog* log);
+  /// Null: none. Must outlive its use.
+  void set_walk_listener(WalkListener* listener);
   /// First-level TLBs and paging-structure caches, which cost or save time and are there only while references are logged.
   struct TimedCaches {
     FirstLevelTlb data, instructions;
@@ -115,6 +118,7 @@ class Mmu final : private WalkObserver {
   void flush_timed_page(Linear address, u16 pcid);
   u64 space_of(u16 pcid) const { return u64{context_.guest_tag} << 12 | pcid; }
   void select_fast();
+  void observe_walks();
   // WalkObserver
   void reference(const WalkReference& reference) override;
   void flush_fast();
@@ -136,6 +140,7 @@ class Mmu final : private WalkObserver {
   Cache held_by_lines_ = none_cache;  ///< whose translations lines_ holds
   u64 fetched_page_ = no_page;  ///< where the last fetch was, which found it in the first-level TLB or brought it there
   ReferenceLog* log_ = nullptr;
+  WalkListener* listener_ = nullptr;
   TimedCaches* timed_ = nullptr;
   TlbOutcome last_outcome_ = TlbOutcome::FirstLevel;
   Linear walked_;  ///< the address of the walk in the log

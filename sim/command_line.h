@@ -17,6 +17,7 @@ struct RunOptions {
   std::optional<u64> max_cycles;
   std::string trace;                 ///< file; empty: none
   std::string trace_from, trace_to;  ///< cycle or symbol
+  std::string walk_trace;            ///< file; empty: none
   std::string symbols;               ///< ELF file or System.map; empty: the kernel, if it is an ELF file
   std::optional<unsigned> gdb_port;
   std::string until_screen, until_console;

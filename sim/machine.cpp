@@ -96,6 +96,15 @@ LoadedGuest Machine::load_guest() {
   return loaded;
 }
 
+void Machine::trace_walks(WalkTrace& trace) {
+  for (const auto& p : processors_) {
+    Cpu& cpu = p->cpu();
+    CoreWalkTrace& core = trace.add(cpu);
+    cpu.mmu.set_walk_listener(&core);
+    if (timing_) timing_->set_walk_sink(cpu.number, &core);
+  }
+}
+
 RunEnd Machine::run(RunSupervisor& supervisor) {
   loop_.set_supervisor(&supervisor);
   sc_core::sc_start();

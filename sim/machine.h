@@ -16,6 +16,7 @@
 #include "sim/core_loop.h"
 #include "sim/loader/loader.h"
 #include "sim/machine_timing.h"
+#include "sim/walk/walk_trace.h"
 
 namespace bunshin {
 
@@ -35,6 +36,9 @@ class Machine final : private PlatformEvents {
   bool type(u8 byte);
   /// The text screen, 25 lines.
   std::string screen_text() const;
+
+  /// Every page walk from now on goes there. It must outlive the machine's last run.
+  void trace_walks(WalkTrace& trace);
 
   CoreLoop& loop() { return loop_; }
   std::vector<Processor*> processors() const;

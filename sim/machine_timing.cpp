@@ -34,9 +34,11 @@ void MachineTiming::attach(Processor& processor, TimingMode mode) {
   pipeline.resume();
   pipeline.attach(processor.cpu());
   processor.set_block_observer(&pipeline);
-  if (core.processor != nullptr) return;
+  core.last_mode = mode;
+  if (core.processor != nullptr) return tell_walk_sink(core);
   processor.cpu().mmu.set_timed_caches(&core.caches);
   core.processor = &processor;
+  tell_walk_sink(core);
 }
 
 void MachineTiming::detach(Processor& processor) {
@@ -45,12 +47,24 @@ void MachineTiming::detach(Processor& processor) {
   Core& core = *cores_[processor.cpu().number];
   core.state.settle(processor.cycles());
   core.processor = nullptr;
+  tell_walk_sink(core);
 }
 
 void MachineTiming::settle() {
   for (const auto& core : cores_) {
     if (core->processor != nullptr) core->state.settle(core->processor->cycles());
   }
+}
+
+void MachineTiming::set_walk_sink(unsigned core, WalkSink* sink) {
+  cores_[core]->state.walk_sink = sink;
+  tell_walk_sink(*cores_[core]);
+}
+
+void MachineTiming::tell_walk_sink(const Core& core) {
+  WalkSink* sink = core.state.walk_sink;
+  if (sink == nullptr) return;
+  core.processor != nullptr ? sink->timing_began(core.last_mode == TimingMode::OutOfOrder) : sink->timing_ended();
 }
 
 void MachineTiming::register_stats(StatRegistry& registry) const {

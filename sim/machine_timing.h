@@ -22,6 +22,8 @@ class MachineTiming final : public CodeListener {
   /// told them what has been invalidated since (docs/regions.md).
   void attach(Processor& processor, TimingMode mode);
   void detach(Processor& processor);
+  /// Tells `sink`, which must outlive its use, what the core's walks are charged; null: nobody. Between runs.
+  void set_walk_sink(unsigned core, WalkSink* sink);
   void register_stats(StatRegistry& registry) const;
   /// Adds all of it, to the last tag; nothing of that is architectural.
   void hash(StateHash& hash) const;
@@ -47,7 +49,10 @@ class MachineTiming final : public CodeListener {
     Mmu::TimedCaches caches;
     std::unique_ptr<Pipeline> in_order, out_of_order;
     const Processor* processor = nullptr;  ///< while attached
+    TimingMode last_mode = TimingMode::None;  ///< that it was last attached with
   };
+
+  static void tell_walk_sink(const Core& core);
 
   MemoryHierarchy memory_;
   BlockPlans plans_;

@@ -57,10 +57,13 @@ class Run final : public RunSupervisor {
     console_.start_input();
     if (console_.interactive()) note("Ctrl-C ends the run, Ctrl-A h shows the other keys");
     const HostClock::time_point start = HostClock::now();
-    const RunEnd end = machine_.run(*this);
+    RunEnd end = machine_.run(*this);
     const double seconds = std::chrono::duration<double>(HostClock::now() - start).count();
     console_.set_status_line("");
     console_.flush();
+    if (walk_trace_) {
+      if (const std::string error = walk_trace_->close(); !error.empty()) end = {ExitStatus::Usage, error, {}};
+    }
     if (debugger_) debugger_->exited(static_cast<int>(end.status));
     report(end, seconds);
     return end.status;
@@ -72,6 +75,7 @@ class Run final : public RunSupervisor {
     if (interrupted_by_signal()) return RunEnd{ExitStatus::Limit, "interrupted", {}};
     if (console_.end_requested()) return RunEnd{ExitStatus::Limit, "ended with the escape key", {}};
     if (const auto& end = machine_.guest_request()) return end;
+    if (walk_trace_ && !walk_trace_->error().empty()) return RunEnd{ExitStatus::Usage, walk_trace_->error(), {}};
     if (console_.seen()) {
       return RunEnd{ExitStatus::Success, fmt::format("the console printed \"{}\"", options_.until_console), {}};
     }
@@ -112,6 +116,10 @@ class Run final : public RunSupervisor {
       trace_.emplace(options_.trace, parse_trace_point(options_.trace_from, symbols_),
                      parse_trace_point(options_.trace_to, symbols_), symbols_);
       machine_.loop().set_trace(&*trace_);
+    }
+    if (!options_.walk_trace.empty()) {
+      walk_trace_.emplace(options_.walk_trace);
+      machine_.trace_walks(*walk_trace_);
     }
     if (options_.gdb_port) {
       debugger_.emplace(*options_.gdb_port, machine_.processors());
@@ -166,6 +174,7 @@ class Run final : public RunSupervisor {
   Symbols symbols_;
   TimeLine time_line_;
   std::optional<TraceWriter> trace_;
+  std::optional<WalkTrace> walk_trace_;
   std::optional<GdbServer> debugger_;
   u64 next_look_ = 0;
   u64 idle_ps_ = 0;

@@ -37,7 +37,7 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
   state.caches = &memory_.counters(core);
 }
 
-Pipeline::Visit Pipeline::walk(Log& log, u64 cycle) {
+Pipeline::Visit Pipeline::walk(Log& log, u64 cycle, u64 rip) {
   // A walk begins when the second level is known to lack the translation.
   const u64 begin = cycle + l2_tlb_latency_;
   Visit v{begin, CycleCause::Walk1};
@@ -51,6 +51,8 @@ Pipeline::Visit Pipeline::walk(Log& log, u64 cycle) {
     const Reply reply =
         memory_.access(core_, update ? RequestKind::WalkUpdate : RequestKind::Walk, r.physical, v.complete);
     state_.statistics.walk_reference(r.dimension, r.level, reply.complete - v.complete, reply.level, update);
+    if (state_.walk_sink != nullptr) [[unlikely]]
+      state_.walk_sink->charged(r, v.complete, reply, rip);
     v.complete = reply.complete;
     references += update ? 0 : 1;
     linear = r.linear;
@@ -74,7 +76,7 @@ Reply Pipeline::go_to_memory(const MemoryReference& r, u64 cycle, u64 rip) {
 
 Pipeline::Visit Pipeline::visit(Log& log, u64 cycle, u64 rip) {
   Visit translation{cycle, CycleCause::Tlb};
-  if (log.next_walks()) translation = walk(log, cycle);
+  if (log.next_walks()) translation = walk(log, cycle, rip);
   if (log.empty()) return translation;  // a walk that ended in a fault, or for a fetch
   const MemoryReference& r = log.take();
   if (r.tlb == TlbOutcome::SecondLevel) {

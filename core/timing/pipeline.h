@@ -11,6 +11,7 @@
 #include "core/timing/block_plan.h"
 #include "core/timing/branch_predictor.h"
 #include "core/timing/statistics.h"
+#include "core/timing/walk_sink.h"
 #include "mmu/memory/hierarchy.h"
 
 namespace bunshin {
@@ -38,6 +39,7 @@ struct PipelineState {
   BranchPredictor predictor;
   CycleAccount account;
   u64 instructions = 0;
+  WalkSink* walk_sink = nullptr;  ///< null: nobody wants to know
   u64 walks = 0;
   u64 walk_references_read = 0;
   u64 walk_cycles = 0;
@@ -159,7 +161,7 @@ class Pipeline : public BlockObserver {
   void count_instructions(u64 n) { state_.instructions += n; }
 
  private:
-  Visit walk(Log& log, u64 cycle);
+  Visit walk(Log& log, u64 cycle, u64 rip);
   Reply go_to_memory(const MemoryReference& r, u64 cycle, u64 rip);
   /// Lets handlers access the line on their own, if it allows that.
   void hold_line(const MemoryReference& reference);
