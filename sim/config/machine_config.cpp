@@ -119,6 +119,8 @@ void MachineConfig::describe(ParameterVisitor& v) {
   v.group("cpu", cpu, "The processor profile (fragments in `configs/cpu/`).");
   v.group("tlb", tlb, "The translation look-aside buffers of each core.");
   v.group("structure_caches", structure_caches, "The paging-structure caches of each core; with timing only.");
+  v.group("second_stage", second_stage,
+          "What each core caches of the second stage's tables; with timing, and in `bunshin walk`.");
   v.group("caches", caches, "The memory hierarchy; with timing only.");
   v.group("pipeline", pipeline, "The pipeline of each core; with timing only.");
   v.group("devices", devices, "The PC platform.");

@@ -10,6 +10,7 @@
 #include "core/timing/pipeline_parameters.h"
 #include "devices/tlm/pc.h"
 #include "mmu/memory/hierarchy_parameters.h"
+#include "mmu/second_stage.h"
 #include "mmu/structure_cache.h"
 #include "mmu/tlb.h"
 #include "sim/config/config_reader.h"
@@ -45,6 +46,7 @@ struct MachineConfig {
   CpuProfile cpu;
   TlbHierarchyParameters tlb;
   StructureCacheParameters structure_caches;
+  SecondStageParameters second_stage;
   MemoryHierarchyParameters caches;
   PipelineParameters pipeline;
   PcParameters devices;

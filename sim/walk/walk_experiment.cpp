@@ -38,8 +38,8 @@ WalkExperiment::WalkExperiment(const WalkSetup& setup, const MachineConfig& conf
       hierarchy_(hierarchy_of(setup, config), static_cast<unsigned>(config.machine.cores), config.cpu.frequency,
                  config.machine.seed),
       structures_(config.structure_caches),
-      stage_structures_(SecondStageParameters().structure_caches),
-      nested_tlb_(SecondStageParameters().nested_tlb),
+      stage_structures_(config.second_stage.structure_caches),
+      nested_tlb_(config.second_stage.nested_tlb),
       walker_(tables_.memory()),
       stage_(tables_.memory()) {
   if (setup_.host.present()) prepare_second_stage(config);

@@ -57,7 +57,8 @@ std::string CoreWalkTrace::Walk::step_text(const Step& step) const {
   if (step.charged) {
     text += fmt::format(R"(,"hit":"{}","cycles":{})", level_names[static_cast<unsigned>(step.hit)], step.cycles);
   }
-  return text + "}";
+  text += '}';
+  return text;
 }
 
 std::string CoreWalkTrace::Walk::line(unsigned core) const {
@@ -80,13 +81,16 @@ std::string CoreWalkTrace::Walk::line(unsigned core) const {
   u64 cycles = 0;
   std::string list;
   for (const Step& step : steps) {
-    list += (list.empty() ? "" : ",") + step_text(step);
+    if (!list.empty()) list += ',';
+    list += step_text(step);
     references += step.reference.update || step.reference.cached ? 0 : 1;
     cycles += step.cycles;
   }
   fmt::format_to(out, R"("references":{},)", references);
   if (!steps.empty() && next() == steps.size()) fmt::format_to(out, R"("cycles":{},)", cycles);
-  return text + R"("steps":[)" + list + "]}\n";
+  fmt::format_to(out, R"("steps":[{}]}})", list);
+  text += '\n';
+  return text;
 }
 
 void CoreWalkTrace::walk_began(Linear address, const Access& access, const PagingContext& context) {
