@@ -30,6 +30,11 @@ class CoreEnvironment {
   virtual SimTime next_event() const = 0;
   /// Tells devices that are reached without the bus (the local APIC) the accessing core's time.
   virtual void set_local_time(SimTime now) = 0;
+  /// Core `core` executes a mark (core/engine/mark.h); what this stops, stops behind it.
+  virtual void marked(unsigned /*core*/, u16 /*code*/) {}
+  /// An instruction at a probed page offset (BlockCache::set_probes) is about to be executed. True: the core leaves in front
+  /// of it, and executes it without asking again when it next comes to it.
+  virtual bool reached(unsigned /*core*/, u64 /*linear*/) { return false; }
 
  protected:
   ~CoreEnvironment() = default;
@@ -43,6 +48,8 @@ enum class Leave : u8 {
   Repeat,         ///< a repeated string instruction made progress: take events, then run it again
   Unimplemented,  ///< the profile has the instruction, the simulator lacks it
   Debugger,       ///< a breakpoint of the attached debugger
+  Probe,          ///< CoreEnvironment::reached() wants the core to stop in front of the block
+  Limit,          ///< the block has more instructions than the core may still complete
 };
 
 /// The execution mode that decoding depends on; a block is valid for one physical address and one mode.
@@ -117,6 +124,10 @@ class Cpu {
     idle_cycles += cycles_spent;
   }
   u64 idle_cycles = 0;
+  /// On a scale that begins with the cycle at which Engine::run() began: the instructions completed so far (between blocks;
+  /// inside one, all of its), and how many may be.
+  u64 completed() const { return deadline - static_cast<u64>(budget) - idle_cycles; }
+  u64 completed_limit = ~u64{0};
   SimTime now() const { return Clock{profile.frequency}.at(cycles()); }
   /// Cycles spent waiting for a device, to be taken from the budget when the instruction ends.
   u64 stall_cycles = 0;
@@ -124,6 +135,9 @@ class Cpu {
   u64 iterations_done = 0;
   /// The running block's entry record (core/engine/block_cache.h).
   const Record* entry = nullptr;
+  /// RIP of the probe that stopped the core last, and whether its instruction may now run.
+  u64 probe_rip = ~u64{0};
+  bool probe_passed = false;
   /// The link record that was followed into nothing, for the engine to complete.
   const Record* open_link = nullptr;
 

@@ -81,7 +81,7 @@ void Processor::set_block_observer(BlockObserver* observer) {
 void Processor::init() {
   init_pending_ = true;
   sipi_vector_.reset();
-  engine_.request_stop();
+  engine_.request_stop(Stop::Requested);
 }
 
 Stop Processor::run(u64 deadline) {

@@ -44,7 +44,8 @@ class Processor final : public ProcessorPins, public CodeListener {
   void set_observer(ExecutionObserver* observer) { engine_.set_observer(observer); }
   /// Sees every block that runs, with its references to memory; null: nobody. Between runs.
   void set_block_observer(BlockObserver* observer);
-  void request_stop() { engine_.request_stop(); }
+  void request_stop(Stop why = Stop::Requested) { engine_.request_stop(why); }
+  void set_instruction_limit(std::optional<u64> limit) { engine_.set_instruction_limit(limit); }
 
   void register_stats(StatRegistry& registry, const std::string& prefix) const;
   void hash(StateHash& hash) const;

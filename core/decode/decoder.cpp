@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/engine/dispatch.h"
+#include "core/engine/mark.h"
 
 namespace bunshin {
 
@@ -113,6 +114,7 @@ class Decoder {
     if (in_.ran_out()) return ran_out();
     finish(out);
     out.linkable = is_linkable(out, page_offset);
+    if (opcode_ == 0x1f && pattern->map == 1 && mark::is_mark(out)) out.row = &mark::row();
     out.record.run = choose_handler(out);
     return DecodeStatus::Ok;
   }

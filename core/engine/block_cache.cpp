@@ -30,6 +30,12 @@ BlockCache::BlockCache(PhysicalMemory& memory)
 
 BlockCache::~BlockCache() { memory_.set_code_watcher(nullptr); }
 
+void BlockCache::set_probes(std::span<const u64> linear) {
+  probes_.clear();
+  for (const u64 address : linear) probes_.push_back(static_cast<u16>(address & (page_size - 1)));
+  clear();
+}
+
 void* BlockCache::allocate(u64 bytes) {
   if (bytes > chunk_left_) {
     chunks_.push_back(std::make_unique<u8[]>(chunk_bytes));

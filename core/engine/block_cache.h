@@ -2,6 +2,7 @@
 
 // Decoded code, by physical address and mode. Shared by all cores of a machine.
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <vector>
@@ -17,7 +18,7 @@ struct BlockPlan;
 
 /// A run of instructions that starts at one physical address in one mode. Its records follow it in memory:
 ///   entry           imm = number of instructions; never executed, jumped over by whoever enters the block
-///   observation     if the core is observed (core/engine/observation.h)
+///   entry record    if the block is observed or probed (core/engine/observation.h)
 ///   instructions    each handler continues with the next record
 ///   terminator      leads on where the last instruction is no jump
 ///   one record more
@@ -31,7 +32,8 @@ struct Block {
   u32 mode = 0;         ///< Cpu::mode_key
   u16 bytes = 0;
   bool alone = false;     ///< its one instruction needs the exact time
-  bool observed = false;  ///< has an observation record
+  bool observed = false;  ///< is reported to an observer
+  bool probed = false;    ///< somebody may wait for its first instruction
   u8 instructions = 0;
   /// If its last two records are fused (core/execute/fusion.h): the handler that does the first one's work only.
   Handler unfused = nullptr;
@@ -45,7 +47,7 @@ struct Block {
   Record* entry() { return reinterpret_cast<Record*>(this + 1); }
   const Record* entry() const { return reinterpret_cast<const Record*>(this + 1); }
   /// The first instruction.
-  const Record* first() const { return entry() + (observed ? 2 : 1); }
+  const Record* first() const { return entry() + (observed || probed ? 2 : 1); }
   static const Block& of(const Record* entry) { return *(reinterpret_cast<const Block*>(entry) - 1); }
 };
 static_assert(sizeof(Block) % alignof(Record) == 0);
@@ -73,6 +75,14 @@ class BlockCache final : public CodeWatcher {
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
   void add_listener(CodeListener* listener) { listeners_.push_back(listener); }
+
+  /// Addresses at which CoreEnvironment::reached() wants to be asked. By their offset in the page, because a block's linear
+  /// address is not its own: blocks at other pages' same offsets ask as well. Forgets all blocks. Between runs.
+  void set_probes(std::span<const u64> linear);
+  /// No block that begins elsewhere contains the instruction there.
+  bool is_probed(unsigned page_offset) const {
+    return !probes_.empty() && std::find(probes_.begin(), probes_.end(), page_offset) != probes_.end();
+  }
 
   Block* find(u64 physical, u32 mode) const {
     Block* b = buckets_[bucket(physical, mode)];
@@ -107,6 +117,7 @@ class BlockCache final : public CodeWatcher {
   void mark(const Block& block, bool tell_listeners);
 
   PhysicalMemory& memory_;
+  std::vector<u16> probes_;  ///< offsets in a page
   std::vector<CodeListener*> listeners_;
   std::vector<Block*> buckets_;
   std::vector<Block*> pages_;     ///< blocks that start in a page, by hash of the page number

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/check.h"
 #include "core/engine/dispatch.h"
@@ -57,6 +58,7 @@ Engine::Engine(Cpu& cpu, BlockCache& blocks, const OpcodeTable& table) : cpu_(cp
 
 Stop Engine::run(u64 deadline) {
   const HostMxcsr host_mxcsr(cpu_);
+  deadline = limit_instructions(deadline);
   cpu_.deadline = deadline;
   cpu_.budget = static_cast<i64>(deadline - cycles_);
   cpu_.idle_cycles = 0;
@@ -70,13 +72,13 @@ Stop Engine::run(u64 deadline) {
       stop = cpu_.state.activity == Activity::Shutdown ? Stop::Shutdown : Stop::Halted;
       break;
     }
-    if (stop_requested_) {
-      stop_requested_ = false;
-      stop = Stop::Requested;
+    if (requested_ != Stop::Deadline) {
+      stop = std::exchange(requested_, Stop::Deadline);
       break;
     }
     if (cpu_.budget <= 0) break;
     if (must_step()) [[unlikely]] {
+      if (cpu_.completed() >= cpu_.completed_limit) break;
       if (!step()) {
         stop = Stop::Observer;
         break;
@@ -112,6 +114,28 @@ Stop Engine::run(u64 deadline) {
   cycles_ = cpu_.deadline - static_cast<u64>(cpu_.budget);
   counters_.instructions += cycles_ - start - cpu_.idle_cycles;
   return stop;
+}
+
+u64 Engine::limit_instructions(u64 deadline) {
+  cpu_.completed_limit = ~u64{0};
+  if (!instruction_limit_) return deadline;
+  const u64 left = *instruction_limit_ - std::min(counters_.instructions, *instruction_limit_);
+  // An instruction takes a cycle, or, if somebody else says how long they take, any number of them.
+  if (!cpu_.observation.active()) return std::min(deadline, cycles_ + left);
+  cpu_.completed_limit = cycles_ + left;
+  return deadline;
+}
+
+void Engine::run_to_limit() {
+  const u64 left = cpu_.completed_limit - cpu_.completed();
+  if (left != 0) {
+    const Record* entry = find_block();
+    if (entry != nullptr) run_truncated(entry, left, false);
+    after_block();
+  }
+  if (cpu_.completed() < cpu_.completed_limit) return;
+  cpu_.deadline -= static_cast<u64>(cpu_.budget);
+  cpu_.budget = 0;
 }
 
 void Engine::run_entered(const Record* entry) {
@@ -173,7 +197,11 @@ void Engine::after_block() {
   if (leave == Leave::Unimplemented) return;
   cpu_.leave = Leave::None;
   cpu_.open_link = nullptr;
+  // The instruction at a probe that stopped the core will be run again: it is not reached again.
+  if (cpu_.state.rip == cpu_.probe_rip) cpu_.probe_passed = true;
   switch (leave) {
+    case Leave::Probe: break;
+    case Leave::Limit: run_to_limit(); break;
     case Leave::DeviceAccess: {
       const Record* entry = find_block();
       if (entry != nullptr) run_truncated(entry, 1, true);
@@ -247,7 +275,8 @@ bool Engine::must_step() const {
 bool Engine::step() {
   CpuState& s = cpu_.state;
   cpu_.open_link = nullptr;
-  if (observer_ != nullptr && !observer_->before_instruction(cpu_)) return false;
+  const bool seen = cpu_.probe_passed && s.rip == cpu_.probe_rip;
+  if (observer_ != nullptr && !seen && !observer_->before_instruction(cpu_)) return false;
   const bool shadow = s.interrupt_shadow;
   BranchTrace trace;
   if (check_instruction_breakpoint(cpu_)) {
@@ -262,7 +291,9 @@ bool Engine::step() {
   const bool repeats = cpu_.leave == Leave::Repeat;
   if (repeats && (s.dr[7] & dr7::enables) != 0) s.flags.system |= rflags::RF;
   const bool completed = cpu_.leave == Leave::None || repeats;
+  const bool stayed = cpu_.leave == Leave::Probe || cpu_.leave == Leave::Limit;
   after_block();
+  if (stayed) return true;
   if (shadow) {
     s.interrupt_shadow = false;
     s.debug_shadow = false;
@@ -357,12 +388,14 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
   block.mode = cpu_.mode_key;
   scratch_.clear();
   block.observed = cpu_.observation.active();
-  if (block.observed) scratch_.push_back(cpu_.observation.record());
+  block.probed = blocks_.is_probed(start);
+  if (block.observed || block.probed) scratch_.push_back(cpu_.observation.record(block.probed));
   const std::size_t first = scratch_.size();
   unsigned offset = 0;
   bool ended = false;
   Decoded previous;
   while (!ended && scratch_.size() - first < BlockCache::max_instructions && offset < bytes.size()) {
+    if (scratch_.size() != first && blocks_.is_probed(start + offset)) break;
     Decoded decoded;
     const DecodeStatus status =
         decode(table_, cpu_.profile, cpu_.mode, bytes.subspan(offset), offset, start + offset, decoded);

@@ -2,6 +2,8 @@
 
 // The execution engine: finds blocks, runs them, and takes events between them.
 
+#include <optional>
+
 #include "core/cpu.h"
 #include "core/engine/block_cache.h"
 
@@ -25,6 +27,7 @@ enum class Stop : u8 {
   Unimplemented,  ///< the instruction at RIP is in the profile but not in the simulator
   Observer,       ///< the observer stopped the core
   Requested,      ///< Engine::request_stop()
+  Noted,          ///< the same, where only this core's turn is over
 };
 
 struct EngineCounters {
@@ -47,7 +50,12 @@ class Engine {
   u64 cycles() const { return cycles_; }
   void set_cycles(u64 cycles) { cycles_ = cycles; }
   void set_observer(ExecutionObserver* observer) { observer_ = observer; }
-  void request_stop() { stop_requested_ = true; }
+  /// Soon, and before the next instruction if a running one asks. `why` is what run() then returns: Requested or Noted.
+  void request_stop(Stop why) {
+    if (requested_ != Stop::Requested) requested_ = why;
+  }
+  /// run() completes no instruction beyond that number of them, all runs together; none: no limit.
+  void set_instruction_limit(std::optional<u64> limit) { instruction_limit_ = limit; }
   /// An interrupt or NMI waits that the processor would take.
   bool interrupt_due() const;
   /// MWAIT waits, and an interrupt that will not be taken ends that (SDM vol. 2, MWAIT: ECX bit 0).
@@ -61,6 +69,10 @@ class Engine {
   /// Delivers what is due before the next instruction (SDM vol. 3, table 6-2).
   void take_events();
   bool must_step() const;
+  /// Makes the instruction limit hold in this run; returns the deadline.
+  u64 limit_instructions(u64 deadline);
+  /// Runs what the limit leaves of the block at CpuState::rip.
+  void run_to_limit();
   /// One instruction, with everything that watches single instructions. False: the observer stopped the core.
   bool step();
   /// The block at CpuState::rip, decoded if need be; nullptr if fetching faulted (Cpu::fault is set).
@@ -92,7 +104,8 @@ class Engine {
   BlockCache& blocks_;
   const OpcodeTable& table_;
   ExecutionObserver* observer_ = nullptr;
-  bool stop_requested_ = false;
+  Stop requested_ = Stop::Deadline;  ///< that is: no stop is
+  std::optional<u64> instruction_limit_;
   u64 cycles_ = 0;
   EngineCounters counters_;
   std::vector<Record> scratch_;    ///< records of the block being decoded

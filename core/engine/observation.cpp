@@ -6,9 +6,41 @@ namespace bunshin {
 
 Handler BlockObserver::entry_handler() const { return run_observed_entry<BlockObserver>; }
 
-Record Observation::record() const {
+namespace {
+
+/// Whether somebody waits for the instruction at the entered block's beginning.
+bool stops_at_probe(Cpu& cpu) {
+  const u64 rip = cpu.state.gpr[CpuState::rip_slot];
+  if (cpu.probe_passed && rip == cpu.probe_rip) {
+    cpu.probe_passed = false;
+    return false;
+  }
+  const u64 linear = cpu.mode.bits == 64 ? rip : static_cast<u32>(cpu.state.segment(Seg::CS).base + rip);
+  if (!cpu.environment.reached(cpu.number, linear)) return false;
+  cpu.probe_rip = rip;
+  cpu.probe_passed = true;
+  cpu.leave = Leave::Probe;
+  return true;
+}
+
+const Record* run_probe(Cpu& cpu, const Record* record) {
+  if (stops_at_probe(cpu)) return leave_block(cpu, record);
+  return next(cpu, record);
+}
+
+}  // namespace
+
+/// In front of an observed block: what ran before it is over, whether the core stops or not.
+const Record* run_observed_probe(Cpu& cpu, const Record* record) {
+  Observation& observation = cpu.observation;
+  observation.finish(cpu, observation.count_, cpu.state.gpr[CpuState::rip_slot]);
+  if (stops_at_probe(cpu)) return leave_block(cpu, record);
+  return observation.observer_->entry_handler()(cpu, record);
+}
+
+Record Observation::record(bool probed) const {
   Record r;
-  r.run = observer_->entry_handler();
+  r.run = !active() ? run_probe : probed ? run_observed_probe : observer_->entry_handler();
   return r;
 }
 

@@ -65,8 +65,9 @@ class Observation {
   }
   ReferenceLog& log() { return log_; }
 
-  /// The record in front of an observed block. It is complete only with the block's address, `imm`.
-  Record record() const;
+  /// The record in front of a block that is observed or probed (BlockCache::set_probes) or both. An observed block's is complete
+  /// only with the block's address, `imm`.
+  Record record(bool probed) const;
 
   /// An exception or interrupt is delivered, behind the last block and before the next one.
   void note_event() { event_ = true; }
@@ -78,9 +79,10 @@ class Observation {
  private:
   template <class Observer>
   friend const Record* run_observed_entry(Cpu& cpu, const Record* record);
-  /// A block has been entered, by the one before it or by the engine.
+  friend const Record* run_observed_probe(Cpu& cpu, const Record* record);
+  /// A block has been entered, by the one before it or by the engine. False: it has more instructions than may be completed.
   template <class Observer>
-  void enter_for(Observer& observer, Cpu& cpu, const Block& block);
+  bool enter_for(Observer& observer, Cpu& cpu, const Block& block);
   template <class Observer>
   void finish_for(Observer& observer, Cpu& cpu, unsigned completed, u64 next_rip);
   template <class Observer>

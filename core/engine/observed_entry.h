@@ -41,10 +41,15 @@ void Observation::finish_for(Observer& observer, Cpu& cpu, unsigned completed, u
 }
 
 template <class Observer>
-void Observation::enter_for(Observer& observer, Cpu& cpu, const Block& block) {
+bool Observation::enter_for(Observer& observer, Cpu& cpu, const Block& block) {
   const u64 rip = cpu.state.gpr[CpuState::rip_slot];
   if (block_ != nullptr) [[likely]]
     finish_for(observer, cpu, count_, rip);
+  if (cpu.completed() > cpu.completed_limit) [[unlikely]] {
+    block_ = nullptr;
+    cpu.leave = Leave::Limit;
+    return false;
+  }
   block_ = &block;
   rip_ = rip;
   count_ = static_cast<unsigned>(cpu.entry->imm);
@@ -55,6 +60,7 @@ void Observation::enter_for(Observer& observer, Cpu& cpu, const Block& block) {
           context.user != user_;
   if (late_) [[unlikely]]
     note_arrival(fetch, context);
+  return true;
 }
 
 /// The handler for cores that `Observer` observes.
@@ -62,7 +68,8 @@ template <class Observer>
 const Record* run_observed_entry(Cpu& cpu, const Record* record) {
   Observation& observation = cpu.observation;
   const Block& block = *reinterpret_cast<const Block*>(record->imm);  // NOLINT(performance-no-int-to-ptr)
-  observation.enter_for(static_cast<Observer&>(*observation.observer_), cpu, block);
+  if (!observation.enter_for(static_cast<Observer&>(*observation.observer_), cpu, block)) [[unlikely]]
+    return leave_block(cpu, record);
   return next(cpu, record);
 }
 

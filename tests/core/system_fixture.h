@@ -65,6 +65,11 @@ class FixedEnvironment final : public CoreEnvironment {
   SimTime platform_time() const override { return SimTime{}; }
   SimTime next_event() const override { return SimTime::never(); }
   void set_local_time(SimTime now) override { host_.time = now; }
+  void marked(unsigned, u16 code) override { marks.push_back(code); }
+  bool reached(unsigned, u64 linear) override { return on_reached && on_reached(linear); }
+
+  std::vector<u16> marks;
+  std::function<bool(u64)> on_reached;
 
  private:
   NullDeviceHost& host_;
