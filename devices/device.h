@@ -25,6 +25,11 @@ class DeviceHost {
   /// 0xFEExxxxx.
   virtual bool dma_read(u64 address, std::span<u8> data) = 0;
   virtual bool dma_write(u64 address, std::span<const u8> data) = 0;
+  /// When all that the device has read and written so far has passed the memory hierarchy: it must not tell the guest of it
+  /// before. Now, unless somebody models that.
+  virtual SimTime dma_complete() const { return now(); }
+  /// The register access being served ends at `at`, unless it takes longer anyway.
+  virtual void hold_until(SimTime /*at*/) {}
 
  protected:
   ~DeviceHost() = default;

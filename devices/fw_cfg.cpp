@@ -144,6 +144,7 @@ void FwCfg::run_dma() {
   std::array<u8, 4> answer;
   for (u32 i = 0; i < 4; ++i) answer[i] = big_endian_byte(result, 4, i);
   host_.dma_write(descriptor, answer);
+  host_.hold_until(host_.dma_complete());
 }
 
 u32 FwCfg::transfer(u32 control, u32 size, u64 address) {

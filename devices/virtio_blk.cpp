@@ -52,7 +52,7 @@ void VirtioBlk::queue_notified(unsigned) {
 }
 
 void VirtioBlk::device_reset() {
-  busy_ = false;
+  busy_ = moved_ = false;
   host_.set_alarm(SimTime::never());
 }
 
@@ -65,13 +65,19 @@ void VirtioBlk::start_next() {
   const u64 bytes = std::min<u64>(request_.readable_bytes() + request_.writable_bytes(), transfer_limit);
   const u64 rate = std::max<u64>(timing_.bytes_per_second, 1);
   const SimTime transfer{static_cast<u64>(u128{bytes} * 1'000'000'000'000ULL / rate)};
-  host_.set_alarm(host_.now() + timing_.latency + transfer);
+  host_.set_alarm(host_.dma_complete() + timing_.latency + transfer);
 }
 
 void VirtioBlk::alarm() {
   if (!busy_) return;
-  finish();
-  busy_ = false;
+  if (!moved_) {
+    move_data();
+    moved_ = true;
+    const SimTime passed = host_.dma_complete();
+    if (passed > host_.now()) return host_.set_alarm(passed);
+  }
+  complete(0, request_.head, written_);
+  busy_ = moved_ = false;
   start_next();
 }
 
@@ -83,17 +89,16 @@ bool VirtioBlk::read_header(Header& header) {
   return true;
 }
 
-void VirtioBlk::finish() {
+void VirtioBlk::move_data() {
   const u64 writable = request_.writable_bytes();
-  u32 written = 0;
+  written_ = 0;
   u8 status = status_io_error;
   Header header;
-  if (writable != 0 && read_header(header)) status = execute(header, written);
+  if (writable != 0 && read_header(header)) status = execute(header, written_);
   if (status != status_ok) ++counters_.errors;
   const std::array<u8, 1> last = {status};
   // 5.2.6.4: the status is the last byte; a request without room for it is returned empty.
-  if (writable != 0 && request_.write(memory(), writable - 1, last)) ++written;
-  complete(0, request_.head, written);
+  if (writable != 0 && request_.write(memory(), writable - 1, last)) ++written_;
 }
 
 bool VirtioBlk::in_range(u64 sector, u64 bytes) const {
@@ -179,6 +184,7 @@ u8 VirtioBlk::discard_or_zero(bool zero, u64 bytes) {
 void VirtioBlk::hash(StateHash& hash) const {
   VirtioPci::hash(hash);
   hash.add(busy_ ? u64{request_.head} + 1 : 0);
+  if (moved_) hash.add(written_);
   backend_.hash(hash);
 }
 

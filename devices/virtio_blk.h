@@ -32,7 +32,8 @@ struct VirtioBlkCounters {
   u64 bytes_read = 0, bytes_written = 0;
 };
 
-/// One queue; requests are served one after the other. A request's data moves when its time has come.
+/// One queue; requests are served one after the other. A request's data moves when its time has come, and the driver is told
+/// when that has passed the memory hierarchy.
 class VirtioBlk final : public VirtioPci {
  public:
   static constexpr u64 sector_bytes = 512;
@@ -55,7 +56,8 @@ class VirtioBlk final : public VirtioPci {
   void device_reset() override;
 
   void start_next();
-  void finish();
+  /// Moves the request's data. Its completion waits for that to have passed the bus.
+  void move_data();
   bool read_header(Header& header);
   /// Performs the request; returns its status byte and adds the data bytes written to guest memory.
   u8 execute(const Header& header, u32& written);
@@ -70,6 +72,8 @@ class VirtioBlk final : public VirtioPci {
   const std::span<const char> serial_;
   DescriptorChain request_;
   bool busy_ = false;
+  bool moved_ = false;  ///< the request's data, but the driver has not been told
+  u32 written_ = 0;     ///< bytes of it
   VirtioBlkCounters counters_;
 };
 

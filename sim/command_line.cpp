@@ -60,6 +60,12 @@ po::options_description run_description() {
       "out", string()->value_name("DIR"),
       "write report.html, stats.json, stats.txt, stats.csv, profile.json, run.yaml, console.log, screen.txt here")(
       "timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
+      "switch", po::value<Strings>()->composing()->value_name("WHEN=MODE"),
+      "change the timing there: WHEN is cycle:N, instructions:N, address:0xN, symbol:NAME, mark:N, begin:N or end:N; "
+      "may be "
+      "repeated (docs/regions.md)")("region", po::value<Strings>()->composing()->value_name("NAME=N|NAME=WHEN..WHEN"),
+                                    "statistics for a region of interest: what the guest's marks N begin and end, or "
+                                    "between two points; may be repeated")(
       "max-cycles", string()->value_name("N"), "end the run, with status 3, after N cycles")(
       "until-console", string()->value_name("TEXT"),
       "end the run, with status 0, when the serial console printed TEXT")(
@@ -89,6 +95,13 @@ std::optional<RunOptions> parse_run_options(const std::vector<std::string>& argu
   o.config = text(values, "CONFIG");
   if (values.count("set") != 0) o.overrides = values["set"].as<Strings>();
   if (values.count("timing") != 0) o.overrides.push_back("machine.timing=" + text(values, "timing"));
+  const auto append = [&](const char* option, const char* key) {
+    if (values.count(option) == 0) return;
+    for (const std::string& item : values[option].as<Strings>())
+      o.overrides.push_back(fmt::format("{}+={}", key, item));
+  };
+  append("switch", "machine.switch");
+  append("region", "machine.regions");
   o.out = text(values, "out");
   o.max_cycles = number(values, "max-cycles");
   o.trace = text(values, "trace");
@@ -97,7 +110,7 @@ std::optional<RunOptions> parse_run_options(const std::vector<std::string>& argu
   if (o.trace.empty() && !(o.trace_from + o.trace_to).empty())
     throw ConfigError("--trace-from and --trace-to need --trace FILE");
   o.walk_trace = text(values, "walk-trace");
-  o.symbols = text(values, "symbols");
+  if (values.count("symbols") != 0) o.overrides.push_back("guest.symbols=" + text(values, "symbols"));
   if (const auto port = number(values, "gdb", 65535)) o.gdb_port = static_cast<unsigned>(*port);
   o.until_screen = text(values, "until-screen");
   o.until_console = text(values, "until-console");

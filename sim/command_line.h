@@ -18,7 +18,6 @@ struct RunOptions {
   std::string trace;                 ///< file; empty: none
   std::string trace_from, trace_to;  ///< cycle or symbol
   std::string walk_trace;            ///< file; empty: none
-  std::string symbols;               ///< ELF file or System.map; empty: the kernel, if it is an ELF file
   std::optional<unsigned> gdb_port;
   std::string until_screen, until_console;
   bool screen = false;

@@ -60,6 +60,7 @@ void CoreLoop::run_cores() {
   // The kernel would turn an exception in a process into a report that says less.
   try {
     end_ = loop();
+    if (control_ != nullptr) control_->settle(cycle_, instructions());
   } catch (...) {
     failure_ = std::current_exception();
   }
@@ -71,6 +72,7 @@ RunEnd CoreLoop::loop() {
     return {ExitStatus::Limit, "ended by the debugger", {}};
   }
   while (true) {
+    if (control_ != nullptr) control_->settle(cycle_, instructions());
     if (const auto end = supervisor_->look(cycle_)) return *end;
     if (cycle_ >= settings_.max_cycles) {
       return {ExitStatus::Limit, fmt::format("the limit of {} cycles was reached", settings_.max_cycles), {}};
@@ -86,7 +88,25 @@ RunEnd CoreLoop::loop() {
   }
 }
 
-u64 CoreLoop::next_event_cycle() const { return clock_.tick_from(next_event()); }
+u64 CoreLoop::next_event_cycle() const {
+  const u64 event = clock_.tick_from(next_event());
+  return control_ == nullptr ? event : std::min(event, control_->next_cycle());
+}
+
+u64 CoreLoop::instructions() const {
+  u64 total = 0;
+  for (const Processor* processor : processors_) total += processor->instructions();
+  return total;
+}
+
+void CoreLoop::limit(Processor& processor) {
+  if (control_ == nullptr) return;
+  const std::optional<u64> wanted = control_->next_instructions();
+  const u64 now = wanted ? instructions() : 0;
+  // The core that comes there first stops exactly there; the others finish the slice.
+  const bool ahead = wanted && now < *wanted;
+  processor.set_instruction_limit(ahead ? std::optional(processor.instructions() + (*wanted - now)) : std::nullopt);
+}
 
 u64 CoreLoop::slice_end() {
   const u64 slice = processors_.size() > 1 ? settings_.quantum : longest_slice;
@@ -98,6 +118,7 @@ u64 CoreLoop::slice_end() {
 std::optional<RunEnd> CoreLoop::run_slice(u64 end) {
   all_idle_ = true;
   for (Processor* processor : processors_) {
+    limit(*processor);
     const Stop stop = processor->run(end);
     if (stop == Stop::Halted) {
       if (processor->cycles() < end) processor->skip_to(end);
@@ -106,7 +127,7 @@ std::optional<RunEnd> CoreLoop::run_slice(u64 end) {
     all_idle_ = false;
     // A device access may have moved the next event closer: nobody runs past it.
     if (processor->cycles() < end) end = std::max(processor->cycles(), cycle_);
-    if (stop == Stop::Deadline) continue;
+    if (stop == Stop::Deadline || stop == Stop::Noted) continue;
     // The guest asked for power-off or the like: nothing runs after that.
     if (stop == Stop::Requested) break;
     if (auto result = on_stop(*processor, stop)) return result;

@@ -13,6 +13,7 @@
 #include "core/processor.h"
 #include "sim/debug/gdb_server.h"
 #include "sim/debug/trace.h"
+#include "sim/run_control.h"
 #include "sim/run_end.h"
 
 namespace bunshin {
@@ -47,6 +48,10 @@ class CoreLoop final : public sc_core::sc_module {
   void set_supervisor(RunSupervisor* supervisor) { supervisor_ = supervisor; }
   /// Called with a core's number and time before it accesses devices that it reaches without the bus.
   void set_local_time_listener(std::function<void(unsigned, SimTime)> listener) { local_time_ = std::move(listener); }
+  /// Acts at points of the run. Before the run.
+  void set_control(RunControl* control) { control_ = control; }
+  /// Between slices: how long one of several cores runs before the next one's turn.
+  void set_quantum(u64 cycles) { settings_.quantum = cycles; }
   void set_trace(TraceWriter* trace) { trace_ = trace; }
   void set_debugger(GdbServer* debugger) { debugger_ = debugger; }
   /// Sees every instruction of all cores; while one is attached they step.
@@ -64,6 +69,14 @@ class CoreLoop final : public sc_core::sc_module {
     SimTime next_event() const override { return loop_.next_event(); }
     void set_local_time(SimTime now) override {
       if (loop_.local_time_) loop_.local_time_(number_, now);
+    }
+    void marked(unsigned core, u16 code) override {
+      if (loop_.control_ != nullptr && loop_.control_->marked(code)) loop_.end_turn(core);
+    }
+    bool reached(unsigned core, u64 linear) override {
+      const bool meant = loop_.control_ != nullptr && loop_.control_->reached(linear);
+      if (meant) loop_.end_turn(core);
+      return meant;
     }
 
    private:
@@ -83,6 +96,10 @@ class CoreLoop final : public sc_core::sc_module {
   SimTime next_event() const;
   void run_cores();
   RunEnd loop();
+  void end_turn(unsigned core) { processors_[core]->request_stop(Stop::Noted); }
+  u64 instructions() const;
+  /// Makes the control's instruction count hold for the core that is about to run.
+  void limit(Processor& processor);
   u64 next_event_cycle() const;
   u64 slice_end();
   std::optional<RunEnd> run_slice(u64 end);
@@ -98,6 +115,7 @@ class CoreLoop final : public sc_core::sc_module {
   RunSupervisor* supervisor_ = nullptr;
   std::vector<std::unique_ptr<Environment>> environments_;
   std::function<void(unsigned, SimTime)> local_time_;
+  RunControl* control_ = nullptr;
   TraceWriter* trace_ = nullptr;
   GdbServer* debugger_ = nullptr;
   Watchers watchers_;

@@ -43,6 +43,25 @@ std::vector<MemoryRange> ranges(const std::vector<Pc::AddressRange>& reserved) {
   return out;
 }
 
+/// Addresses for names. Throws ConfigError.
+void resolve_symbols(RunControl::Settings& settings, const std::string& file) {
+  std::optional<Symbols> symbols;
+  const auto resolve = [&](RunPoint& point, const char* key) {
+    if (point.symbol.empty()) return;
+    if (!symbols) symbols = Symbols::from_file(file);
+    try {
+      point.resolve(*symbols, file);
+    } catch (const std::runtime_error& e) {
+      throw ConfigError(fmt::format("{}: {}", key, e.what()));
+    }
+  };
+  for (SwitchRule& rule : settings.switches) resolve(rule.when, "machine.switch");
+  for (RegionRule& rule : settings.regions) {
+    resolve(rule.from, "machine.regions");
+    resolve(rule.to, "machine.regions");
+  }
+}
+
 /// Different cores draw different numbers (SplitMix64's increment keeps the seeds apart).
 u64 core_seed(u64 seed, unsigned core) { return (seed + core + 1) * 0x9e3779b97f4a7c15ULL; }
 
@@ -62,10 +81,48 @@ Machine::Machine(const MachineConfig& config, SerialPort& console, u64 max_cycle
   pc_.connect_debug_console(console);
   pc_.power_on();
   register_stats();
+  create_control();
+}
+
+void Machine::create_control() {
+  RunControl::Settings settings;
+  settings.obey_requests = config_.machine.obey_requests;
+  for (const std::string& text : config_.machine.switches) settings.switches.push_back(parse_switch(text));
+  for (const std::string& text : config_.machine.regions) settings.regions.push_back(parse_region(text));
+  resolve_symbols(settings, config_.guest.symbols_file());
+  control_ = std::make_unique<RunControl>(settings,
+                                          RegionStatistics(registry_,
+                                                           [this](std::vector<u64>& values) {
+                                                             if (timing_) timing_->settle();
+                                                             registry_.read_counts(values);
+                                                           }),
+                                          [this](TimingMode mode) { switch_timing(mode); });
+  blocks_.set_probes(control_->addresses());
+  loop_.set_control(control_.get());
+}
+
+void Machine::switch_timing(TimingMode mode) {
+  if (mode == mode_) return;
+  Passed& passed = passed_[static_cast<unsigned>(mode_)];
+  passed.cycles += loop_.cycle() - since_.cycles;
+  passed.instructions += instructions() - since_.instructions;
+  since_ = {loop_.cycle(), instructions()};
+  ++switches_;
+  mode_ = mode;
+  for (const auto& p : processors_) {
+    if (mode == TimingMode::None) {
+      timing_->detach(*p);
+    } else {
+      timing_->attach(*p, mode);
+    }
+  }
+  pc_.set_dma_timer(mode == TimingMode::None ? nullptr : timing_.get());
+  loop_.set_quantum(mode == TimingMode::None ? config_.machine.quantum : config_.machine.timed_quantum);
 }
 
 void Machine::create_processors() {
-  if (config_.machine.timing != "none") {
+  mode_ = *parse_timing_mode(config_.machine.timing);
+  if (config_.may_be_timed()) {
     timing_ = std::make_unique<MachineTiming>(config_, opcodes_, memory_);
     blocks_.add_listener(timing_.get());
   }
@@ -77,10 +134,14 @@ void Machine::create_processors() {
     processor.state().rng_state = core_seed(config_.machine.seed, i);
     apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);
     processor.state_changed();
-    if (timing_) timing_->attach(processor, *parse_timing_mode(config_.machine.timing));
+    if (mode_ != TimingMode::None) timing_->attach(processor, mode_);
     if (!config_.machine.engine_statistics) continue;
     work_.push_back(std::make_unique<WorkCounter>());
     processor.set_block_observer(work_.back().get());
+  }
+  if (mode_ != TimingMode::None) {
+    pc_.set_dma_timer(timing_.get());
+    loop_.set_quantum(config_.machine.timed_quantum);
   }
   loop_.set_processors(processors());
   loop_.set_local_time_listener([this](unsigned core, SimTime now) { pc_.set_local_time(core, now); });
@@ -161,7 +222,9 @@ RunCounters Machine::timed_counters() const {
 
 std::map<std::string, StatValue> Machine::stats() const {
   if (timing_) timing_->settle();
-  return registry_.snapshot();
+  std::map<std::string, StatValue> stats = registry_.snapshot();
+  control_->add_to(stats, loop_.cycle());
+  return stats;
 }
 
 u64 Machine::state_hash() const {
@@ -199,6 +262,26 @@ void Machine::register_engine_stats(unsigned core) {
       "instructions/s", "decoding throughput on this host");
 }
 
+u64 Machine::passed_in(TimingMode mode, bool instructions_wanted) const {
+  const Passed& passed = passed_[static_cast<unsigned>(mode)];
+  const u64 before = instructions_wanted ? passed.instructions : passed.cycles;
+  if (mode != mode_) return before;
+  return before + (instructions_wanted ? instructions() - since_.instructions : loop_.cycle() - since_.cycles);
+}
+
+void Machine::register_mode_stats() {
+  registry_.add("sim.switches", switches_, "", "changes of the timing");
+  for (unsigned i = 0; i < timing_mode_names.size(); ++i) {
+    const auto mode = static_cast<TimingMode>(i);
+    const std::string prefix = fmt::format("sim.mode.{}.", name_of(mode));
+    registry_.add_count(
+        prefix + "cycles", [this, mode] { return passed_in(mode, false); }, "cycles", "of the machine's clock");
+    registry_.add_count(
+        prefix + "instructions", [this, mode] { return passed_in(mode, true); }, "instructions",
+        "completed by all cores");
+  }
+}
+
 void Machine::register_stats() {
   registry_.add_count(
       "sim.cycles", [this] { return loop_.cycle(); }, "cycles", "length of the run in core cycles");
@@ -210,6 +293,7 @@ void Machine::register_stats() {
       "sim.state_hash", [this] { return fmt::format("{:016x}", state_hash()); }, "",
       "hash of memory and of all processor and device state at the end");
   if (timing_) {
+    register_mode_stats();
     registry_.add(
         "sim.timing_hash",
         [this] {

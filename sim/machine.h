@@ -2,6 +2,7 @@
 
 // The machine that a configuration describes: memory, PC, processors, and the loop that runs them.
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +60,11 @@ class Machine final : private PlatformEvents {
   void debug_exit(u32 value) override;
   void end_run(RunEnd end);
   void create_processors();
+  void create_control();
+  /// Between slices: all cores, from now on.
+  void switch_timing(TimingMode mode);
+  u64 passed_in(TimingMode mode, bool instructions) const;
+  void register_mode_stats();
   void register_stats();
   void register_engine_stats(unsigned core);
 
@@ -75,6 +81,15 @@ class Machine final : private PlatformEvents {
   /// One a core, if machine.engine_statistics asks for them.
   std::vector<std::unique_ptr<WorkCounter>> work_;
   StatRegistry registry_;
+  std::unique_ptr<RunControl> control_;
+  TimingMode mode_ = TimingMode::None;
+  u64 switches_ = 0;
+  /// Of earlier times in each mode, and where the machine stood when the present one began.
+  struct Passed {
+    u64 cycles = 0, instructions = 0;
+  };
+  std::array<Passed, timing_mode_names.size()> passed_{};
+  Passed since_;
   std::optional<RunEnd> request_;
 };
 

@@ -21,7 +21,8 @@ Pipeline& MachineTiming::Core::pipeline(TimingMode mode, const TimingContext& co
 }
 
 MachineTiming::MachineTiming(const MachineConfig& config, const OpcodeTable& table, const PhysicalMemory& memory)
-    : memory_(config.caches, static_cast<unsigned>(config.machine.cores), config.cpu.frequency, config.machine.seed),
+    : clock_{config.cpu.frequency},
+      memory_(config.caches, static_cast<unsigned>(config.machine.cores), config.cpu.frequency, config.machine.seed),
       plans_(config.pipeline, config.caches.l1d.latency, table, &memory),
       context_{config.pipeline, memory_, plans_, config.tlb.latency} {
   for (unsigned i = 0; i < config.machine.cores; ++i) cores_.push_back(std::make_unique<Core>(config));
@@ -48,6 +49,10 @@ void MachineTiming::detach(Processor& processor) {
   core.state.settle(processor.cycles());
   core.processor = nullptr;
   tell_walk_sink(core);
+}
+
+SimTime MachineTiming::transfer(bool write, u64 address, u64 bytes, SimTime start) {
+  return clock_.at(memory_.dma(write, HostPhysical(address), bytes, clock_.tick_from(start)));
 }
 
 void MachineTiming::settle() {

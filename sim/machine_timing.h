@@ -7,12 +7,13 @@
 
 #include "core/processor.h"
 #include "core/timing/pipeline.h"
+#include "devices/tlm/board.h"
 #include "sim/config/machine_config.h"
 #include "sim/timing_mode.h"
 
 namespace bunshin {
 
-class MachineTiming final : public CodeListener {
+class MachineTiming final : public CodeListener, public DmaTimer {
  public:
   /// Everything cold. Throws std::runtime_error naming the parameter that is impossible.
   MachineTiming(const MachineConfig& config, const OpcodeTable& table, const PhysicalMemory& memory);
@@ -34,6 +35,8 @@ class MachineTiming final : public CodeListener {
   const PipelineState& state(unsigned core) const { return cores_[core]->state; }
   const BlockPlans& plans() const { return plans_; }
 
+  // DmaTimer
+  SimTime transfer(bool write, u64 address, u64 bytes, SimTime start) override;
   // CodeListener
   void page_gained_code(HostPhysical) override {}
   void marked_memory_written(HostPhysical, u64) override {}
@@ -54,6 +57,7 @@ class MachineTiming final : public CodeListener {
 
   static void tell_walk_sink(const Core& core);
 
+  Clock clock_;
   MemoryHierarchy memory_;
   BlockPlans plans_;
   TimingContext context_;

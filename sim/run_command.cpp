@@ -34,8 +34,8 @@ std::string log_path(const RunOptions& options) {
 }
 
 Symbols load_symbols(const RunOptions& options, const MachineConfig& config) {
-  if (!options.symbols.empty()) return Symbols::from_file(options.symbols);
-  return options.trace.empty() && options.out.empty() ? Symbols() : Symbols::from_file(config.guest.kernel);
+  const bool named = !config.guest.symbols.empty() || !options.trace.empty() || !options.out.empty();
+  return named ? Symbols::from_file(config.guest.symbols_file()) : Symbols();
 }
 
 class Run final : public RunSupervisor {

@@ -42,6 +42,11 @@ const Record* run_stop(Cpu& cpu, const Record* record) {
   return nullptr;
 }
 
+/// A pipeline charges a block's cycles at its end: what looks at the clock begins one.
+bool reads_time(const Decoded& d) {
+  return d.row != nullptr && (d.row->mnemonic.starts_with("rdtsc") || d.row->mnemonic == "rdpmc");
+}
+
 Record terminator(Handler run, unsigned offset, unsigned position) {
   Record r;
   r.run = run;
@@ -412,6 +417,7 @@ const Record* Engine::decode_block(u64 linear, HostPhysical physical) {
     }
     const u32 attributes = decoded.row == nullptr ? attr::ends_block : decoded.row->attributes;
     if ((attributes & attr::alone) != 0 && scratch_.size() != first) break;
+    if (block.observed && reads_time(decoded) && scratch_.size() != first) break;
     decoded.record.position = static_cast<u8>(scratch_.size() - first);
     scratch_.push_back(decoded.record);
     if (const Handler fused = fuse(previous, decoded)) {

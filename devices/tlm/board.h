@@ -37,11 +37,22 @@ class BoardClock {
   SimTime offset_;
 };
 
+/// Says how long the accesses of bus masters to memory take.
+class DmaTimer {
+ public:
+  /// A device reads or writes memory from `start` on. When the last byte has been transferred.
+  virtual SimTime transfer(bool write, u64 address, u64 bytes, SimTime start) = 0;
+
+ protected:
+  ~DmaTimer() = default;
+};
+
 struct Board {
   PhysicalMemory& memory;
   InterruptRouter router;
   BoardClock clock;
   BusAdapter* dma = nullptr;
+  DmaTimer* dma_timer = nullptr;  ///< null: no time
 };
 
 /// Waits for one moment that may be moved; calls back in an SC_METHOD.

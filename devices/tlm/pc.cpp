@@ -535,6 +535,8 @@ std::vector<Pc::AddressRange> Pc::reserved_ranges() const {
 
 u64 Pc::rsdp() const { return parts_->parameters.acpi ? FirmwareTables::rsdp : 0; }
 
+void Pc::set_dma_timer(DmaTimer* timer) { parts_->board.dma_timer = timer; }
+
 void Pc::register_stats(StatRegistry& stats) {
   stats.add("devices.memory_bus.unclaimed", parts_->memory.unclaimed(), "", "memory accesses that nothing answered");
   stats.add("devices.io_bus.unclaimed", parts_->io.unclaimed(), "", "port accesses that nothing answered");

@@ -89,6 +89,8 @@ class Pc : public sc_core::sc_module {
   void connect_serial(unsigned port, SerialPort& far_end);
   void connect_debug_console(SerialPort& console);
   void register_stats(StatRegistry& stats);
+  /// Times the accesses of all bus masters from now on; null: they take no time.
+  void set_dma_timer(DmaTimer* timer);
 
   /// The state after power-on with firmware done: devices reset, PCI resources and interrupts assigned, tables in
   /// memory, the bootstrap processor's APIC in virtual wire mode. Again at a platform reset.

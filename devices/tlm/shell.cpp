@@ -47,8 +47,19 @@ void DeviceShell::set_pin(unsigned pin, bool level) {
   for (const auto& receiver : pins_[pin]) receiver(level);
 }
 
+void DeviceShell::time_dma(bool write, u64 address, u64 bytes) {
+  if (board_.dma_timer == nullptr) return;
+  constexpr u64 control_bytes = 64;
+  const SimTime done = board_.dma_timer->transfer(write, address, bytes, std::max(now(), dma_known_));
+  dma_done_ = std::max(dma_done_, done);
+  if (!write && bytes <= control_bytes) dma_known_ = done;
+}
+
 bool DeviceShell::dma_read(u64 address, std::span<u8> data) {
-  if (board_.memory.read(HostPhysical(address), data)) return true;
+  if (board_.memory.read(HostPhysical(address), data)) {
+    time_dma(false, address, data.size());
+    return true;
+  }
   SimTime delay = now() - to_sim_time(sc_core::sc_time_stamp());
   return board_.dma != nullptr &&
          board_.dma->transfer(BusSpace::Memory, tlm::TLM_READ_COMMAND, address, data.data(), data.size(), delay);
@@ -61,7 +72,10 @@ bool DeviceShell::dma_write(u64 address, std::span<const u8> data) {
     board_.router.message_signalled(address, message);
     return true;
   }
-  if (board_.memory.write(HostPhysical(address), data)) return true;
+  if (board_.memory.write(HostPhysical(address), data)) {
+    time_dma(true, address, data.size());
+    return true;
+  }
   if (board_.dma == nullptr) return false;
   SimTime delay = now() - to_sim_time(sc_core::sc_time_stamp());
   for (std::size_t done = 0; done < data.size();) {  // in pieces: TLM-2.0 wants a pointer it may write through
@@ -87,6 +101,7 @@ void DeviceShell::b_transport(int region, tlm::tlm_generic_payload& payload, sc_
     return;
   }
   const BoardClock::Access access(board_.clock, to_sim_time(delay));
+  held_until_ = now();
   u64 value = 0;
   if (payload.is_read()) {
     value = device_->read(static_cast<unsigned>(region), payload.get_address(), size);
@@ -95,7 +110,7 @@ void DeviceShell::b_transport(int region, tlm::tlm_generic_payload& payload, sc_
     std::memcpy(&value, payload.get_data_ptr(), size);
     device_->write(static_cast<unsigned>(region), payload.get_address(), size, value);
   }
-  delay += latency_;
+  delay += std::max(latency_, to_sc_time(held_until_ - now()));
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 

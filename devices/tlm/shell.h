@@ -4,6 +4,7 @@
 
 #include <tlm_utils/simple_target_socket.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -34,6 +35,8 @@ class DeviceShell : public sc_core::sc_module, public DeviceHost {
   void set_pin(unsigned pin, bool level) override;
   bool dma_read(u64 address, std::span<u8> data) override;
   bool dma_write(u64 address, std::span<const u8> data) override;
+  SimTime dma_complete() const override { return std::max(now(), dma_done_); }
+  void hold_until(SimTime at) override { held_until_ = at; }
 
  protected:
   /// A socket for `region`, attached to `bus` but not mapped; its index on the bus.
@@ -43,12 +46,17 @@ class DeviceShell : public sc_core::sc_module, public DeviceHost {
   using Socket = tlm_utils::simple_target_socket_tagged_optional<DeviceShell>;
   /// As many as a device has regions at most; SystemC wants them made in the module's constructor.
   static constexpr unsigned max_sockets = 6;
+  /// Memory has answered.
+  void time_dma(bool write, u64 address, u64 bytes);
   void b_transport(int region, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
 
   Board& board_;
   const sc_core::sc_time latency_;
   Device* device_ = nullptr;
   AlarmClock alarm_;
+  SimTime dma_done_;   ///< of all transfers so far
+  SimTime dma_known_;  ///< … of those that the device must look at before it makes the next: descriptors, headers
+  SimTime held_until_;
   std::vector<std::unique_ptr<Socket>> sockets_;
   unsigned used_sockets_ = 0;
   std::vector<std::vector<std::function<void(bool)>>> pins_;

@@ -199,6 +199,22 @@ ConfigNode parse_config_tree(const std::string& text, const std::string& name, c
   return node;
 }
 
+namespace {
+
+/// A list written as a scalar has commas between its items.
+void append_to(ConfigNode& list, ConfigNode&& item) {
+  if (list.kind == ConfigNode::Kind::Scalar) {
+    list.scalar += ',';
+    for (const char c : item.scalar) list.scalar.append(c == ',' ? 2 : 1, c);
+    return;
+  }
+  list.kind = ConfigNode::Kind::Sequence;
+  list.position = item.position;
+  list.items.push_back(std::move(item));
+}
+
+}  // namespace
+
 void apply_override(ConfigNode& root, const std::string& assignment) {
   const std::size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
@@ -216,8 +232,9 @@ void apply_override(ConfigNode& root, const std::string& assignment) {
   leaf.position = where;
   leaf.position.column = static_cast<unsigned>(equals) + 2;
 
+  const bool append = assignment[equals - 1] == '+';
   ConfigNode* group = &root;
-  std::istringstream parts(assignment.substr(0, equals));
+  std::istringstream parts(assignment.substr(0, append ? equals - 1 : equals));
   std::vector<std::string> keys;
   for (std::string key; std::getline(parts, key, '.');) keys.push_back(key);
   if (keys.empty() || assignment[equals - 1] == '.' || std::ranges::count(keys, std::string()) != 0) {
@@ -237,7 +254,11 @@ void apply_override(ConfigNode& root, const std::string& assignment) {
     }
     group = next;
   }
-  *group = std::move(leaf);
+  if (append) {
+    append_to(*group, std::move(leaf));
+  } else {
+    *group = std::move(leaf);
+  }
 }
 
 }  // namespace bunshin

@@ -1,5 +1,6 @@
 #include "sim/config/machine_config.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -7,13 +8,13 @@
 #include <yaml-cpp/yaml.h>
 
 #include "sim/config/config_writer.h"
+#include "sim/run_point.h"
 #include "sim/version.h"
 
 namespace bunshin {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> timings{"none", "inorder", "ooo"};
 constexpr std::array<std::string_view, 6> loaders{"auto", "linux", "multiboot", "multiboot2", "pvh", "elf"};
 
 void check_array(const TlbArrayParameters& array, const std::string& key, const ConfigReader& reader) {
@@ -39,9 +40,40 @@ void check_pipeline(const PipelineParameters& pipeline, const ConfigReader& read
   }
 }
 
+/// Numbers of marks may have one name, and names one meaning.
+void check_region_names(const std::vector<RegionRule>& rules) {
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const bool same_marks = rules[i].by_marks && rules[j].by_marks && rules[i].number == rules[j].number;
+      if (same_marks || rules[i].name == rules[j].name) {
+        throw std::runtime_error(fmt::format("the regions '{}' and '{}' are the same", rules[j].name, rules[i].name));
+      }
+    }
+  }
+}
+
+void check_points(const MachineConfig& config, const ConfigReader& reader) {
+  const auto check = [&reader](const char* key, auto&& parse) {
+    try {
+      parse();
+    } catch (const std::runtime_error& e) {
+      throw reader.error(key, e.what());
+    }
+  };
+  check("machine.switch", [&] {
+    for (const std::string& text : config.machine.switches) parse_switch(text);
+  });
+  check("machine.regions", [&] {
+    std::vector<RegionRule> rules;
+    for (const std::string& text : config.machine.regions) rules.push_back(parse_region(text));
+    check_region_names(rules);
+  });
+}
+
 /// What the declarations' ranges cannot say.
 void check_meaning(MachineConfig& config, const ConfigReader& reader) {
-  if (config.machine.timing != "none" && config.machine.engine_statistics) {
+  check_points(config, reader);
+  if (config.may_be_timed() && config.machine.engine_statistics) {
     throw reader.error("machine.engine_statistics",
                        "goes with 'timing: none' only: a pipeline watches the engine itself");
   }
@@ -72,7 +104,7 @@ A configuration is a YAML file of the groups below. Everything has a default exc
   are merged in order, later over earlier, and the file's own keys over all of them. Groups merge key by key; values and
   lists are replaced. A cycle is an error.
 - **Overrides.** `--set KEY=VALUE` with a dotted key goes over the files, in the order given. A list is written `a,b`
-  (a comma within an item is `,,`) or as YAML, `[a, b]`.
+  (a comma within an item is `,,`) or as YAML, `[a, b]`. `--set KEY+=ITEM` adds one item to a list.
 - **Another processor.** `--set include=FILE` adds FILE at the end of the configuration's own `include` list:
   `--set include=configs/cpu/haswell.yaml` ([profiles](profiles.md)).
 - **File names** are relative to the file that says them, on the command line to the current directory.
@@ -89,14 +121,24 @@ void MachineParameters::describe(ParameterVisitor& v) {
       "memory", memory, {u64{2} << 20, u64{1} << 40}, "bytes",
       "RAM, a multiple of 4KiB; what exceeds the PCI hole lies above 4 GiB. Only touched pages cost host memory.");
   v.choice(
-      "timing", timing, timings,
+      "timing", timing, timing_mode_names,
       "Timing policy of the engine. `none` is one cycle an instruction; `inorder` and `ooo` are pipelines with caches, "
       "TLBs and branch prediction.");
+  v.list("switch", switches,
+         "Changes of the timing while the machine runs, each `WHEN=none`, `WHEN=inorder` or `WHEN=ooo`, WHEN being "
+         "`cycle:N`, `instructions:N`, `address:0xN`, `symbol:NAME`, `symbol:NAME+N`, `mark:N`, `begin:N` or `end:N` "
+         "([regions](regions.md)).");
+  v.list(
+      "regions", regions,
+      "Regions of interest with statistics of their own: `NAME=NUMBER` gives a name to what the guest's marks of that "
+      "number begin and end, `NAME=WHEN..WHEN` needs no marks.");
+  v.boolean("obey_requests", obey_requests, "The guest's marks may change the timing (`bunshin_request`).");
   v.integer("seed", seed, {}, "", "Of everything random in the machine (RDRAND); the same seed gives the same run.");
-  v.integer(
-      "quantum", quantum, {1, 100'000'000}, "cycles",
-      "How long one of several cores runs before the next one's turn. With one core it is the longest run without "
-      "a look at the host.");
+  v.integer("quantum", quantum, {1, 100'000'000}, "cycles",
+            "How long one of several cores runs before the next one's turn, without timing.");
+  v.integer("timed_quantum", timed_quantum, {1, 100'000'000}, "cycles",
+            "The same while a pipeline times the cores: contention for caches and memory is exact within a quantum "
+            "([memory hierarchy](memory_hierarchy.md)).");
   v.integer("epoch", epoch, {0, 4'102'444'799}, "s since 1970",
             "What the real-time clock says when the machine starts, UTC.");
   v.boolean("engine_statistics", engine_statistics,
@@ -110,7 +152,14 @@ void GuestParameters::describe(ParameterVisitor& v) {
   v.paths("initrd", initrd,
           "Linux: initial RAM disks, loaded one behind the other. Multiboot and PVH: modules, each `FILE ARGUMENTS`.");
   v.text("cmdline", cmdline, "The kernel's command line.");
+  v.path("symbols", symbols,
+         "ELF file or System.map with the addresses of the guest's symbols; the kernel's own if it is an ELF file.");
   v.paths("disks", disks, "Raw images, each behind a virtio-blk device (`vda`, `vdb` …).");
+}
+
+bool MachineConfig::may_be_timed() const {
+  return machine.timing != "none" || machine.obey_requests ||
+         std::ranges::any_of(machine.switches, [](const std::string& text) { return !text.ends_with("=none"); });
 }
 
 void MachineConfig::describe(ParameterVisitor& v) {

@@ -21,8 +21,12 @@ struct MachineParameters {
   u64 cores = 1;
   u64 memory = u64{512} << 20;
   std::string timing = "none";
+  std::vector<std::string> switches;
+  std::vector<std::string> regions;
+  bool obey_requests = false;
   u64 seed = 1;
   u64 quantum = 10'000;
+  u64 timed_quantum = 1'000;
   u64 epoch = 1'704'067'200;
   bool engine_statistics = false;
 
@@ -35,7 +39,9 @@ struct GuestParameters {
   std::vector<std::string> initrd;
   std::string cmdline;
   std::vector<std::string> disks;
+  std::string symbols;
 
+  const std::string& symbols_file() const { return symbols.empty() ? kernel : symbols; }
   void describe(ParameterVisitor& v);
 };
 
@@ -53,6 +59,8 @@ struct MachineConfig {
   GuestParameters guest;
 
   void describe(ParameterVisitor& v);
+  /// Whether a pipeline may be wanted at any time of the run.
+  bool may_be_timed() const;
 };
 
 /// Reads, overrides, checks and resolves a configuration. An override "include=FILE" adds a fragment to the file's own. Throws ConfigError for whatever is wrong with it.
