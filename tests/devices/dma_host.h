@@ -2,6 +2,7 @@
 
 // A ChipHost with memory for bus masters, and a driver's view of it.
 
+#include <algorithm>
 #include <cstring>
 
 #include "tests/devices/chip_host.h"
@@ -32,6 +33,8 @@ class DmaHost final : public DeviceHost {
     return true;
   }
 
+  SimTime dma_complete() const override { return std::max(now_, dma_done); }
+
   template <class T>
   T get(u64 address) const {
     T value;
@@ -57,6 +60,7 @@ class DmaHost final : public DeviceHost {
   std::map<unsigned, bool> pins;
   std::vector<std::pair<u64, u32>> messages;
   SimTime alarm = SimTime::never();
+  SimTime dma_done;  ///< when the transfers so far have passed
 
  private:
   SimTime now_;

@@ -129,6 +129,24 @@ TEST_F(VirtioBlkTest, DataMovesAfterTheLatencyNotBefore) {
   EXPECT_LT(host.alarm, SimTime::from_ns(21'000));
 }
 
+TEST_F(VirtioBlkTest, TheDriverIsToldWhenTheDataHasPassedNotBefore) {
+  start();
+  chain(0, 3, 512, true);
+  offer();
+  kick();
+  const SimTime moves = host.alarm;
+  const SimTime passes = moves + SimTime::from_ns(700);
+  host.dma_done = passes;
+  host.now_ = moves;
+  blk.alarm();
+  EXPECT_EQ(used(), 0) << "the data is on its way";
+  EXPECT_EQ(host.alarm, passes);
+  host.now_ = passes;
+  blk.alarm();
+  EXPECT_EQ(used(), 1);
+  EXPECT_EQ(host.get<u8>(status), 0);
+}
+
 TEST_F(VirtioBlkTest, FlushReachesTheBackend) {
   start();
   chain(4, 0, 0, false);
