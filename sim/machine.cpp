@@ -109,6 +109,11 @@ void Machine::switch_timing(TimingMode mode) {
   since_ = {loop_.cycle(), instructions()};
   ++switches_;
   mode_ = mode;
+  // Decoded blocks know the pipeline that watched them (core/engine/observed_entry.h).
+  if (mode != TimingMode::None && mode != decoded_for_) {
+    blocks_.clear();
+    decoded_for_ = mode;
+  }
   for (const auto& p : processors_) {
     if (mode == TimingMode::None) {
       timing_->detach(*p);
@@ -121,7 +126,7 @@ void Machine::switch_timing(TimingMode mode) {
 }
 
 void Machine::create_processors() {
-  mode_ = *parse_timing_mode(config_.machine.timing);
+  mode_ = decoded_for_ = *parse_timing_mode(config_.machine.timing);
   if (config_.may_be_timed()) {
     timing_ = std::make_unique<MachineTiming>(config_, opcodes_, memory_);
     blocks_.add_listener(timing_.get());

@@ -83,6 +83,7 @@ class Machine final : private PlatformEvents {
   StatRegistry registry_;
   std::unique_ptr<RunControl> control_;
   TimingMode mode_ = TimingMode::None;
+  TimingMode decoded_for_ = TimingMode::None;  ///< the pipeline that blocks were decoded for last
   u64 switches_ = 0;
   /// Of earlier times in each mode, and where the machine stood when the present one began.
   struct Passed {

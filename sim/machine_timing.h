@@ -51,7 +51,7 @@ class MachineTiming final : public CodeListener, public DmaTimer {
     PipelineState state;
     Mmu::TimedCaches caches;
     std::unique_ptr<Pipeline> in_order, out_of_order;
-    const Processor* processor = nullptr;  ///< while attached
+    const Processor* processor = nullptr;     ///< while attached
     TimingMode last_mode = TimingMode::None;  ///< that it was last attached with
   };
 

@@ -136,9 +136,7 @@ class Run final : public RunSupervisor {
     }
   }
 
-  TimeLine::Sample sample() {
-    return {machine_.loop().cycle(), machine_.instructions(), machine_.timed_counters()};
-  }
+  TimeLine::Sample sample() { return {machine_.loop().cycle(), machine_.instructions(), machine_.timed_counters()}; }
 
   void report(const RunEnd& end, double seconds) {
     std::map<std::string, StatValue> stats = machine_.stats();
