@@ -8,6 +8,9 @@
 #include "core/engine/mark.h"
 #include "sim/run_control.h"
 
+/// SystemC's library wants one; nobody calls it.
+int sc_main(int, char**) { return 0; }
+
 namespace bunshin {
 namespace {
 
