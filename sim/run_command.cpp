@@ -11,6 +11,7 @@
 
 #include "sim/config/machine_config.h"
 #include "sim/console.h"
+#include "sim/debug/linux_symbols.h"
 #include "sim/machine.h"
 #include "sim/progress.h"
 #include "sim/report/profile.h"
@@ -150,6 +151,9 @@ class Run final : public RunSupervisor {
       stats["guest.exit_value"] = {*end.exit_value, "", "what the guest wrote to the debug-exit port"};
     if (!options_.out.empty()) {
       time_line_.finish(sample());
+      // A distribution's kernel has no symbols but those that it carries for itself.
+      if (machine_.timing() != nullptr && symbols_.empty())
+        symbols_ = Symbols(linux_symbols(machine_.processors().front()->cpu()));
       const RelocatedSymbols symbols(symbols_, machine_.processors().front()->state().msr.lstar);
       const nlohmann::json profile = make_profile({config_, options_.config, machine_.timing(), time_line_, symbols});
       write_report(options_.out, {config_, stats, profile, machine_.screen_text()});

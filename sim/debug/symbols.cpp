@@ -20,7 +20,8 @@ Symbols Symbols::from_file(const std::string& path) {
   for (std::string line; std::getline(lines, line);) {
     u64 address = 0;
     const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), address, 16);
-    if (error != std::errc() || end == line.data()) continue;
+    // Addresses have all their digits: lines of a file that is something else are not taken for symbols.
+    if (error != std::errc() || end - line.data() < 8) continue;
     std::istringstream words(line.substr(static_cast<std::size_t>(end - line.data())));
     std::string type, name;
     if (words >> type >> name && type.size() == 1) symbols.by_address_.emplace(address, name);

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/types.h"
 
@@ -13,6 +14,7 @@ namespace bunshin {
 class Symbols {
  public:
   Symbols() = default;
+  explicit Symbols(std::map<u64, std::string> by_address) : by_address_(std::move(by_address)) {}
   /// Reads the symbols of an ELF file or the lines "address type name" of a System.map. A file without any gives none.
   /// Throws std::runtime_error if the file cannot be read.
   static Symbols from_file(const std::string& path);

@@ -1,0 +1,119 @@
+// The symbol table in a Linux kernel's memory: one made here in each of the layouts, and what only looks like one.
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <vector>
+
+#include "sim/debug/linux_symbols.h"
+
+namespace bunshin {
+namespace {
+
+constexpr u64 base = 0xffffffff81000000;
+constexpr u32 symbols = 600;
+
+class Image {
+ public:
+  std::size_t size() const { return bytes_.size(); }
+  void align() { bytes_.resize((bytes_.size() + 7) & ~std::size_t{7}); }
+  template <class T>
+  void put(T value) {
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + sizeof(T));
+    std::memcpy(&bytes_[at], &value, sizeof(T));
+  }
+  void text(const std::string& s) {
+    for (const char c : s) bytes_.push_back(static_cast<u8>(c));
+    bytes_.push_back(0);
+  }
+  const std::vector<u8>& bytes() const { return bytes_; }
+
+ private:
+  std::vector<u8> bytes_ = std::vector<u8>(4096);
+};
+
+/// Symbol i is "tf" + its decimal digits, at base + 16 i. Token 1 is "tf", the others are their characters.
+void put_names(Image& image, std::vector<u32>& markers) {
+  const std::size_t begin = image.size();
+  for (u32 i = 0; i < symbols; ++i) {
+    if (i % 256 == 0) markers.push_back(static_cast<u32>(image.size() - begin));
+    const std::string digits = std::to_string(i);
+    image.put(static_cast<u8>(digits.size() + 1));
+    image.put(u8{1});
+    for (const char c : digits) image.put(static_cast<u8>(c));
+  }
+}
+
+void put_tokens(Image& image) {
+  std::vector<u16> index;
+  const std::size_t begin = image.size();
+  for (unsigned i = 0; i < 256; ++i) {
+    index.push_back(static_cast<u16>(image.size() - begin));
+    image.text(i == 1 ? "tf" : i < 33 || i > 126 ? "xy" : std::string(1, static_cast<char>(i)));
+  }
+  image.align();
+  for (const u16 at : index) image.put(at);
+}
+
+void put_addresses(Image& image) {
+  for (u32 i = 0; i < symbols; ++i) image.put(static_cast<i32>(-1 - static_cast<i32>(16 * i)));
+  image.align();
+  image.put(base);
+}
+
+enum class Layout { Until64, With61Sequences, From65 };
+
+std::vector<u8> kernel(Layout layout) {
+  Image image;
+  if (layout != Layout::From65) put_addresses(image);
+  image.put(symbols);
+  image.align();
+  std::vector<u32> markers;
+  put_names(image, markers);
+  image.align();
+  for (const u32 marker : markers) image.put(marker);
+  image.align();
+  if (layout == Layout::With61Sequences) {
+    for (u32 i = 0; i < 3 * symbols; ++i) image.put(static_cast<u8>(i * 7));
+    image.align();
+  }
+  put_tokens(image);
+  if (layout == Layout::From65) put_addresses(image);
+  image.align();
+  return image.bytes();
+}
+
+TEST(LinuxSymbols, AreReadFromEachLayout) {
+  for (const Layout layout : {Layout::Until64, Layout::With61Sequences, Layout::From65}) {
+    const std::map<u64, std::string> found = linux_symbols(kernel(layout));
+    ASSERT_EQ(found.size(), symbols) << static_cast<int>(layout);
+    EXPECT_EQ(found.at(base), "f0");
+    EXPECT_EQ(found.at(base + u64{16} * 599), "f599");
+  }
+}
+
+TEST(LinuxSymbols, ThereAreNoneInOtherMemory) {
+  EXPECT_TRUE(linux_symbols(std::vector<u8>(100'000)).empty());
+  EXPECT_TRUE(linux_symbols(std::vector<u8>{}).empty());
+}
+
+TEST(LinuxSymbols, ATornTableIsNoTable) {
+  const std::vector<u8> whole = kernel(Layout::With61Sequences);
+  for (std::size_t length = 0; length < whole.size(); length += 61) {
+    EXPECT_TRUE(linux_symbols(std::span(whole).first(length)).empty()) << length;
+  }
+}
+
+TEST(LinuxSymbols, ADamagedTableIsReadWithoutHarm) {
+  std::vector<u8> image = kernel(Layout::Until64);
+  for (std::size_t at = 4096; at < image.size(); at += 13) {
+    const u8 before = image[at];
+    image[at] = 0xff;
+    linux_symbols(image);
+    image[at] = before;
+  }
+}
+
+}  // namespace
+}  // namespace bunshin
