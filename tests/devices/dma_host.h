@@ -34,6 +34,7 @@ class DmaHost final : public DeviceHost {
   }
 
   SimTime dma_complete() const override { return std::max(now_, dma_done); }
+  void set_now(SimTime time) { now_ = time; }
 
   template <class T>
   T get(u64 address) const {

@@ -137,11 +137,11 @@ TEST_F(VirtioBlkTest, TheDriverIsToldWhenTheDataHasPassedNotBefore) {
   const SimTime moves = host.alarm;
   const SimTime passes = moves + SimTime::from_ns(700);
   host.dma_done = passes;
-  host.now_ = moves;
+  host.set_now(moves);
   blk.alarm();
   EXPECT_EQ(used(), 0) << "the data is on its way";
   EXPECT_EQ(host.alarm, passes);
-  host.now_ = passes;
+  host.set_now(passes);
   blk.alarm();
   EXPECT_EQ(used(), 1);
   EXPECT_EQ(host.get<u8>(status), 0);

@@ -9,7 +9,7 @@
 #include "sim/run_control.h"
 
 /// SystemC's library wants one; nobody calls it.
-int sc_main(int, char**) { return 0; }
+extern "C" int sc_main(int, char**) { return 0; }
 
 namespace bunshin {
 namespace {
