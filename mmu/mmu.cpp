@@ -87,7 +87,9 @@ TlbOutcome Mmu::first_level(FirstLevelTlb& first, u64 linear, unsigned shift) {
 
 unsigned Mmu::fetch_shift(u64 linear) {
   const FastCache& cache = held();
-  return cache.execute(linear) != nullptr ? cache.shift_of(linear) : page_shift;
+  if (cache.execute(linear) != nullptr) return cache.shift_of(linear);
+  const TlbEntry* const entry = tlb_.lookup(Linear(linear));
+  return entry != nullptr ? entry->shift : unsigned{page_shift};
 }
 
 void Mmu::reference(const WalkReference& reference) {
@@ -160,6 +162,10 @@ void Mmu::note_translation(Linear address, const Access& access, unsigned shift,
   FirstLevelTlb& first = access.kind == AccessKind::Execute ? timed_->instructions : timed_->data;
   const bool hit = first.access(address.value, shift, context_.pcid);
   last_outcome_ = hit && outcome == TlbOutcome::SecondLevel ? TlbOutcome::FirstLevel : outcome;
+  if (access.kind == AccessKind::Execute) {
+    fetch_outcome_ = last_outcome_;
+    fetch_translated_ = true;
+  }
 }
 
 void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds, unsigned shift) {

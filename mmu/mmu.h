@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/address.h"
 #include "base/fault.h"
@@ -68,11 +69,12 @@ class Mmu final : private WalkObserver {
     return timed_ == nullptr ? TlbOutcome::FirstLevel : first_level(timed_->data, linear, held().shift_of(linear));
   }
   TlbOutcome last_outcome() const { return last_outcome_; }
-  /// The same for the fetch of a block that was found without translating.
+  /// The same for the fetch of a block, be it that finding the block has translated or not.
   TlbOutcome fetch_outcome(u64 linear) {
     if (linear >> page_shift == fetched_page_ || timed_ == nullptr) [[likely]]
       return TlbOutcome::FirstLevel;
     fetched_page_ = linear >> page_shift;
+    if (std::exchange(fetch_translated_, false)) return fetch_outcome_;
     return first_level(timed_->instructions, linear, fetch_shift(linear));
   }
 
@@ -143,6 +145,9 @@ class Mmu final : private WalkObserver {
   WalkListener* listener_ = nullptr;
   TimedCaches* timed_ = nullptr;
   TlbOutcome last_outcome_ = TlbOutcome::FirstLevel;
+  /// Of the latest translation for a fetch, if fetch_outcome() has not told it yet.
+  TlbOutcome fetch_outcome_ = TlbOutcome::FirstLevel;
+  bool fetch_translated_ = false;
   Linear walked_;  ///< the address of the walk in the log
   u64 epoch_ = 0;
   /// Instructions were fetched through a translation that the TLB has no place for.

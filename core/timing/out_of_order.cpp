@@ -67,7 +67,8 @@ void OutOfOrderPipeline::store(Log& log, u64 data_ready, u64 retired, u64 rip) {
     word = log.take_hit().word();
   } else {
     word = log.next_data().linear >> 3 & word_mask;
-    complete = visit(log, store_port_, rip).complete;
+    // The line is asked for as soon as the store is executed, so that the misses of stores overlap.
+    complete = std::max(complete, visit(log, data_ready, rip).complete);
     // Stores leave in order; the next one may follow a cycle later if this one hits, and waits for its line otherwise.
     if (complete > store_port_ + l1d_latency_) store_port_ = complete - l1d_latency_;
   }
@@ -204,7 +205,10 @@ u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
   if (!log.empty()) [[unlikely]]
     f = finish_log(plan, run, log, f);
   switch (resolve(plan, run)) {
-    case BranchPredictor::Outcome::Right: break;
+    case BranchPredictor::Outcome::Right:
+      // What lies behind a taken branch is fetched a cycle later.
+      if (run.next_rip != run.rip + run.block.bytes) f.redirect_front_end(f.entered + 1, CycleCause::Frontend);
+      break;
     case BranchPredictor::Outcome::Redirected:
       f.redirect_front_end(f.entered + parameters_.redirect_penalty, CycleCause::Frontend);
       break;
