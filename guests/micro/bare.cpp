@@ -62,6 +62,16 @@ bool tables_suffice(u64 count, u64 stride) {
   return (count * (per_page + 1) / (per_page == 0 ? 512 : 1) + 4) * small_page <= tables_end - tables_begin;
 }
 
+/// What translates the pages that pages() has given, at all levels.
+constexpr u64 noted_pages = 16, levels = 4;
+const u64* table_entries[noted_pages * levels];
+u64 table_entry_count = 0;
+
+void note_tables(u64 linear) {
+  if (table_entry_count == noted_pages * levels) return;
+  for (u64 level = 1; level <= levels; ++level) table_entries[table_entry_count++] = &entry(linear, level);
+}
+
 /// Multiboot Specification 0.6.96, 3.3: bit 2 of the first word tells of a command line at offset 16.
 const char* command_line() {
   const auto* const information = reinterpret_cast<const u32*>(u64{boot_information});
@@ -159,13 +169,12 @@ u8* pages(u64 count, u64 page, u64 stride) {
   if (page == giant_page && !have_giant_pages()) return nullptr;
   if (count * stride > u64{1} << 47 || !tables_suffice(count, stride)) return nullptr;
   forget_mappings();
+  table_entry_count = 0;
   // All large pages are the same memory, of which each uses another line.
   for (u64 i = 0; i < count; ++i) {
-    map(window + i * stride,
-        page == small_page   ? data_begin + i * small_page
-        : page == large_page ? data_begin
-                             : 0,
-        page);
+    const u64 linear = window + i * stride;
+    map(linear, page == small_page ? data_begin + i * small_page : page == large_page ? data_begin : 0, page);
+    if (page == small_page) note_tables(linear);
   }
   return reinterpret_cast<u8*>(window + (page == giant_page ? data_begin : 0));
 }
@@ -185,12 +194,9 @@ bool forget_translations() {
   return true;
 }
 
-bool evict_tables(u64 count, u64 stride) {
-  for (u64 i = 0; i < count; ++i) {
-    for (u64 level = 1; level <= 4; ++level) {
-      asm volatile("clflush %0" : : "m"(entry(window + i * stride, level)));
-    }
-  }
+bool evict_tables() {
+  // Nothing of the tables is read here: it would cost more where less is in the caches.
+  for (u64 i = 0; i < table_entry_count; ++i) asm volatile("clflush %0" : : "m"(*table_entries[i]));
   asm volatile("mfence" : : : "memory");
   return true;
 }

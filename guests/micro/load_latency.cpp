@@ -8,8 +8,6 @@ namespace micro {
 namespace {
 
 constexpr u64 from = 4096, to = 256 << 20;
-/// Sizes that are no power of two, for knees: half-way, and a line beyond.
-constexpr u64 fewest_steps = 4096;
 
 void measure(const char* name, u64 bytes, u64 page) {
   const Number parameter(bytes);
@@ -18,14 +16,14 @@ void measure(const char* name, u64 bytes, u64 page) {
   if (begin == nullptr) return;
   const u64 lines = bytes / line_bytes;
   link_randomly(lines, [begin](u64 i) { return begin + i * line_bytes; });
-  const u64 steps = lines * ((fewest_steps + lines - 1) / lines);
-  report(name, parameter.text(), ticks_of([begin](u64 n) { micro_chase(begin, n); }, steps), steps);
+  report_chase(name, parameter.text(), begin, lines);
 }
 
 void measure_all(const char* name, u64 page) {
   if (!wanted(name)) return;
   for (u64 bytes = from; bytes <= to; bytes *= 2) {
     measure(name, bytes, page);
+    // For knees: a line beyond, and half-way to the next.
     measure(name, bytes + line_bytes, page);
     measure(name, bytes / 2 * 3, page);
   }

@@ -14,13 +14,19 @@ alignas(64) u64 positions[most_chases];
 void measure(const char* name, u64 chases, u64 bytes) {
   const Number parameter(chases);
   if (!wanted(name, parameter.text())) return;
-  u8* const begin = memory(bytes, giant_page);
+  u8* const begin = memory(2 * bytes, giant_page);
   u8* const code_begin = code_pages(1, small_page);
   if (begin == nullptr || code_begin == nullptr) return;
   const u64 lines = bytes / line_bytes;
   link_randomly(lines, [begin](u64 i) { return begin + i * line_bytes; });
-  // From places that lie far from each other in a random order.
-  for (u64 i = 0; i < chases; ++i) positions[i] = reinterpret_cast<u64>(begin + i * (lines / chases) * line_bytes);
+  // From places that lie equally far from each other along the way.
+  u64 at = reinterpret_cast<u64>(begin);
+  for (u64 i = 0; i < chases; ++i) {
+    positions[i] = at;
+    at = micro_chase(reinterpret_cast<const void*>(at), lines / chases);
+  }
+  // What this has left in the caches goes.
+  micro_read_lines(begin + bytes, lines);
   CodeWriter code(code_begin);
   for (u32 i = 0; i < chases; ++i) code.chase_in_memory(i);
   code.loop_rdi(code_begin);

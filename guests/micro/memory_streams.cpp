@@ -31,7 +31,7 @@ void stride_latency(u64 stride, u64 bytes) {
   // Once through for each line of a stride: every line is visited.
   const u64 lines = bytes / line_bytes, in_a_pass = bytes / stride;
   link_in_order(lines, [=](u64 i) { return begin + i % in_a_pass * stride + i / in_a_pass * line_bytes; });
-  report("stride_latency", parameter.text(), ticks_of([begin](u64 n) { micro_chase(begin, n); }, lines), lines);
+  report_chase("stride_latency", parameter.text(), begin, lines);
 }
 
 }  // namespace

@@ -40,8 +40,9 @@ u8* pages(u64 count, u64 page, u64 stride);
 u8* code_pages(u64 count, u64 page);
 /// Makes the next walk begin at the root (MOV to CR3). False where that is not permitted.
 bool forget_translations();
-/// Evicts the lines of the paging structures that translate pages()[0 … count), from every cache. False if not permitted.
-bool evict_tables(u64 count, u64 stride);
+/// Evicts the lines of the paging structures that translate the first 16 pages() of 4 KiB from every cache. False if not
+/// permitted.
+bool evict_tables();
 
 /// Runs `work(argument)` on another processor and waits for it; the processors are pinned. False if there is one only.
 bool have_partner();
@@ -98,13 +99,36 @@ u64 time_of(Work work, u64 amount) {
 /// Ticks that `amount` of the work takes beyond the same amount before it. `work(n)` does n of it.
 template <typename Work>
 u64 ticks_of(Work work, u64 amount) {
-  work(amount);
-  u64 once = ~u64{0}, twice = ~u64{0};
-  for (u64 i = repeats(); i != 0; --i) {
-    once = least(once, time_of(work, amount));
-    twice = least(twice, time_of(work, 2 * amount));
-  }
-  return twice > once ? twice - once : 0;
+  time_of(work, amount);
+  // In one loop, so that once and twice begin with the same lines in the caches.
+  alignas(line_bytes) u64 best[] = {~u64{0}, ~u64{0}};
+  for (u64 i = 0; i < 2 * repeats(); ++i) best[i & 1] = least(best[i & 1], time_of(work, amount << (i & 1)));
+  return best[1] > best[0] ? best[1] - best[0] : 0;
+}
+
+// Loops in kernels.S. A chase follows pointers; the others say there what they do.
+extern "C" {
+u64 micro_chase(const void* start, u64 steps);
+u64 micro_read_lines(const void* begin, u64 lines);
+u64 micro_write_lines(void* begin, u64 lines);
+u64 micro_lock_lines(void* begin, u64 lines);
+void micro_conditional(u64 branches, const u8* pattern, u64 period);
+void micro_indirect(u64 jumps, const u8* pattern, u64 period);
+void micro_call_depth(u64 rounds, u64 depth);
+void micro_mispredicted_return(u64 calls);
+void micro_add_chain(u64 rounds);
+extern const u64 micro_adds_per_round;
+}
+
+/// Measures a chase around a circle of `count` places, of which `start` is one: whole rounds, several if they are short; if
+/// they are long, parts of one that follow each other, so that nothing is met again sooner than it would be.
+inline void report_chase(const char* name, const char* parameter, const void* start, u64 count) {
+  constexpr u64 fewest = 4096, most = 32768;
+  const u64 steps = least(most, count * ((fewest + count - 1) / count));
+  u64 at = reinterpret_cast<u64>(start);
+  const auto chase = [&at](u64 n) { at = micro_chase(reinterpret_cast<const void*>(at), n); };
+  chase(count);
+  report(name, parameter, ticks_of(chase, steps), steps);
 }
 
 /// A linear congruential generator, Knuth's MMIX constants: the same numbers everywhere.
@@ -139,20 +163,6 @@ void link_in_order(u64 count, Place place) {
   for (u64 i = 0; i < count; ++i) {
     *reinterpret_cast<u64*>(place(i)) = reinterpret_cast<u64>(place(i + 1 == count ? 0 : i + 1));
   }
-}
-
-// Loops in kernels.S. A chase follows pointers; the others say there what they do.
-extern "C" {
-u64 micro_chase(const void* start, u64 steps);
-u64 micro_read_lines(const void* begin, u64 lines);
-u64 micro_write_lines(void* begin, u64 lines);
-u64 micro_lock_lines(void* begin, u64 lines);
-void micro_conditional(u64 branches, const u8* pattern, u64 period);
-void micro_indirect(u64 jumps, const u8* pattern, u64 period);
-void micro_call_depth(u64 rounds, u64 depth);
-void micro_mispredicted_return(u64 calls);
-void micro_add_chain(u64 rounds);
-extern const u64 micro_adds_per_round;
 }
 
 // The benchmarks.

@@ -22,8 +22,7 @@ void measure_data(const char* name, u64 count, u64 page) {
     return page == 0 ? begin + i * line_bytes : begin + i * page + offset_in_page(i, page);
   };
   link_randomly(count, place);
-  const u64 steps = count * ((fewest_steps + count - 1) / count);
-  report(name, parameter.text(), ticks_of([&](u64 n) { micro_chase(place(0), n); }, steps), steps);
+  report_chase(name, parameter.text(), place(0), count);
 }
 
 void measure_code(const char* name, u64 count, u64 page) {

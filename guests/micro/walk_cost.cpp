@@ -22,7 +22,7 @@ void measure(const char* name, const char* parameter, u64 stride, bool cold) {
   link_in_order(2 * loads, place);
   const auto round = [&](u64 n) {
     for (u64 i = 0; i < rounds; ++i) {
-      if (cold) evict_tables(2 * loads, stride);
+      if (cold) evict_tables();
       // The data is in the cache, and so, unless cold, are the tables.
       if (!forget_translations()) return;
       micro_chase(place(0), n);
