@@ -144,7 +144,8 @@ std::vector<std::string> statistics_scopes(const StatMap& stats) {
   for (const auto& [name, stat] : stats) {
     if (!name.ends_with(length_of_run)) continue;
     const std::string prefix = name.substr(0, name.size() - length_of_run.size());
-    if (prefix.empty() || prefix.back() == '.') scopes.push_back(prefix);
+    if (prefix.empty()) scopes.insert(scopes.begin(), prefix);
+    if (prefix.ends_with('.')) scopes.push_back(prefix);
   }
   return scopes;
 }

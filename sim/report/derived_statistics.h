@@ -13,7 +13,7 @@ namespace bunshin {
 
 using StatMap = std::map<std::string, StatValue>;
 
-/// Prefixes under which a run's statistics appear: "" and one for each region, such as "roi.".
+/// Prefixes under which a run's statistics appear: "" first, and one for each region, such as "roi.".
 std::vector<std::string> statistics_scopes(const StatMap& stats);
 
 /// Adds the derived values; those whose divisor is zero are zero.

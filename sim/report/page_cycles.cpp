@@ -63,8 +63,12 @@ std::string table(const ReportData& d) {
   const std::vector<std::string> scopes = statistics_scopes(d.stats);
   std::vector<std::string> headings{"Cause"};
   for (const std::string& scope : scopes) {
-    const std::string title = scopes.size() > 1 ? " (" + html::escape(ReportData::scope_title(scope)) + ")" : "";
-    for (const char* heading : {"Cycles", "Share", "User", "Supervisor", "CPI"}) headings.push_back(heading + title);
+    const std::string title = scopes.size() > 1 ? ", " + html::escape(ReportData::scope_title(scope)) : "";
+    headings.push_back("Cycles" + title);
+    headings.push_back("Share");
+    // Beside each other, regions have no room for more.
+    if (scopes.size() == 1) headings.insert(headings.end(), {"User", "Supervisor"});
+    headings.push_back("CPI");
   }
   html::Table table(headings, 1);
   const auto add = [&](const std::string& name, auto cycles_of, const char* css) {
@@ -80,8 +84,7 @@ std::string table(const ReportData& d) {
       cells.push_back(html::count(cycles));
       cells.push_back(
           html::bar(real(cycles) / std::max(1.0, real(all.total())), html::percent(real(cycles), real(all.total()))));
-      cells.push_back(share("user."));
-      cells.push_back(share("supervisor."));
+      if (scopes.size() == 1) cells.insert(cells.end(), {share("user."), share("supervisor.")});
       cells.push_back(instructions == 0 ? "–" : html::decimal(real(cycles) / real(instructions)));
     }
     table.row(cells, css);

@@ -34,6 +34,7 @@ th{font-weight:600;text-align:left;color:var(--muted);vertical-align:bottom;bord
 td{padding:.2rem .7rem .2rem 0;border-bottom:1px solid var(--line);vertical-align:middle}
 .scroll td:first-child{min-width:6rem}
 td small{color:var(--muted)}
+.asm,td:has(.dot){white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 tr.total td{font-weight:600}
 tbody tr:hover td{background:var(--card)}

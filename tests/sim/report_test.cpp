@@ -73,7 +73,7 @@ TEST(DerivedStatistics, ARegionHasItsOwn) {
   StatMap stats = timed_run("region.loop.");
   add_derived_statistics(stats);
   expect_derived(stats, "region.loop.");
-  EXPECT_EQ(statistics_scopes(stats), (std::vector<std::string>{"region.loop.", ""}));
+  EXPECT_EQ(statistics_scopes(stats), (std::vector<std::string>{"", "region.loop."}));
 }
 
 TEST(DerivedStatistics, NothingIsDerivedWithoutTiming) {
