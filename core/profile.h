@@ -100,6 +100,15 @@ struct CacheGeometry {
   bool inclusive = false;  ///< of the levels above
 };
 
+/// The entries of a TLB as CPUID tells of them, by size of page.
+struct TlbGeometry {
+  struct Array {
+    u64 entries = 0, ways = 1;
+    bool operator==(const Array&) const = default;
+  };
+  Array small, large, giant;
+};
+
 struct CpuProfile {
   std::string vendor = "GenuineIntel";
   std::string brand = "Bunshin x86-64 processor";
@@ -112,6 +121,7 @@ struct CpuProfile {
   u64 cores = 1;
   /// What CPUID's cache leaves tell; set like `cores`.
   CacheGeometry l1d{u64{32} << 10, 8}, l1i{u64{32} << 10, 8}, l2{u64{1} << 20, 16}, l3{u64{8} << 20, 16};
+  TlbGeometry l1d_tlb, l1i_tlb, l2_tlb;    ///< without entries: not told
   u64 highest_leaf = 0;                    ///< of CPUID; 0: what the simulator has for the vendor
   u64 highest_extended_leaf = 0;           ///< the same above 8000'0000H
   u64 pause_cycles = 1;                    ///< that PAUSE takes

@@ -11,6 +11,11 @@ namespace bunshin {
 
 namespace {
 
+TlbGeometry geometry_of(const TlbParameters& tlb) {
+  return {
+      {tlb.small.entries, tlb.small.ways}, {tlb.large.entries, tlb.large.ways}, {tlb.giant.entries, tlb.giant.ways}};
+}
+
 CpuProfile profile_of(const MachineConfig& config) {
   CpuProfile profile = config.cpu;
   const MemoryHierarchyParameters& caches = config.caches;
@@ -19,6 +24,9 @@ CpuProfile profile_of(const MachineConfig& config) {
   profile.l1i = {caches.l1i.size, caches.l1i.ways};
   profile.l2 = {caches.l2.size, caches.l2.ways, caches.l2.shared_by, caches.l2.inclusion == "inclusive"};
   profile.l3 = {caches.l3.size, caches.l3.ways, config.machine.cores, caches.l3.inclusion == "inclusive"};
+  profile.l1d_tlb = geometry_of(config.tlb.l1d);
+  profile.l1i_tlb = geometry_of(config.tlb.l1i);
+  profile.l2_tlb = geometry_of(config.tlb);
   return profile;
 }
 

@@ -106,9 +106,40 @@ TEST(Cpuid, DescriptorsTellTheCachesWhereThereIsNoLeafFour) {
   p.l3.size = 0;
   TestCore t(p);
   EXPECT_EQ(cpuid_leaf(t.cpu, 0, 0).eax, 2u);
-  EXPECT_EQ(cpuid_leaf(t.cpu, 2, 0).eax, 0x66000001u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 2, 0).eax, 0x70406601u);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 2, 0).edx, 0x7bu);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 4, 0).edx, 0x7bu) << "beyond the highest leaf: as the highest";
+}
+
+TEST(Cpuid, DescriptorsAndAmdsLeavesTellTheTlbs) {
+  CpuProfile p = resolved_profile();
+  p.l1d_tlb = {{64, 4}, {32, 4}, {4, 4}};
+  p.l1i_tlb = {{128, 8}, {8, 8}, {}};
+  p.l2_tlb = {{1536, 12}, {1536, 12}, {16, 4}};
+  TestCore skylake(p);
+  const CpuidResult r = cpuid_leaf(skylake.cpu, 2, 0);
+  EXPECT_EQ(r.eax, 0x76b6ff01u) << "ask leaf 4, ITLBs";
+  EXPECT_EQ(r.edx, 0x00c36303u) << "DTLBs and the second level";
+
+  CpuProfile northwood = p;
+  northwood.highest_leaf = 2;
+  northwood.l1d = {8 << 10, 4};
+  northwood.l1i = {16 << 10, 8};
+  northwood.l2 = {512 << 10, 8};
+  northwood.l3.size = 0;
+  northwood.l1d_tlb = {{64, 64}, {64, 64}, {}};
+  TestCore t(northwood);
+  EXPECT_EQ(cpuid_leaf(t.cpu, 2, 0).eax, 0x665b5101u) << "as the part says it";
   EXPECT_EQ(cpuid_leaf(t.cpu, 2, 0).edx, 0x007b7040u);
-  EXPECT_EQ(cpuid_leaf(t.cpu, 4, 0).edx, 0x007b7040u) << "beyond the highest leaf: as the highest";
+
+  CpuProfile amd = resolved_profile("AuthenticAMD");
+  amd.l1d_tlb = {{48, 48}, {48, 48}, {}};
+  amd.l1i_tlb = {{32, 32}, {16, 16}, {}};
+  amd.l2_tlb = {{512, 4}, {128, 2}, {}};
+  TestCore barcelona(amd);
+  EXPECT_EQ(cpuid_leaf(barcelona.cpu, 0x8000'0005, 0).eax, 0xff30ff10u);
+  EXPECT_EQ(cpuid_leaf(barcelona.cpu, 0x8000'0005, 0).ebx, 0xff30ff20u);
+  EXPECT_EQ(cpuid_leaf(barcelona.cpu, 0x8000'0006, 0).ebx, 0x42004200u);
 }
 
 TEST(Cpuid, HighestExtendedLeafFollowsTheProfile) {
