@@ -1,4 +1,5 @@
-// What a bus master does to the caches: fw_cfg's DMA (QEMU, docs/specs/fw_cfg) writes a buffer that the processor has in its cache, and
+// What a bus master does to the caches: fw_cfg's DMA (QEMU, docs/specs/fw_cfg) writes a buffer that the processor has
+// in its cache, and
 // reads a descriptor that the processor has just modified. Cycles of single loads before and after. Prints times; the
 // checks are of what was transferred.
 

@@ -1,4 +1,5 @@
-// Marks, and phases whose lengths are known: what switching and regions of interest are tested with. Nothing that it prints
+// Marks, and phases whose lengths are known: what switching and regions of interest are tested with. Nothing that it
+// prints
 // depends on time.
 
 #include "guests/runtime/bunshin_mark.h"

@@ -25,7 +25,8 @@ class RegionStatistics {
   void begin(const std::string& name, u64 cycle);
   void end(const std::string& name, u64 cycle);
 
-  /// Adds `region.NAME.` + the name of every count that moved, `region.NAME.entries` and `region.NAME.cycles`. Regions that
+  /// Adds `region.NAME.` + the name of every count that moved, `region.NAME.entries` and `region.NAME.cycles`. Regions
+  /// that
   /// are open count up to now.
   void add_to(std::map<std::string, StatValue>& stats, u64 cycle) const;
 

@@ -30,7 +30,8 @@ class RunControl {
   /// No core runs past this cycle, nor, of all cores together, past this number of instructions.
   u64 next_cycle() const;
   std::optional<u64> next_instructions() const;
-  /// A core is about to execute the instruction at `linear`; executes a mark. True if that means something: then the core's
+  /// A core is about to execute the instruction at `linear`; executes a mark. True if that means something: then the
+  /// core's
   /// turn is to end there, and settle() acts on it.
   bool reached(u64 linear);
   bool marked(u16 code);

@@ -1,6 +1,7 @@
 #pragma once
 
-// A moment in a run that a configuration or a command line can name: for switching the timing, and for regions of interest.
+// A moment in a run that a configuration or a command line can name: for switching the timing, and for regions of
+// interest.
 
 #include <string>
 
@@ -27,7 +28,8 @@ struct RunPoint {
   void resolve(const Symbols& symbols, const std::string& source);
 };
 
-/// `cycle:N`, `instructions:N`, `address:0xN`, `symbol:NAME[+N]`, `mark:N`, `begin:N`, `end:N`; behind the last five `#K` for
+/// `cycle:N`, `instructions:N`, `address:0xN`, `symbol:NAME[+N]`, `mark:N`, `begin:N`, `end:N`; behind the last five
+/// `#K` for
 /// only the Kth time. Throws std::runtime_error that says what is possible.
 RunPoint parse_run_point(const std::string& text);
 

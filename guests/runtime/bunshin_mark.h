@@ -1,16 +1,16 @@
 /* Marks for Bunshin: where a region of interest begins and ends, and which timing it should have.
  *
- * A mark is a multi-byte NOP. Processors since the Pentium Pro, and other simulators, execute it as one, at any privilege; under Bunshin it
- * begins or ends a region's statistics, or switches the pipeline if the configuration allows it (docs/regions.md). Leave
- * it in.
+ * A mark is a multi-byte NOP. Processors since the Pentium Pro, and other simulators, execute it as one, at any
+ * privilege; under Bunshin it begins or ends a region's statistics, or switches the pipeline if the configuration
+ * allows it (docs/regions.md). Leave it in.
  *
  *     #include "bunshin_mark.h"
  *     bunshin_begin(0);       // region 0 is called "roi"
  *     work();
  *     bunshin_end(0);
  *
- * For C and C++ with GCC or Clang, in programs, kernels and bare-metal code, 32 and 64 bits; numbers (0 to 4095) must be
- * constants. Assembly gets the same as macros. 16-bit code: BUNSHIN_MARK16.
+ * For C and C++ with GCC or Clang, in programs, kernels and bare-metal code, 32 and 64 bits; numbers (0 to 4095) must
+ * be constants. Assembly gets the same as macros. 16-bit code: BUNSHIN_MARK16.
  */
 #ifndef BUNSHIN_MARK_H
 #define BUNSHIN_MARK_H

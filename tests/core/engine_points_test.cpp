@@ -1,4 +1,5 @@
-// Stopping a core at a point: after so many instructions, in front of an address, behind a mark. Watched block by block or not.
+// Stopping a core at a point: after so many instructions, in front of an address, behind a mark. Watched block by
+// block or not.
 
 #include <gtest/gtest.h>
 

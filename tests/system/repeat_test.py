@@ -60,7 +60,7 @@ class SameResults(unittest.TestCase):
             with self.subTest(guest):
                 consoles = []
                 for mode in MODES:
-                    end = boot(f"bench_{guest}", mode, **{"guest.cmdline": "short", "machine.memory": "256MiB"})
+                    end = boot(f"bench_{guest}", mode, **{"guest.cmdline": "short", "machine.memory": "512MiB"})
                     self.assertEqual(end.status, 0, end)
                     consoles.append([line for line in end.console.split(b"\n") if b" cycles " not in line])
                 self.assertEqual(consoles[0], consoles[1])
