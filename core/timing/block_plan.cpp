@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/timing/block_flow.h"
 #include "mmu/memory/request_kind.h"
 
 namespace bunshin {
@@ -12,24 +13,8 @@ BlockPlans::BlockPlans(const PipelineParameters& parameters, u64 load_latency, c
   for (unsigned i = 0; i < op_classes; ++i) ports_[i] = parameters.classes[i].port_mask();
 }
 
-namespace {
-
-void simplify(BlockPlan::Entry& entry) {
-  const Operation& o = entry.operation;
-  entry.loads = o.loads != 0;
-  entry.stores = o.stores != 0;
-  entry.sources.fill(BlockPlan::no_source);
-  entry.results.fill(BlockPlan::no_result);
-  entry.simple = o.addresses <= 2 && o.source_count - o.addresses <= 2 && o.result_count <= 2 && o.loads <= 1 &&
-                 o.stores <= 1 && !o.serializing && !o.open_ended;
-  if (!entry.simple) return;
-  for (unsigned i = 0; i < o.source_count; ++i) {
-    entry.sources[i < o.addresses ? i : 2 + i - o.addresses] = o.sources[i];
-  }
-  for (unsigned i = 0; i < o.result_count; ++i) entry.results[i] = o.results[i];
-}
-
-}  // namespace
+BlockPlan::BlockPlan() = default;
+BlockPlan::~BlockPlan() = default;
 
 const BlockPlan& BlockPlans::make(const Block& block) {
   BlockPlan& plan = plans_.emplace_back();
@@ -41,13 +26,6 @@ const BlockPlan& BlockPlans::make(const Block& block) {
     e.operation = describe_operation(table_.row(r.row), r);
     e.offset = r.offset;
     e.length = r.length;
-    simplify(e);
-    const OpClass op = e.operation.op;
-    if (op == OpClass::Load || op == OpClass::Nop) continue;
-    const ClassParameters& c = parameters_.classes[static_cast<unsigned>(op)];
-    e.ports = ports_[static_cast<unsigned>(op)];
-    e.latency = static_cast<u16>(c.latency);
-    e.interval = static_cast<u16>(c.interval);
   }
   u16 loads = 0;
   u16 stores = 0;

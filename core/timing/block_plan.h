@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "core/engine/block_cache.h"
@@ -13,24 +14,17 @@
 
 namespace bunshin {
 
+struct BlockFlow;
+
 struct BlockPlan {
   struct Entry {
-    // What the out-of-order pipeline wants of nearly every instruction comes first.
-    mutable u64 cycles = 0;  ///< by which it moved the core's time on, beyond `scheduled_runs`
-    u16 ports = 0;           ///< none: it needs no port
-    u16 latency = 0, interval = 0;
+    Operation operation;
     u16 offset = 0;  ///< of the instruction from the block's first byte
     u8 length = 0;
-    /// At most one load, one store, two registers for the address, two more sources and two results: those below. Not
-    /// serializing, not open-ended.
-    bool simple = false;
-    bool loads = false, stores = false;
-    std::array<u8, 4> sources{};  ///< of the address, then of the rest; no_source where there is none
-    std::array<u8, 2> results{};  ///< likewise no_result
-    u16 issue = 0;                ///< cycle, in order
-    Operation operation;
     /// References that the operations behind this one make at least.
     u16 loads_after = 0, stores_after = 0;
+    u16 issue = 0;                 ///< cycle, in order
+    mutable u64 cycles = 0;        ///< by which it moved the core's time on, beyond what the block is scheduled to take
     mutable u64 partial_runs = 0;  ///< executions in runs that were cut off behind it
   };
   struct LateResult {
@@ -42,7 +36,10 @@ struct BlockPlan {
     u16 cycle = 0;  ///< in order
   };
 
-  static constexpr u8 no_source = depend::count, no_result = depend::count + 1;
+  BlockPlan();
+  BlockPlan(const BlockPlan&) = delete;
+  BlockPlan& operator=(const BlockPlan&) = delete;
+  ~BlockPlan();
 
   // What every run of the block looks at comes first.
   u64 first_line = 0, last_line = 0;  ///< of the host-physical memory that the block lies in
@@ -59,7 +56,10 @@ struct BlockPlan {
   // Counted by the pipelines (core/timing/hot_instructions.h).
   mutable u64 runs = 0;            ///< whole ones
   mutable u64 scheduled_runs = 0;  ///< … that took `cycles` as scheduled, and what the entries say
+  mutable u64 flow_cycles = 0;     ///< of the whole ones, beyond what the entries say
   mutable u64 rip = 0;             ///< of the last run
+  /// The out-of-order pipeline's view, once it has asked for it.
+  mutable std::unique_ptr<const BlockFlow> flow;
   std::vector<LateResult> late;
   /// In order: registers that the block does not itself provide before it needs them.
   std::vector<FirstUse> uses;

@@ -25,6 +25,10 @@ void HotInstructions::fold(const BlockPlan& plan) {
   for (unsigned i = 0; i < plan.entries.size(); ++i) {
     const BlockPlan::Entry& e = plan.entries[i];
     const u64 executions = plan.runs + plan.scheduled_runs + e.partial_runs;
+    // A whole run out of order is not told apart by instruction: they share its cycles as they would take them in order.
+    const u64 shared = plan.cycles == 0 ? 0
+                                        : plan.flow_cycles * plan.cycles_of(i + 1) / plan.cycles -
+                                              plan.flow_cycles * plan.cycles_of(i) / plan.cycles;
     if (executions == 0 && e.cycles == 0) continue;
     const u64 physical = physical_at(plan, e.offset);
     HotInstruction& h = instructions_[{plan.rip + e.offset, physical, plan.bits}];
@@ -35,7 +39,7 @@ void HotInstructions::fold(const BlockPlan& plan) {
     h.length = e.length;
     if (e.offset + e.length <= plan.code.size()) std::copy_n(plan.code.begin() + e.offset, e.length, h.bytes.begin());
     h.executions += executions;
-    h.cycles += e.cycles + plan.scheduled_runs * plan.scheduled_cycles(i);
+    h.cycles += e.cycles + shared + plan.scheduled_runs * plan.scheduled_cycles(i);
   }
 }
 

@@ -8,17 +8,18 @@ namespace bunshin {
 
 OutOfOrderPipeline::OutOfOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state)
     : Pipeline(context, core, state),
+      groups_(context.parameters),
+      per_width_((65536 + context.parameters.width - 1) / context.parameters.width),
       window_(context.parameters.window),
       loads_(context.parameters.load_queue),
-      stores_(context.parameters.store_queue),
-      load_ports_(context.parameters.classes[static_cast<unsigned>(OpClass::Load)].port_mask()) {}
+      stores_(context.parameters.store_queue) {}
 
 void OutOfOrderPipeline::start_at(u64 cycle) {
   flight_ = {};
   flight_.front_end = flight_.entered = flight_.retired = flight_.last_done = flight_.latest_done = cycle;
   store_port_ = cycle;
-  ready_.fill(cycle);
-  ready_[BlockPlan::no_source] = 0;
+  time_.fill(cycle);
+  backlog_.fill(0);
   window_.reset(cycle);
   loads_.reset(cycle);
   stores_.reset(cycle);
@@ -40,17 +41,24 @@ void OutOfOrderPipeline::start_at(u64 cycle) {
   f.retired = at;
 }
 
-[[gnu::always_inline]] inline OutOfOrderPipeline::Flow OutOfOrderPipeline::load(Log& log, u64 addresses_ready,
-                                                                                u64 rip) {
-  const u64 start = calendar_.reserve(addresses_ready, OpClass::Load, load_ports_, 1);
-  Flow flow{start + l1d_latency_, start == addresses_ready ? CycleCause::Base : CycleCause::L1};
+inline u64 OutOfOrderPipeline::reserve_port(OpClass op, u64 entered, u64 operands) {
+  const unsigned group = groups_.of[static_cast<unsigned>(op)];
+  if (group == PortGroups::none) return operands;
+  u64& backlog = backlog_[group];
+  const u64 start = std::max(operands, backlog >> 16);
+  backlog = std::max(backlog, entered << 16) + groups_.use[static_cast<unsigned>(op)];
+  return start;
+}
+
+inline OutOfOrderPipeline::Flow OutOfOrderPipeline::load(Log& log, u64 start, u64 rip) {
+  Flow flow{start + l1d_latency_, CycleCause::Base};
   u64 word = 0;
   if (log.next_is_hit()) [[likely]] {
     word = log.take_hit().word();
   } else {
     word = log.next_data().linear >> 3 & word_mask;
     const Visit v = visit(log, start, rip);
-    if (v.complete > flow.ready) flow = {v.complete, v.cause};
+    if (v.complete > flow.ready) flow = {v.complete, v.cause, v.complete - flow.ready};
   }
   const Forward& f = forward(word);
   // A store that has not left for the cache yet gives its data, not before it has it.
@@ -76,39 +84,8 @@ void OutOfOrderPipeline::store(Log& log, u64 data_ready, u64 retired, u64 rip) {
   stores_.enter(complete);
 }
 
-/// An instruction of the kind that nearly all are.
-[[gnu::always_inline]] inline void OutOfOrderPipeline::run_simple(const BlockPlan::Entry& e, Log& log, u64 rip,
-                                                                  Flight& f) {
-  u64 entered = std::max(std::max(f.entered, f.front_end), window_.room_at());
-  if (e.loads) entered = std::max(entered, loads_.room_at());
-  if (e.stores) entered = std::max(entered, stores_.room_at());
-  enter_window(entered, f);
-  CycleCause cause = f.entered == f.front_end ? f.front_end_cause : CycleCause::Base;
-  const u64 addresses = std::max(f.entered + 1, std::max(ready_[e.sources[0]], ready_[e.sources[1]]));
-  u64 operands = std::max(addresses, std::max(ready_[e.sources[2]], ready_[e.sources[3]]));
-  if (e.loads) {
-    const Flow flow = log.next_is(MemoryReference::Kind::Load) ? load(log, addresses, rip)
-                                                               : Flow{addresses + l1d_latency_, CycleCause::Base};
-    if (flow.ready > operands) {
-      operands = flow.ready;
-      cause = flow.cause;
-    }
-  }
-  const u64 done =
-      e.ports == 0 ? operands : calendar_.reserve(operands, e.operation.op, e.ports, e.interval) + e.latency;
-  ready_[e.results[0]] = done;
-  ready_[e.results[1]] = done;
-  f.last_done = done;
-  f.latest_done = std::max(f.latest_done, done);
-  const u64 before = f.retired;
-  retire(done, cause, f);
-  e.cycles += f.retired - before;
-  window_.enter(f.retired);
-  if (e.stores && log.next_is(MemoryReference::Kind::Store)) store(log, done, f.retired, rip);
-}
-
-OutOfOrderPipeline::Flight OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, u64 rip,
-                                                             Flight f) {
+void OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, u64 rip) {
+  Flight& f = flight_;
   const Operation& o = entry.operation;
   u64 entered = std::max(std::max(f.entered, f.front_end), window_.room_at());
   if (o.loads != 0) entered = std::max(entered, loads_.room_at());
@@ -117,19 +94,23 @@ OutOfOrderPipeline::Flight OutOfOrderPipeline::run_operation(const BlockPlan::En
   enter_window(entered, f);
   CycleCause cause = f.entered == f.front_end ? f.front_end_cause : CycleCause::Base;
   u64 addresses = f.entered + 1;
-  for (unsigned i = 0; i < o.addresses; ++i) addresses = std::max(addresses, ready_[o.sources[i]]);
+  for (unsigned i = 0; i < o.addresses; ++i) addresses = std::max(addresses, time_[o.sources[i]]);
   u64 operands = addresses;
-  for (unsigned i = o.addresses; i < o.source_count; ++i) operands = std::max(operands, ready_[o.sources[i]]);
+  for (unsigned i = o.addresses; i < o.source_count; ++i) operands = std::max(operands, time_[o.sources[i]]);
   for (unsigned i = 0; i < o.loads; ++i) {
+    const u64 start = reserve_port(OpClass::Load, f.entered, addresses);
     const bool made = log.next_is(MemoryReference::Kind::Load);
-    const Flow flow = made ? load(log, addresses, rip) : Flow{addresses + l1d_latency_, CycleCause::Base};
+    const Flow flow = made ? load(log, start, rip) : Flow{start + l1d_latency_, CycleCause::Base};
     if (flow.ready > operands) {
       operands = flow.ready;
-      cause = flow.cause;
+      cause = flow.waited != 0 ? flow.cause : cause;
     }
   }
-  u64 done =
-      entry.ports == 0 ? operands : calendar_.reserve(operands, o.op, entry.ports, entry.interval) + entry.latency;
+  u64 done = operands;
+  if (o.op != OpClass::Load && o.op != OpClass::Nop) {
+    const u64 latency = parameters_.classes[static_cast<unsigned>(o.op)].latency;
+    done = reserve_port(o.op, f.entered, operands) + latency;
+  }
   if (o.open_ended) {
     const u64 rest = entry.loads_after + entry.stores_after;
     while (log.left() > rest && !log.empty()) done = visit(log, done, rip).complete;
@@ -139,7 +120,7 @@ OutOfOrderPipeline::Flight OutOfOrderPipeline::run_operation(const BlockPlan::En
     cause = CycleCause::Serialize;
     f.redirect_front_end(done, CycleCause::Serialize);
   }
-  for (unsigned i = 0; i < o.result_count; ++i) ready_[o.results[i]] = done;
+  for (unsigned i = 0; i < o.result_count; ++i) time_[o.results[i]] = done;
   f.last_done = done;
   f.latest_done = std::max(f.latest_done, done);
   const u64 before = f.retired;
@@ -149,33 +130,129 @@ OutOfOrderPipeline::Flight OutOfOrderPipeline::run_operation(const BlockPlan::En
   for (unsigned i = 0; i < o.stores && log.next_is(MemoryReference::Kind::Store); ++i) {
     store(log, done, f.retired, rip);
   }
-  return f;
 }
 
-OutOfOrderPipeline::Flight OutOfOrderPipeline::begin_block(const BlockRun& run, Flight f) {
+/// All accesses of a block in program order. Returns the load that came latest beyond a hit in the first level.
+inline OutOfOrderPipeline::Flow OutOfOrderPipeline::run_accesses(const BlockPlan& plan, const BlockRun& run, Log& log,
+                                                                 u64 retired) {
+  const BlockFlow& flow = *plan.flow;
+  Flow latest;
+  u64* loaded = &time_[BlockFlow::first_load];
+  for (const BlockFlow::Access& access : flow.accesses) {
+    const u64 time = latest_of(flow, access.first_edge, access.edges);
+    const auto kind = access.store ? MemoryReference::Kind::Store : MemoryReference::Kind::Load;
+    const bool made = log.next_is(kind);
+    const u64 rip = run.rip + plan.entries[access.entry].offset;
+    if (access.store) {
+      if (made) store(log, time, std::max(time, retired), rip);
+      continue;
+    }
+    const Flow load_flow = made ? load(log, time, rip) : Flow{time + l1d_latency_, CycleCause::Base};
+    *loaded++ = load_flow.ready;
+    if (load_flow.waited > latest.waited) {
+      latest = load_flow;
+      latest.entry = access.entry;
+    }
+  }
+  return latest;
+}
+
+/// When the block's registers are there; returns when all is done.
+inline u64 OutOfOrderPipeline::run_results(const BlockFlow& flow, u64 entered) {
+  std::array<u64, BlockFlow::targets> times;
+  const BlockFlow::Result* const results = flow.results.data();
+  const BlockFlow::Result* const end_of_results = results + flow.results.size();
+  for (const BlockFlow::Result* r = results; r != end_of_results; ++r) times[r->target] = entered + r->base;
+  const BlockFlow::Edge* e = flow.all_edges.data() + flow.first_edge;
+  for (const BlockFlow::Edge* const end = e + flow.edges; e != end; e += BlockFlow::pack) {
+    for (unsigned i = 0; i < BlockFlow::pack; ++i) {
+      times[e[i].target] = std::max(times[e[i].target], time_[e[i].source] + e[i].delay);
+    }
+  }
+  u64 done = times[BlockFlow::done];
+  for (const BlockFlow::Result* r = results; r + 1 != end_of_results; ++r) {
+    done = std::max(done, times[r->target]);
+    time_[r->target] = times[r->target];
+  }
+  return done;
+}
+
+/// A whole block at once: the same as run_operation() for each of its instructions, but that they leave together and that a
+/// port group's backlog is looked at once.
+void OutOfOrderPipeline::run_flow(const BlockPlan& plan, const BlockRun& run, Log& log, bool branch_wrong) {
+  Flight& f = flight_;
+  const BlockFlow& flow = *plan.flow;
+  u64 at = std::max(std::max(f.entered, f.front_end), window_.room_for(plan.count));
+  if (flow.loads != 0) at = std::max(at, loads_.room_for(flow.loads));
+  if (flow.stores != 0) at = std::max(at, stores_.room_for(flow.stores));
+  const u64 earlier = at == f.entered ? f.entered_count : 0;  // in the same cycle
+  const u64 entered = at + (earlier == parameters_.width ? 1 : 0);
+  const u64 last_slot = earlier + plan.count - 1;
+  f.entered = at + (last_slot * per_width_ >> 16);
+  f.entered_count = last_slot - (f.entered - at) * parameters_.width + 1;
+
+  for (const BlockFlow::GroupUse& g : flow.groups) {
+    u64& backlog = backlog_[g.group];
+    time_[BlockFlow::first_group + g.group] = backlog >> 16;
+    backlog = std::max(backlog, entered << 16) + g.use;
+  }
+  time_[BlockFlow::entry] = entered;
+  const Flow slowest = run_accesses(plan, run, log, f.retired);
+  // Only who waits for the branch asks when it is done.
+  if (branch_wrong) [[unlikely]]
+    f.last_done = latest_of(flow, flow.first_branch_edge, flow.branch_edges);
+  const u64 done = run_results(flow, entered);
+  f.latest_done = std::max(f.latest_done, done);
+
+  const u64 retire_slot = f.retired_count + plan.count - 1;
+  const u64 by_width = f.retired + (retire_slot * per_width_ >> 16);
+  const u64 before = f.retired;
+  f.retired = std::max(by_width, done);
+  f.retired_count = f.retired == by_width ? retire_slot - (by_width - before) * parameters_.width + 1 : u64{1};
+  account_run(plan, slowest, f.retired - before,
+              entered == f.front_end ? entered + 1 - std::min(before, entered + 1) : 0, f.front_end_cause);
+  window_.enter(f.retired, plan.count);
+}
+
+/// What the cycles by which a block moved retirement on went to: waiting for its slowest load, then for the front end.
+inline void OutOfOrderPipeline::account_run(const BlockPlan& plan, const Flow& slowest, u64 cycles, u64 front_end,
+                                            CycleCause front_end_cause) {
+  const u64 waited = std::min(cycles, slowest.waited);
+  if (waited != 0) [[unlikely]] {
+    account_[slowest.cause] += waited;
+    plan.entries[slowest.entry].cycles += waited;
+    cycles -= waited;
+  }
+  front_end = std::min(cycles, front_end);
+  account_[front_end_cause] += front_end;
+  plan.entries.front().cycles += front_end;
+  account_[CycleCause::Base] += cycles - front_end;
+  plan.flow_cycles += cycles - front_end;
+}
+
+void OutOfOrderPipeline::begin_block(const BlockRun& run) {
+  Flight& f = flight_;
   // A fetch is translated ahead of execution; an event is delivered with nothing in flight.
   const u64 front = std::max(f.front_end, f.entered);
   const Visit fetched = arrive(run, front);
   if (fetched.cause != CycleCause::Event) {
     f.redirect_front_end(fetched.complete, fetched.cause);
-    return f;
+    return;
   }
   const u64 end = fetched.complete + std::max(f.latest_done, f.retired) - front;
   f.latest_done = end;
   f.redirect_front_end(end, CycleCause::Event);
   retire(end, CycleCause::Event, f);
-  return f;
 }
 
 /// References that no operation claims.
-OutOfOrderPipeline::Flight OutOfOrderPipeline::finish_log(const BlockPlan& plan, const BlockRun& run, Log& log,
-                                                          Flight f) {
+void OutOfOrderPipeline::finish_log(const BlockPlan& plan, const BlockRun& run, Log& log) {
+  Flight& f = flight_;
   const u64 done = visit_rest(log, std::max(f.last_done, f.retired), run.rip);
   f.latest_done = std::max(f.latest_done, done);
   const u64 before = f.retired;
   retire(done, CycleCause::Base, f);
   plan.entry_left_at(run.completed).cycles += f.retired - before;
-  return f;
 }
 
 u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
@@ -185,26 +262,25 @@ u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
   const BlockPlan& plan = plans_.of(run.block);
   count_instructions(run.completed);
   plan.count_run(run.rip, run.completed);
-  Flight f = flight_;
+  Flight& f = flight_;
   if (arrives_late(run)) [[unlikely]] {
-    f = begin_block(run, f);
+    begin_block(run);
     plan.entries.front().cycles += f.retired - run.cycle;
   }
   if (!fetched(plan)) f.redirect_front_end(fetch_lines(plan, std::max(f.front_end, f.entered)), CycleCause::Frontend);
 
   Log log(run);
-  const BlockPlan::Entry* const entries = plan.entries.data();
-  for (unsigned i = 0; i < run.completed; ++i) {
-    const u64 rip = run.rip + entries[i].offset;
-    if (entries[i].simple) [[likely]] {
-      run_simple(entries[i], log, rip, f);
-    } else {
-      f = run_operation(entries[i], log, rip, f);
+  const BranchPredictor::Outcome outcome = resolve(plan, run);
+  if (run.completed == plan.count && flow_of(plan).usable) [[likely]] {
+    run_flow(plan, run, log, outcome == BranchPredictor::Outcome::Wrong);
+  } else {
+    for (unsigned i = 0; i < run.completed; ++i) {
+      run_operation(plan.entries[i], log, run.rip + plan.entries[i].offset);
     }
   }
   if (!log.empty()) [[unlikely]]
-    f = finish_log(plan, run, log, f);
-  switch (resolve(plan, run)) {
+    finish_log(plan, run, log);
+  switch (outcome) {
     case BranchPredictor::Outcome::Right:
       // What lies behind a taken branch is fetched a cycle later.
       if (run.next_rip != run.rip + run.block.bytes) f.redirect_front_end(f.entered + 1, CycleCause::Frontend);
@@ -216,7 +292,6 @@ u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
       f.redirect_front_end(f.last_done + parameters_.mispredict_penalty, CycleCause::Branch);
       break;
   }
-  flight_ = f;
   end(f.retired);
   return f.retired - run.cycle;
 }
@@ -230,7 +305,8 @@ void OutOfOrderPipeline::resume() {
 
 void OutOfOrderPipeline::hash(StateHash& hash) const {
   Pipeline::hash(hash);
-  for (const u64 ready : ready_) hash.add(ready);
+  for (const u64 time : time_) hash.add(time);
+  for (const u64 backlog : backlog_) hash.add(backlog);
   for (const Queue* queue : {&window_, &loads_, &stores_}) queue->hash(hash);
   for (const Forward& f : forwards_) {
     for (const u64 v : {f.word, f.ready, f.gone}) hash.add(v);

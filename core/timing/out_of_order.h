@@ -4,6 +4,7 @@
 // has it, begins when its operands are ready and a port is free, and leaves in order. Loads overlap as far as window,
 // queues and the hierarchy's miss registers allow.
 
+#include "core/timing/block_flow.h"
 #include "core/timing/pipeline.h"
 
 namespace bunshin {
@@ -20,48 +21,28 @@ class OutOfOrderPipeline final : public Pipeline {
   bool wants_hits() const override { return true; }
   /// Time has passed outside the pipeline (a halt, a device): nothing is in flight any longer.
   void start_at(u64 cycle);
-  /// Which ports are taken in the cycles to come.
-  class PortCalendar {
-   public:
-    /// The first cycle from `cycle` on in which one of `ports`, those of class `op`, is free; takes it for `interval` cycles.
-    u64 reserve(u64 cycle, OpClass op, u16 ports, u64 interval) {
-      Full& full = full_[static_cast<unsigned>(op)];
-      const bool known = cycle - full.from < full.to - full.from;
-      if (known) cycle = full.to;
-      const u64 start = cycle;
-      u16 free = 0;
-      while ((free = static_cast<u16>(ports & ~taken(cycle))) == 0) ++cycle;
-      if (cycle != start) full = {known ? full.from : start, cycle};
-      const auto port = static_cast<u16>(free & -free);
-      take(cycle, port);
-      for (u64 i = 1; i < interval; ++i) take(cycle + i, port);
-      return cycle;
-    }
-
-   private:
-    /// Cycles further apart than this share a slot, and the last one asked for has it: what lies so far ahead is not contended.
-    static constexpr u64 span = 1024;
-    static constexpr unsigned port_bits = 16;
-    u16 taken(u64 cycle) const {
-      const u64 slot = slots_[cycle % span];
-      return slot >> port_bits == cycle ? static_cast<u16>(slot) : u16{0};
-    }
-    void take(u64 cycle, u16 port) { slots_[cycle % span] = cycle << port_bits | taken(cycle) | port; }
-    /// Cycles [from, to) in which no port of a class is free: where a backlog is, nobody searches through all of it.
-    struct Full {
-      u64 from = 0, to = 0;
-    };
-    std::array<u64, span> slots_{};  ///< cycle and ports
-    std::array<Full, op_classes> full_{};
-  };
   /// The last entries of a queue of fixed length: when the one that must be gone for the next to enter is gone.
   class Queue {
    public:
     explicit Queue(u64 size) : gone_(size) {}
     u64 room_at() const { return gone_[at_]; }
+    /// The same for the last one of several.
+    u64 room_for(u64 count) const {
+      u64 i = at_ + std::min<u64>(count, gone_.size()) - 1;
+      if (i >= gone_.size()) i -= gone_.size();
+      return gone_[i];
+    }
     void enter(u64 gone) {
       gone_[at_] = gone;
       if (++at_ == gone_.size()) at_ = 0;
+    }
+    void enter(u64 gone, u64 count) {
+      if (at_ + count >= gone_.size()) [[unlikely]] {
+        for (; count != 0; --count) enter(gone);
+        return;
+      }
+      std::fill_n(&gone_[at_], count, gone);
+      at_ += count;
     }
     void reset(u64 cycle) { std::fill(gone_.begin(), gone_.end(), cycle); }
     void hash(StateHash& hash) const {
@@ -82,9 +63,11 @@ class OutOfOrderPipeline final : public Pipeline {
   struct Flow {
     u64 ready = 0;
     CycleCause cause = CycleCause::Base;
+    u64 waited = 0;      ///< cycles beyond a hit in the first level
+    unsigned entry = 0;  ///< the instruction, of those of a block
   };
 
-  /// Where the front end and retirement stand, by value: a run works on a copy that the compiler keeps in registers.
+  /// Where the front end and retirement stand.
   struct Flight {
     u64 front_end = 0;                   ///< when the next instruction can be had
     u64 entered = 0, entered_count = 0;  ///< cycle in which the last instruction entered, and how many did
@@ -101,23 +84,46 @@ class OutOfOrderPipeline final : public Pipeline {
   };
 
   void enter_window(u64 at, Flight& f) const;
-  void run_simple(const BlockPlan::Entry& entry, Log& log, u64 rip, Flight& f);
-  Flow load(Log& log, u64 addresses_ready, u64 rip);
-  void store(Log& log, u64 data_ready, u64 retired, u64 rip);
   void retire(u64 complete, CycleCause cause, Flight& f);
-  Flight run_operation(const BlockPlan::Entry& entry, Log& log, u64 rip, Flight f);
-  Flight begin_block(const BlockRun& run, Flight f);
-  Flight finish_log(const BlockPlan& plan, const BlockRun& run, Log& log, Flight f);
+  /// When an instruction of class `op` begins that entered the window and has its operands at these cycles.
+  u64 reserve_port(OpClass op, u64 entered, u64 operands);
+  Flow load(Log& log, u64 start, u64 rip);
+  void store(Log& log, u64 data_ready, u64 retired, u64 rip);
+  void run_operation(const BlockPlan::Entry& entry, Log& log, u64 rip);
+  void run_flow(const BlockPlan& plan, const BlockRun& run, Log& log, bool branch_wrong);
+  void account_run(const BlockPlan& plan, const Flow& slowest, u64 cycles, u64 front_end, CycleCause front_end_cause);
+  Flow run_accesses(const BlockPlan& plan, const BlockRun& run, Log& log, u64 retired);
+  /// The latest of what these edges, whole packs of them, say.
+  u64 latest_of(const BlockFlow& flow, unsigned first, unsigned count) const {
+    u64 time = 0;
+    const BlockFlow::Edge* e = &flow.all_edges[first];
+    for (const BlockFlow::Edge* const end = e + count; e != end; e += BlockFlow::pack) {
+      const u64 a = std::max(time_[e[0].source] + e[0].delay, time_[e[1].source] + e[1].delay);
+      const u64 b = std::max(time_[e[2].source] + e[2].delay, time_[e[3].source] + e[3].delay);
+      time = std::max(time, std::max(a, b));
+    }
+    return time;
+  }
+  u64 run_results(const BlockFlow& flow, u64 entered);
+  const BlockFlow& flow_of(const BlockPlan& plan) const {
+    if (plan.flow == nullptr) [[unlikely]]
+      plan.flow = std::make_unique<const BlockFlow>(derive_flow(plan, parameters_, groups_));
+    return *plan.flow;
+  }
+  void begin_block(const BlockRun& run);
+  void finish_log(const BlockPlan& plan, const BlockRun& run, Log& log);
 
   /// Of the 8-byte word with this number, of which LineHit::word() keeps this many bits.
   static constexpr u64 word_mask = ~u64{0} >> 4;
   Forward& forward(u64 word) { return forwards_[word % forwards_.size()]; }
 
-  /// When each register is there; the slots behind them are BlockPlan's for no source and no result.
-  std::array<u64, depend::count + 2> ready_{};
-  PortCalendar calendar_;
+  PortGroups groups_;
+  u64 per_width_;  ///< 65536 / width, rounded up: divides small numbers by the width
+  /// When each source is there (BlockFlow): registers, the running block's loads, the backlog of port groups in whole cycles …
+  std::array<u64, BlockFlow::sources> time_{};
+  std::array<u64, op_classes>
+      backlog_{};  ///< … and in 1/65536 cycles: when all work that a group has been given is done
   Queue window_, loads_, stores_;
-  u16 load_ports_;
   std::array<Forward, 256> forwards_{};
   Flight flight_;
   u64 store_port_ = 0;  ///< when the cache takes the next store
