@@ -51,6 +51,41 @@ class MmuTest : public testing::Test {
   const u64 address_ = path_.linear();
 };
 
+/// Counts what it is told.
+class Listener final : public WalkListener {
+ public:
+  void walk_began(Linear address, const Access&, const PagingContext&) override { began = address.value; }
+  void reference(const WalkReference& reference) override { updates += reference.update ? 1 : 0, ++references; }
+  void walk_ended(const WalkResult& result) override { ended = result.outcome; }
+
+  u64 began = 0;
+  unsigned references = 0, updates = 0;
+  std::optional<WalkOutcome> ended;
+};
+
+TEST_F(MmuTest, ListenerIsToldOfEachWalkAndOfNothingElse) {
+  Listener listener;
+  mmu_.set_walk_listener(&listener);
+  go(read);
+  EXPECT_EQ(listener.began, address_);
+  EXPECT_EQ(listener.references - listener.updates, 4u);
+  EXPECT_EQ(listener.updates, 4u);
+  EXPECT_EQ(listener.ended, WalkOutcome::Translated);
+  go(read);
+  EXPECT_EQ(listener.references, 8u);
+  mmu_.set_walk_listener(nullptr);
+  mmu_.flush_all();
+  go(read);
+  EXPECT_EQ(listener.references, 8u);
+}
+
+TEST_F(MmuTest, ListenerIsToldOfFaults) {
+  Listener listener;
+  mmu_.set_walk_listener(&listener);
+  go(read, 0);
+  EXPECT_EQ(listener.ended, WalkOutcome::PageFault);
+}
+
 TEST_F(MmuTest, StaleEntryKeepsTranslating) {
   EXPECT_EQ(go(read), frame_a);
   map(frame_b);
