@@ -78,7 +78,7 @@ TEST_F(WalkTraceTest, WithTimingItWaitsUntilItIsCharged) {
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(all[0]["cycle"], 100);
   EXPECT_EQ(all[0]["cycles"], 15);
-  EXPECT_EQ(all[0]["ip"], "0x1234");
+  EXPECT_EQ(all[0]["ip"], "0xffff1234") << "the code segment's base after a reset counts";
   EXPECT_EQ(all[0]["steps"][1]["hit"], "L2");
 }
 
