@@ -1,5 +1,7 @@
 #include "mmu/mmu.h"
 
+#include <algorithm>
+
 namespace bunshin {
 
 namespace {
@@ -75,8 +77,18 @@ void Mmu::set_timed_caches(TimedCaches* caches) {
   if (timed_ != nullptr) timed_->data.set_line_filter(nullptr);
   timed_ = caches;
   if (timed_ != nullptr) timed_->data.set_line_filter(&lines_);
-  walker_.set_structure_caches(caches == nullptr ? nullptr : &caches->structures);
+  use_structure_caches();
   flush_timed();
+}
+
+void Mmu::set_scheme(const SchemeParameters& parameters, unsigned core) {
+  scheme_ = parameters.make({walker_, context_, core});
+  use_structure_caches();
+}
+
+void Mmu::use_structure_caches() {
+  const bool use = timed_ != nullptr && (scheme_ == nullptr || scheme_->uses_structure_caches());
+  walker_.set_structure_caches(use ? &timed_->structures : nullptr);
 }
 
 TlbOutcome Mmu::first_level(FirstLevelTlb& first, u64 linear, unsigned shift) {
@@ -96,10 +108,32 @@ void Mmu::reference(const WalkReference& reference) {
   if (listener_ != nullptr) [[unlikely]]
     listener_->reference(reference);
   if (log_ == nullptr) return;
-  const auto kind = reference.update ? MemoryReference::Kind::TableUpdate : MemoryReference::Kind::TableRead;
-  if (reference.cached) return;
+  using enum MemoryReference::Kind;
+  if (reference.cached) {
+    if (timed_ != nullptr) delay(timed_->entry_cycles);
+    return;
+  }
+  const auto kind = reference.by_software ? (reference.update ? HandlerStore : HandlerLoad)
+                                          : (reference.update ? TableUpdate : TableRead);
   log_->add({walked_.value, reference.address, reference.bytes, kind, false, reference.dimension, reference.level,
              TlbOutcome::Walked});
+  // A scheme's own references have no level.
+  if (kind == TableUpdate && reference.level != 0 && timed_ != nullptr) delay(timed_->update_cycles);
+}
+
+void Mmu::delay(u64 cycles) {
+  if (log_ == nullptr) return;
+  constexpr u64 most = 0xffff;
+  for (; cycles != 0; cycles -= std::min(cycles, most)) {
+    log_->add({walked_.value,
+               {},
+               static_cast<u16>(std::min(cycles, most)),
+               MemoryReference::Kind::Delay,
+               false,
+               0,
+               0,
+               TlbOutcome::Walked});
+  }
 }
 
 std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
@@ -129,7 +163,7 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
   walked_ = address;
   if (listener_ != nullptr) [[unlikely]]
     listener_->walk_began(address, access, context_);
-  const WalkResult result = walker_.walk(address, access);
+  const WalkResult result = scheme_ == nullptr ? walker_.walk(address, access) : scheme_->miss(address, access);
   if (listener_ != nullptr) [[unlikely]]
     listener_->walk_ended(result);
   if (result.outcome != WalkOutcome::Translated) return Fault::page(address.value, result.error_code);
@@ -251,18 +285,21 @@ void Mmu::flush_timed_pcid(u16 pcid) {
 }
 
 void Mmu::flush_all() {
+  if (scheme_ != nullptr) scheme_->flush_all();
   flush_timed();
   tlb_.flush_all();
   flush_fast();
 }
 
 void Mmu::flush_non_global() {
+  if (scheme_ != nullptr) scheme_->flush_non_global();
   flush_timed();
   tlb_.flush_non_global();
   flush_fast();
 }
 
 void Mmu::flush_pcid(u16 pcid) {
+  if (scheme_ != nullptr) scheme_->flush_pcid(pcid);
   flush_timed_pcid(pcid);
   tlb_.flush_pcid(pcid);
   if (pcid == tlb_.pcid()) flush_fast();
@@ -275,6 +312,7 @@ void Mmu::flush_timed_page(Linear address, u16 pcid) {
 }
 
 void Mmu::flush_page(Linear address) {
+  if (scheme_ != nullptr) scheme_->flush_page(address, tlb_.pcid(), true);
   flush_timed_page(address, tlb_.pcid());
   const Tlb::Flushed flushed = tlb_.flush_page(address, tlb_.pcid(), true);
   flush_fast_page(address, flushed.shift);
@@ -282,6 +320,7 @@ void Mmu::flush_page(Linear address) {
 }
 
 void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
+  if (scheme_ != nullptr) scheme_->flush_page(address, pcid, false);
   flush_timed_page(address, pcid);
   const Tlb::Flushed flushed = tlb_.flush_page(address, pcid, false);
   if (pcid != tlb_.pcid()) return;
@@ -301,6 +340,12 @@ void Mmu::register_stats(StatRegistry& registry, const std::string& prefix) cons
   registry.add(prefix + "tlb.misses", tlb_.misses(), "", "TLB misses");
   registry.add(prefix + "walker.walks", walker_.walks(), "", "Page walks, those that faulted included");
   registry.add(prefix + "walker.references", walker_.references(), "", "Paging-structure entries read by page walks");
+  if (scheme_ != nullptr) scheme_->register_statistics(registry, prefix + "scheme.");
+}
+
+void Mmu::hash(StateHash& hash) const {
+  tlb_.hash(hash);
+  if (scheme_ != nullptr) scheme_->hash(hash);
 }
 
 }  // namespace bunshin

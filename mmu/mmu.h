@@ -4,6 +4,7 @@
 // translation cache in front of it.
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "mmu/memory/line_filter.h"
 #include "mmu/memory/physical_memory.h"
 #include "mmu/reference_log.h"
+#include "mmu/scheme.h"
 #include "mmu/tlb.h"
 #include "mmu/walk_listener.h"
 #include "mmu/walker.h"
@@ -61,6 +63,8 @@ class Mmu final : private WalkObserver {
   struct TimedCaches {
     FirstLevelTlb data, instructions;
     StructureCache structures;
+    u64 update_cycles = 0;  ///< of setting A or D, beside the store
+    u64 entry_cycles = 0;   ///< of a paging-structure entry found in a cache of kind `entry`
   };
   /// Begins (or, null, ends) to use them, empty. Must outlive its use.
   void set_timed_caches(TimedCaches* caches);
@@ -87,6 +91,11 @@ class Mmu final : private WalkObserver {
     return walker_.load_pdptes(cr3, context_.physical_bits, pdptes);
   }
 
+  /// What happens on a TLB miss from now on; before the first one.
+  void set_scheme(const SchemeParameters& parameters, unsigned core);
+  /// Null while the hardware walker is all there is.
+  const TranslationScheme* scheme() const { return scheme_.get(); }
+
   /// Invalidations (SDM vol. 3, 4.10.4.1).
   void flush_all();                                   ///< all PCIDs, global entries included
   void flush_non_global();                            ///< all PCIDs, global entries stay
@@ -98,7 +107,7 @@ class Mmu final : private WalkObserver {
 
   /// Names begin with `prefix`. Accesses that hit the fast cache are TLB hits too, but are not counted.
   void register_stats(StatRegistry& registry, const std::string& prefix) const;
-  void hash(StateHash& hash) const { tlb_.hash(hash); }
+  void hash(StateHash& hash) const;
 
  private:
   /// Which of caches_ serves whom. `none` is never filled.
@@ -123,6 +132,8 @@ class Mmu final : private WalkObserver {
   void observe_walks();
   // WalkObserver
   void reference(const WalkReference& reference) override;
+  void delay(u64 cycles) override;
+  void use_structure_caches();
   void flush_fast();
   /// The TLB no longer holds `entry`, so nothing else may.
   void forget(const TlbEntry& entry);
@@ -134,6 +145,7 @@ class Mmu final : private WalkObserver {
   PhysicalMemory& memory_;
   Tlb tlb_;
   Walker walker_;
+  std::unique_ptr<TranslationScheme> scheme_;
   /// For user accesses, for supervisor accesses, for supervisor accesses with EFLAGS.AC under SMAP, and one that stays
   /// empty for when nothing may be hit fast.
   std::array<FastCache, 4> caches_;

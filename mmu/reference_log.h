@@ -22,11 +22,16 @@ struct MemoryReference {
   enum class Kind : u8 {
     Load,
     Store,
-    TableRead,      ///< a page walk reads a paging-structure entry; belongs to the next reference of another kind
-    TableUpdate,    ///< … sets A or D in it
     LineFlush,      ///< CLFLUSH, CLFLUSHOPT
     LineWriteBack,  ///< CLWB
+    // Those of a translation belong to the next reference that is not of one.
+    TableRead,    ///< a page walk reads a paging-structure entry
+    TableUpdate,  ///< … sets A or D in it
+    HandlerLoad,  ///< the same two by ordinary instructions of a TLB miss handler
+    HandlerStore,
+    Delay,  ///< fixed cycles of the translation, as many as `bytes` says, and no reference
   };
+  bool is_translation() const { return kind >= Kind::TableRead; }
   u64 linear = 0;  ///< of a walk: the address being translated
   HostPhysical physical;
   u16 bytes = 0;  ///< within one page

@@ -18,6 +18,8 @@ void StructureCacheParameters::describe(ParameterVisitor& v) {
   v.integer("pdpt", pdpt, {0, 1024}, "", "… page-directory-pointer entries.");
   v.integer("pd", pd, {0, 1024}, "", "… page-directory entries.");
   v.integer("entries", entries, {0, 4096}, "", "Kind `entry`: entries of all levels together.");
+  v.integer("latency", latency, {0, 1000}, "cycles",
+            "Kind `entry`: of a step whose entry is found; an estimate. A walk that begins lower pays nothing for it.");
 }
 
 StructureCache::StructureCache(const StructureCacheParameters& parameters)

@@ -22,6 +22,7 @@ struct StructureCacheParameters {
   u64 pml5 = 0, pml4 = 4, pdpt = 4, pd = 32;
   /// Of kind `entry`: 24 as measured on several AMD processors (revanc's README, van Schaik et al. 2017).
   u64 entries = 24;
+  u64 latency = 1;  ///< of a hit of kind `entry`; an estimate
 
   void describe(ParameterVisitor& v);
 };

@@ -124,7 +124,7 @@ void TableWalk::observe(const Environment& environment, const Path& path, const 
   const bool cached = environment.entries != nullptr && environment.entries->access(step.address, path.level);
   if (environment.observer == nullptr) return;
   environment.observer->reference(
-      {dimension_, path.level, step.address, step.entry, false, cached, format_->entry_bytes});
+      {dimension_, path.level, step.address, step.entry, false, cached, false, format_->entry_bytes});
 }
 
 void TableWalk::descend(u64 address, const Environment& environment, Path& path) const {
@@ -181,8 +181,8 @@ bool TableWalk::set_accessed_dirty(Path& path, bool write, const Environment& en
     step.entry |= wanted;
     write_entry(step.address, step.entry);
     if (environment.observer != nullptr) [[unlikely]] {
-      environment.observer->reference(
-          {dimension_, static_cast<u8>(path.level_of(i)), step.address, step.entry, true, false, format_->entry_bytes});
+      environment.observer->reference({dimension_, static_cast<u8>(path.level_of(i)), step.address, step.entry, true,
+                                       false, false, format_->entry_bytes});
     }
   }
   return true;

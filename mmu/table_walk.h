@@ -54,15 +54,18 @@ struct WalkReference {
   u8 dimension = 1;  ///< 1: the guest's own tables, 2: the second stage's
   u8 level = 0;      ///< 1 holds the entries that map 4 KiB pages
   HostPhysical address;
-  u64 entry = 0;        ///< as read, before A and D are set, or as written
-  bool update = false;  ///< A or D is being set
-  bool cached = false;  ///< the entry came from a cache of entries, not from memory
+  u64 entry = 0;             ///< as read, before A and D are set, or as written
+  bool update = false;       ///< A or D is being set
+  bool cached = false;       ///< the entry came from a cache of entries, not from memory
+  bool by_software = false;  ///< an ordinary load or store of a handler, not the walker's
   u8 bytes = 8;
 };
 
 class WalkObserver {
  public:
   virtual void reference(const WalkReference& reference) = 0;
+  /// Cycles that pass before the next reference, beside those of references.
+  virtual void delay(u64 /*cycles*/) {}
 
  protected:
   ~WalkObserver() = default;

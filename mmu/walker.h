@@ -47,6 +47,7 @@ class Walker {
   }
   /// Null: none.
   void set_observer(WalkObserver* observer) { observer_ = observer; }
+  WalkObserver* observer() const { return observer_; }
   /// Null: walks begin at the root. Whoever sets them flushes them.
   void set_structure_caches(StructureCache* caches) { structures_ = caches; }
   /// Null: not virtualized.

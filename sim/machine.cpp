@@ -143,6 +143,7 @@ void Machine::create_processors() {
     processors_.push_back(std::make_unique<Processor>(profile_, config_.tlb, i, i == 0, memory_, pc_.port(i),
                                                       pc_.apic(i), loop_.environment(i), blocks_, opcodes_));
     Processor& processor = *processors_.back();
+    processor.cpu().mmu.set_scheme(config_.translation.chosen(), i);
     pc_.connect_processor(i, processor);
     processor.state().rng_state = core_seed(config_.machine.seed, i);
     apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);

@@ -9,7 +9,8 @@ namespace bunshin {
 
 MachineTiming::Core::Core(const MachineConfig& config)
     : state(config.pipeline),
-      caches{FirstLevelTlb(config.tlb.l1d), FirstLevelTlb(config.tlb.l1i), StructureCache(config.structure_caches)} {}
+      caches{FirstLevelTlb(config.tlb.l1d), FirstLevelTlb(config.tlb.l1i), StructureCache(config.structure_caches),
+             config.tlb.update_cycles, config.structure_caches.latency} {}
 
 Pipeline& MachineTiming::Core::pipeline(TimingMode mode, const TimingContext& context, unsigned number) {
   if (mode == TimingMode::OutOfOrder) {

@@ -20,6 +20,16 @@ CycleCause cause_of(Level level) {
   return CycleCause::L1;
 }
 
+/// Of a reference that translates.
+RequestKind request_of(MemoryReference::Kind kind) {
+  switch (kind) {
+    case MemoryReference::Kind::TableUpdate: return RequestKind::WalkUpdate;
+    case MemoryReference::Kind::HandlerLoad: return RequestKind::Load;
+    case MemoryReference::Kind::HandlerStore: return RequestKind::Store;
+    default: return RequestKind::Walk;
+  }
+}
+
 }  // namespace
 
 Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& state)
@@ -47,9 +57,13 @@ Pipeline::Visit Pipeline::walk(Log& log, u64 cycle, u64 rip) {
   do {
     const MemoryReference& r = log.take();
     if (r.dimension == 2) v.cause = CycleCause::Walk2;
-    const bool update = r.kind == MemoryReference::Kind::TableUpdate;
-    const Reply reply =
-        memory_.access(core_, update ? RequestKind::WalkUpdate : RequestKind::Walk, r.physical, v.complete);
+    if (r.kind == MemoryReference::Kind::Delay) {
+      v.complete += r.bytes;
+      continue;
+    }
+    const RequestKind request = request_of(r.kind);
+    const bool update = request == RequestKind::WalkUpdate || request == RequestKind::Store;
+    const Reply reply = memory_.access(core_, request, r.physical, v.complete);
     state_.statistics.walk_reference(r.dimension, r.level, reply.complete - v.complete, reply.level, update);
     if (state_.walk_sink != nullptr) [[unlikely]]
       state_.walk_sink->charged(r, v.complete, reply, rip);

@@ -120,9 +120,7 @@ class Pipeline : public BlockObserver {
     std::span<const LineHit> hits_;
     std::size_t hit_at_ = 0;
   };
-  static bool is_walk(const MemoryReference& r) {
-    return r.kind == MemoryReference::Kind::TableRead || r.kind == MemoryReference::Kind::TableUpdate;
-  }
+  static bool is_walk(const MemoryReference& r) { return r.is_translation(); }
 
   struct Visit {
     u64 complete = 0;

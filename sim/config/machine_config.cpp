@@ -84,6 +84,9 @@ void check_meaning(MachineConfig& config, const ConfigReader& reader) {
   check_tlb(config.tlb.l1d, "tlb.l1d", reader);
   check_tlb(config.tlb.l1i, "tlb.l1i", reader);
   check_pipeline(config.pipeline, reader);
+  if (const auto problem = config.translation.problem()) {
+    throw reader.error("translation." + problem->key, problem->what);
+  }
   if (const auto problem = config.caches.problem(config.machine.cores)) {
     throw reader.error("caches." + problem->key, problem->what);
   }
@@ -167,6 +170,7 @@ void MachineConfig::describe(ParameterVisitor& v) {
   v.group("machine", machine, "The machine as a whole.");
   v.group("cpu", cpu, "The processor profile (fragments in `configs/cpu/`).");
   v.group("tlb", tlb, "The translation look-aside buffers of each core.");
+  v.group("translation", translation, "The translation scheme.");
   v.group("structure_caches", structure_caches, "The paging-structure caches of each core; with timing only.");
   v.group("second_stage", second_stage,
           "What each core caches of the second stage's tables; with timing, and in `bunshin walk`.");

@@ -10,6 +10,7 @@
 #include "core/timing/pipeline_parameters.h"
 #include "devices/tlm/pc.h"
 #include "mmu/memory/hierarchy_parameters.h"
+#include "mmu/scheme.h"
 #include "mmu/second_stage.h"
 #include "mmu/structure_cache.h"
 #include "mmu/tlb.h"
@@ -51,6 +52,7 @@ struct MachineConfig {
   MachineParameters machine;
   CpuProfile cpu;
   TlbHierarchyParameters tlb;
+  TranslationParameters translation;
   StructureCacheParameters structure_caches;
   SecondStageParameters second_stage;
   MemoryHierarchyParameters caches;
