@@ -14,32 +14,47 @@ FirstLevelTlb::Array FirstLevelTlb::make(const TlbArrayParameters& parameters, c
   array.ways = parameters.ways;
   array.set_mask = parameters.entries / parameters.ways - 1;
   array.keys.assign(parameters.entries, none);
-  array.last_use.assign(parameters.entries, 0);
+  array.tags.assign(parameters.entries, 0);
+  array.ages.assign(parameters.entries, 0);
   return array;
 }
 
 FirstLevelTlb::FirstLevelTlb(const TlbParameters& parameters)
-    : arrays_{make(parameters.small, "small"), make(parameters.large, "large"), make(parameters.giant, "giant")} {}
+    : arrays_{make(parameters.small, "small"), make(parameters.large, "large"), make(parameters.giant, "giant")},
+      replacement_(parameters.replacement, parameters.seed) {}
+
+void FirstLevelTlb::set_tag(u32 tag) {
+  if (tag == tag_) return;
+  tag_ = tag;
+  for (Array& array : arrays_) array.last = none;
+}
 
 bool FirstLevelTlb::search(Array& array, unsigned shift, u64 key) {
-  if (array.keys.empty()) return false;
+  if (array.keys.empty()) {
+    ++array.misses;
+    return false;
+  }
   const u64 set = key >> 12 & array.set_mask;
   const u64 begin = set * array.ways;
   array.last = key;
-  ++clock_;
+  u64 empty = none;
   for (u64 i = begin; i < begin + array.ways; ++i) {
-    if (array.keys[i] != key) continue;
-    array.last_use[i] = clock_;
-    return true;
+    if (array.keys[i] == key && array.tags[i] == tag_) {
+      replacement_.hit(array.ages[i]);
+      ++array.hits;
+      return true;
+    }
+    if (array.keys[i] == none && empty == none) empty = i;
   }
   if (lines_ != nullptr) refresh(array, shift, set);
-  u64 victim = begin;
-  for (u64 i = begin + 1; i < begin + array.ways; ++i) {
-    if (array.last_use[i] < array.last_use[victim]) victim = i;
-  }
+  const u64 victim = empty != none ? empty : begin + replacement_.victim(array.ways, [&array, begin](u64 i) -> u64& {
+    return array.ages[begin + i];
+  });
   if (lines_ != nullptr && array.keys[victim] != none) lines_->flush_range(array.keys[victim] >> 12 << shift, shift);
   array.keys[victim] = key;
-  array.last_use[victim] = clock_;
+  array.tags[victim] = tag_;
+  replacement_.inserted(array.ages[victim]);
+  ++array.misses;
   return false;
 }
 
@@ -49,7 +64,7 @@ bool FirstLevelTlb::holds(u64 linear, unsigned shift, u16 pcid) const {
   if (array.last == key) return !array.keys.empty();
   const u64 begin = (key >> 12 & array.set_mask) * array.ways;
   for (u64 i = begin; i < begin + array.ways && i < array.keys.size(); ++i) {
-    if (array.keys[i] == key) return true;
+    if (array.keys[i] == key && array.tags[i] == tag_) return true;
   }
   return false;
 }
@@ -60,7 +75,7 @@ void FirstLevelTlb::refresh(Array& array, unsigned shift, u64 set) {
     const u64 page = linear >> shift;
     if ((page & array.set_mask) != set) return false;
     for (u64 i = set * array.ways; i < (set + 1) * array.ways; ++i) {
-      if (array.keys[i] >> 12 == (page & (none >> 12))) array.last_use[i] = clock_ - 1;
+      if (array.keys[i] >> 12 == (page & (none >> 12)) && array.tags[i] == tag_) replacement_.hit(array.ages[i]);
     }
     return true;
   });
@@ -70,7 +85,6 @@ void FirstLevelTlb::flush() {
   for (Array& array : arrays_) {
     array.last = none;
     std::fill(array.keys.begin(), array.keys.end(), none);
-    std::fill(array.last_use.begin(), array.last_use.end(), 0);
   }
 }
 
@@ -86,10 +100,20 @@ void FirstLevelTlb::flush_page(u64 linear) {
   }
 }
 
+void FirstLevelTlb::register_statistics(StatRegistry& registry, const std::string& prefix) const {
+  const std::array<std::string, 3> names{"small", "large", "giant"};
+  for (unsigned i = 0; i < arrays_.size(); ++i) {
+    registry.add(prefix + names[i] + ".hits", arrays_[i].hits, "",
+                 "accesses to pages of this size, while timed, that the line filter did not serve");
+    registry.add(prefix + names[i] + ".misses", arrays_[i].misses, "", "references to pages of this size, while timed");
+  }
+}
+
 void FirstLevelTlb::hash(StateHash& hash) const {
   for (const Array& array : arrays_) {
     for (const u64 key : array.keys) hash.add(key);
-    for (const u64 use : array.last_use) hash.add(use);
+    for (const u64 age : array.ages) hash.add(age);
+    for (const u32 tag : array.tags) hash.add(tag);
   }
 }
 

@@ -21,10 +21,14 @@ class FirstLevelTlb {
   bool access(u64 linear, unsigned shift, u16 pcid) {
     Array& array = arrays_[shift == page_shift ? 0 : shift >= 30 ? 2 : 1];
     const u64 key = (linear >> shift) << 12 | pcid;
-    if (array.last == key) [[likely]]
+    if (array.last == key) [[likely]] {
+      ++array.hits;
       return true;
+    }
     return search(array, shift, key);
   }
+  /// The guest of accesses from now on.
+  void set_tag(u32 tag);
   /// Whether it is there; changes nothing.
   bool holds(u64 linear, unsigned shift, u16 pcid) const;
   /// Lines whose hits count as uses of their pages, though nobody asks this TLB; they go when their page does. Null: none.
@@ -33,6 +37,8 @@ class FirstLevelTlb {
   void flush();
   void flush_page(u64 linear);
   void hash(StateHash& hash) const;
+  /// By page size.
+  void register_statistics(StatRegistry& registry, const std::string& prefix) const;
 
  private:
   struct Array {
@@ -40,7 +46,9 @@ class FirstLevelTlb {
     u64 set_mask = 0;
     u64 last = none;  ///< the page found last, most recently used in its set
     std::vector<u64> keys;
-    std::vector<u64> last_use;
+    std::vector<u32> tags;
+    std::vector<u64> ages;
+    u64 hits = 0, misses = 0;
   };
   static constexpr u64 none = ~u64{0};
   static Array make(const TlbArrayParameters& parameters, const char* name);
@@ -48,7 +56,8 @@ class FirstLevelTlb {
   void refresh(Array& array, unsigned shift, u64 set);
 
   std::array<Array, 3> arrays_;
-  u64 clock_ = 0;
+  TlbReplacement replacement_;
+  u32 tag_ = 0;
   LineFilter* lines_ = nullptr;
 };
 

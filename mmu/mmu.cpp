@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mmu/scheme.h"
+
 namespace bunshin {
 
 namespace {
@@ -11,13 +13,7 @@ namespace {
 bool same_rights(const PagingContext& a, const PagingContext& b) {
   return a.mode == b.mode && a.pcid == b.pcid && a.write_protect == b.write_protect && a.smep == b.smep &&
          a.smap == b.smap && a.protection_keys == b.protection_keys && a.pkru == b.pkru &&
-         a.no_execute == b.no_execute && a.global_pages == b.global_pages;
-}
-
-/// What an entry permits without a walk: a write needs D set.
-AccessKinds ready_kinds(const TlbEntry& entry, const Access& access, const PagingContext& context) {
-  const AccessKinds permitted = permitted_kinds(entry.rights, access, context);
-  return entry.dirty ? permitted : static_cast<AccessKinds>(permitted & ~kind_bit(AccessKind::Write));
+         a.no_execute == b.no_execute && a.global_pages == b.global_pages && a.guest_tag == b.guest_tag;
 }
 
 /// Fast fetches are permitted only by entries marked as fetched: see Mmu::epoch().
@@ -31,12 +27,19 @@ Mmu::Mmu(const TlbParameters& parameters, PhysicalMemory& memory) : memory_(memo
   select_fast();
 }
 
+Mmu::~Mmu() = default;
+
 void Mmu::set_context(const PagingContext& context) {
   const bool keep = same_rights(context_, context);
   context_ = context;
   walker_.set_context(context);
   if (!keep) {
     tlb_.set_pcid(context.pcid);
+    tlb_.set_tag(context.guest_tag);
+    if (timed_ != nullptr) {
+      timed_->data.set_tag(context.guest_tag);
+      timed_->instructions.set_tag(context.guest_tag);
+    }
     if (context.mode != PagingMode::None) tlb_.set_large_shift(context.mode == PagingMode::TwoLevel ? 22 : 21);
     flush_fast();
   }
@@ -71,24 +74,45 @@ void Mmu::set_walk_listener(WalkListener* listener) {
   observe_walks();
 }
 
-void Mmu::observe_walks() { walker_.set_observer(log_ == nullptr && listener_ == nullptr ? nullptr : this); }
+void Mmu::observe_walks() {
+  walker_.set_observer(log_ == nullptr && listener_ == nullptr ? nullptr : this);
+  if (second_stage_ != nullptr) second_stage_->set_observer(walker_.observer());
+}
 
 void Mmu::set_timed_caches(TimedCaches* caches) {
   if (timed_ != nullptr) timed_->data.set_line_filter(nullptr);
   timed_ = caches;
-  if (timed_ != nullptr) timed_->data.set_line_filter(&lines_);
-  use_structure_caches();
+  if (timed_ != nullptr) {
+    timed_->data.set_line_filter(&lines_);
+    timed_->data.set_tag(context_.guest_tag);
+    timed_->instructions.set_tag(context_.guest_tag);
+  }
+  use_timed_caches();
   flush_timed();
+  flush_stage();
 }
 
 void Mmu::set_scheme(const SchemeParameters& parameters, unsigned core) {
   scheme_ = parameters.make({walker_, context_, core});
-  use_structure_caches();
+  use_timed_caches();
 }
 
-void Mmu::use_structure_caches() {
-  const bool use = timed_ != nullptr && (scheme_ == nullptr || scheme_->uses_structure_caches());
-  walker_.set_structure_caches(use ? &timed_->structures : nullptr);
+void Mmu::set_second_stage(SecondStageWalker* stage) {
+  second_stage_ = stage;
+  walker_.set_second_stage(stage);
+  if (stage != nullptr) stage->set_observer(walker_.observer());
+  use_timed_caches();
+  flush_fast();
+}
+
+void Mmu::use_timed_caches() {
+  const bool structures = timed_ != nullptr && (scheme_ == nullptr || scheme_->uses_structure_caches());
+  walker_.set_structure_caches(structures ? &timed_->structures : nullptr);
+  if (second_stage_ == nullptr) return;
+  second_stage_->set_nested_tlb(structures ? &timed_->nested_tlb : nullptr);
+  StructureCache* own = nullptr;
+  if (structures) own = timed_->structures.by_translation() ? &timed_->stage_structures : &timed_->structures;
+  second_stage_->set_structure_caches(own);
 }
 
 TlbOutcome Mmu::first_level(FirstLevelTlb& first, u64 linear, unsigned shift) {
@@ -137,13 +161,13 @@ void Mmu::delay(u64 cycles) {
 }
 
 std::optional<Fault> Mmu::translate(Linear address, const Access& access, HostPhysical& out) {
-  if (context_.mode == PagingMode::None) {
+  if (context_.mode == PagingMode::None && second_stage_ == nullptr) {
     out = HostPhysical(address.value);
     fill_fast(address, access, out, all_kinds, page_shift);
     return std::nullopt;
   }
   if (TlbEntry* entry = tlb_.lookup(address)) {
-    const AccessKinds ready = ready_kinds(*entry, access, context_);
+    const AccessKinds ready = ready_kinds(*entry, access);
     if ((ready & kind_bit(access.kind)) != 0) [[likely]] {
       out = entry->translate(address);
       entry->fetched = entry->fetched || access.kind == AccessKind::Execute;
@@ -166,16 +190,9 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
   const WalkResult result = scheme_ == nullptr ? walker_.walk(address, access) : scheme_->miss(address, access);
   if (listener_ != nullptr) [[unlikely]]
     listener_->walk_ended(result);
+  second_stage_faulted_ = result.outcome == WalkOutcome::SecondStageFault;
   if (result.outcome != WalkOutcome::Translated) return Fault::page(address.value, result.error_code);
-  const Translation& t = result.translation;
-  TlbEntry entry;
-  entry.linear = address.value & ~((u64{1} << t.shift) - 1);
-  entry.physical = t.page.value;
-  entry.rights = t.rights;
-  entry.shift = t.shift;
-  entry.pat_index = t.pat_index;
-  entry.global = t.global;
-  entry.dirty = t.dirty;
+  TlbEntry entry = entry_of(address, result.translation);
   out = entry.translate(address);
   entry.fetched = access.kind == AccessKind::Execute;
   if (timed_ != nullptr) [[unlikely]]
@@ -186,9 +203,32 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
     return std::nullopt;
   }
   if (victim.stamp != 0) forget(victim);
-  const AccessKinds ready = ready_kinds(entry, access, context_);
+  const AccessKinds ready = ready_kinds(entry, access);
   fill_fast(address, access, out, entry.fetched ? ready : without_execute(ready), entry.shift);
   return std::nullopt;
+}
+
+AccessKinds Mmu::ready_kinds(const TlbEntry& entry, const Access& access) const {
+  const bool paging = context_.mode != PagingMode::None;
+  const AccessKinds permitted = paging ? permitted_kinds(entry.rights, access, context_) : all_kinds;
+  const AccessKinds kinds = permitted & entry.stage_kinds;
+  return entry.dirty ? kinds : static_cast<AccessKinds>(kinds & ~kind_bit(AccessKind::Write));
+}
+
+TlbEntry Mmu::entry_of(Linear address, const Translation& t) const {
+  TlbEntry entry;
+  // The two stages' pages together may have a size that no array is for.
+  const unsigned large = tlb_.large_shift();
+  entry.shift = t.shift >= 30 ? 30 : static_cast<u8>(t.shift >= large ? large : page_shift);
+  const u64 offset = (u64{1} << entry.shift) - 1;
+  entry.linear = address.value & ~offset;
+  entry.physical = t.page.value + (address.value & ((u64{1} << t.shift) - 1) & ~offset);
+  entry.rights = t.rights;
+  entry.pat_index = t.pat_index;
+  entry.global = t.global;
+  entry.dirty = t.dirty;
+  entry.stage_kinds = t.stage_kinds;
+  return entry;
 }
 
 void Mmu::note_translation(Linear address, const Access& access, unsigned shift, TlbOutcome outcome) {
@@ -221,126 +261,34 @@ void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical,
 }
 
 std::optional<HostPhysical> Mmu::peek(Linear address) const {
-  if (context_.mode == PagingMode::None) return HostPhysical(address.value);
+  if (context_.mode == PagingMode::None && second_stage_ == nullptr) return HostPhysical(address.value);
   return walker_.peek(address);
-}
-
-void Mmu::forget(const TlbEntry& entry) {
-  flush_first_level(Linear(entry.linear));
-  flush_fast_page(Linear(entry.linear), entry.shift);
-  if (entry.fetched) ++epoch_;
-}
-
-void Mmu::hold_line(u64 linear, HostPhysical physical, bool writable) {
-  FastCache& cache = held();
-  const u8* host = cache.read(linear, 1);
-  if (host == nullptr || memory_.address_of(host) != physical) return;
-  if (timed_ != nullptr && context_.mode != PagingMode::None &&
-      !timed_->data.holds(linear, cache.shift_of(linear), context_.pcid))
-    return;
-  lines_.fill(linear, host, writable && cache.write(linear, 1) == host);
-}
-
-void Mmu::flush_fast() {
-  ++epoch_;
-  lines_.flush();
-  fetched_page_ = no_page;
-  for (FastCache& cache : caches_) cache.flush();
-}
-
-void Mmu::flush_fast_page(Linear address, unsigned shift) {
-  lines_.flush_range(address.value, shift);
-  fetched_page_ = no_page;
-  for (FastCache& cache : caches_) {
-    if (shift > page_shift) {
-      cache.flush_range(address.value, shift);
-    } else {
-      cache.flush_page(address.value);
-    }
-  }
-}
-
-void Mmu::flush_first_level(Linear address) {
-  if (timed_ == nullptr) return;
-  timed_->data.flush_page(address.value);
-  timed_->instructions.flush_page(address.value);
-}
-
-void Mmu::flush_timed() {
-  lines_.flush();
-  fetched_page_ = no_page;
-  if (timed_ == nullptr) return;
-  timed_->data.flush();
-  timed_->instructions.flush();
-  timed_->structures.flush();
-}
-
-void Mmu::flush_timed_pcid(u16 pcid) {
-  if (timed_ == nullptr) return;
-  lines_.flush();
-  fetched_page_ = no_page;
-  timed_->data.flush();
-  timed_->instructions.flush();
-  timed_->structures.flush_space(space_of(pcid));
-}
-
-void Mmu::flush_all() {
-  if (scheme_ != nullptr) scheme_->flush_all();
-  flush_timed();
-  tlb_.flush_all();
-  flush_fast();
-}
-
-void Mmu::flush_non_global() {
-  if (scheme_ != nullptr) scheme_->flush_non_global();
-  flush_timed();
-  tlb_.flush_non_global();
-  flush_fast();
-}
-
-void Mmu::flush_pcid(u16 pcid) {
-  if (scheme_ != nullptr) scheme_->flush_pcid(pcid);
-  flush_timed_pcid(pcid);
-  tlb_.flush_pcid(pcid);
-  if (pcid == tlb_.pcid()) flush_fast();
-}
-
-void Mmu::flush_timed_page(Linear address, u16 pcid) {
-  if (timed_ == nullptr) return;
-  flush_first_level(address);
-  timed_->structures.flush_space(space_of(pcid));
-}
-
-void Mmu::flush_page(Linear address) {
-  if (scheme_ != nullptr) scheme_->flush_page(address, tlb_.pcid(), true);
-  flush_timed_page(address, tlb_.pcid());
-  const Tlb::Flushed flushed = tlb_.flush_page(address, tlb_.pcid(), true);
-  flush_fast_page(address, flushed.shift);
-  if (flushed.fetched || fetched_uncached_) ++epoch_;
-}
-
-void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
-  if (scheme_ != nullptr) scheme_->flush_page(address, pcid, false);
-  flush_timed_page(address, pcid);
-  const Tlb::Flushed flushed = tlb_.flush_page(address, pcid, false);
-  if (pcid != tlb_.pcid()) return;
-  flush_fast_page(address, flushed.shift);
-  if (flushed.fetched || fetched_uncached_) ++epoch_;
-}
-
-void Mmu::code_page_changed(HostPhysical page) {
-  const PhysicalMemory::Page host = memory_.page(page);
-  if (host.host == nullptr || !memory_.page_has_code(page)) return;
-  lines_.flush();
-  for (FastCache& cache : caches_) cache.drop_writes(host.host);
 }
 
 void Mmu::register_stats(StatRegistry& registry, const std::string& prefix) const {
   registry.add(prefix + "tlb.hits", tlb_.hits(), "", "TLB hits among the accesses that missed the fast cache");
   registry.add(prefix + "tlb.misses", tlb_.misses(), "", "TLB misses");
+  tlb_.register_statistics(registry, prefix + "tlb.");
   registry.add(prefix + "walker.walks", walker_.walks(), "", "Page walks, those that faulted included");
   registry.add(prefix + "walker.references", walker_.references(), "", "Paging-structure entries read by page walks");
   if (scheme_ != nullptr) scheme_->register_statistics(registry, prefix + "scheme.");
+}
+
+void Mmu::TimedCaches::register_statistics(StatRegistry& registry, const std::string& prefix) const {
+  data.register_statistics(registry, prefix + "l1d_tlb.");
+  instructions.register_statistics(registry, prefix + "l1i_tlb.");
+  structures.register_statistics(registry, prefix + "structure_cache.");
+  stage_structures.register_statistics(registry, prefix + "stage_structure_cache.");
+  registry.add(prefix + "nested_tlb.hits", nested_tlb.hits(), "", "guest-physical pages that needed no walk");
+  registry.add(prefix + "nested_tlb.misses", nested_tlb.misses(), "", "… that did");
+}
+
+void Mmu::TimedCaches::hash(StateHash& hash) const {
+  data.hash(hash);
+  instructions.hash(hash);
+  structures.hash(hash);
+  stage_structures.hash(hash);
+  nested_tlb.hash(hash);
 }
 
 void Mmu::hash(StateHash& hash) const {

@@ -18,17 +18,21 @@
 #include "mmu/memory/line_filter.h"
 #include "mmu/memory/physical_memory.h"
 #include "mmu/reference_log.h"
-#include "mmu/scheme.h"
+#include "mmu/second_stage.h"
 #include "mmu/tlb.h"
 #include "mmu/walk_listener.h"
 #include "mmu/walker.h"
 
 namespace bunshin {
 
+class SchemeParameters;
+class TranslationScheme;
+
 class Mmu final : private WalkObserver {
  public:
   /// Throws std::runtime_error if the TLB's geometry is impossible.
   Mmu(const TlbParameters& parameters, PhysicalMemory& memory);
+  ~Mmu();
 
   /// The registers that translation depends on have changed. Never invalidates the TLB by itself (the caller does what
   /// the manual says for the instruction at hand), but re-derives what may be hit fast.
@@ -65,6 +69,13 @@ class Mmu final : private WalkObserver {
     StructureCache structures;
     u64 update_cycles = 0;  ///< of setting A or D, beside the store
     u64 entry_cycles = 0;   ///< of a paging-structure entry found in a cache of kind `entry`
+    /// Of the second stage. A cache of kind `entry` serves both dimensions, and is `structures`.
+    StructureCache stage_structures{{}};
+    NestedTlb nested_tlb{{}};
+
+    /// Names begin with `prefix`.
+    void register_statistics(StatRegistry& registry, const std::string& prefix) const;
+    void hash(StateHash& hash) const;
   };
   /// Begins (or, null, ends) to use them, empty. Must outlive its use.
   void set_timed_caches(TimedCaches* caches);
@@ -91,6 +102,11 @@ class Mmu final : private WalkObserver {
     return walker_.load_pdptes(cr3, context_.physical_bits, pdptes);
   }
 
+  /// Null: not virtualized. The context's guest tag says whose translations these are. Must outlive its use.
+  void set_second_stage(SecondStageWalker* stage);
+  /// The last fault was the second stage's: a VM exit, as SecondStageWalker::fault() says, not a #PF.
+  bool second_stage_faulted() const { return second_stage_faulted_; }
+
   /// What happens on a TLB miss from now on; before the first one.
   void set_scheme(const SchemeParameters& parameters, unsigned core);
   /// Null while the hardware walker is all there is.
@@ -102,6 +118,7 @@ class Mmu final : private WalkObserver {
   void flush_pcid(u16 pcid);                          ///< MOV CR3, INVPCID type 1: one PCID's non-global entries
   void flush_page(Linear address);                    ///< INVLPG: current PCID and globals, paging-structure caches
   void flush_page_of_pcid(Linear address, u16 pcid);  ///< INVPCID type 0: globals stay
+  void flush_guest(u32 tag);                          ///< INVVPID, INVEPT, INVLPGA: all of one guest
   /// The page holds (or no longer holds) decoded instructions: fast writes to it must (may) end.
   void code_page_changed(HostPhysical page);
 
@@ -125,6 +142,7 @@ class Mmu final : private WalkObserver {
   void note_translation(Linear address, const Access& access, unsigned shift, TlbOutcome outcome);
   void flush_first_level(Linear address);
   void flush_timed();
+  void flush_stage();
   void flush_timed_pcid(u16 pcid);
   void flush_timed_page(Linear address, u16 pcid);
   u64 space_of(u16 pcid) const { return u64{context_.guest_tag} << 12 | pcid; }
@@ -133,7 +151,10 @@ class Mmu final : private WalkObserver {
   // WalkObserver
   void reference(const WalkReference& reference) override;
   void delay(u64 cycles) override;
-  void use_structure_caches();
+  void use_timed_caches();
+  /// What an entry permits without a walk: a write needs D set.
+  AccessKinds ready_kinds(const TlbEntry& entry, const Access& access) const;
+  TlbEntry entry_of(Linear address, const Translation& translation) const;
   void flush_fast();
   /// The TLB no longer holds `entry`, so nothing else may.
   void forget(const TlbEntry& entry);
@@ -153,6 +174,7 @@ class Mmu final : private WalkObserver {
   FastCache* fast_ = nullptr;
   Cache held_by_lines_ = none_cache;  ///< whose translations lines_ holds
   u64 fetched_page_ = no_page;  ///< where the last fetch was, which found it in the first-level TLB or brought it there
+  SecondStageWalker* second_stage_ = nullptr;
   ReferenceLog* log_ = nullptr;
   WalkListener* listener_ = nullptr;
   TimedCaches* timed_ = nullptr;
@@ -164,6 +186,7 @@ class Mmu final : private WalkObserver {
   u64 epoch_ = 0;
   /// Instructions were fetched through a translation that the TLB has no place for.
   bool fetched_uncached_ = false;
+  bool second_stage_faulted_ = false;
 };
 
 }  // namespace bunshin

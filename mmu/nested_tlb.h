@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/parameters.h"
+#include "base/state_hash.h"
 #include "mmu/table_walk.h"
 
 namespace bunshin {
@@ -29,6 +30,11 @@ class NestedTlb {
   void insert(u64 tag, GuestPhysical address, SecondStageAccess access, const SecondStageResult& result);
   void flush();
   void flush_tag(u64 tag);
+  void hash(StateHash& hash) const {
+    for (const Slot& s : slots_) {
+      for (const u64 v : {s.base, s.tag, s.last_use}) hash.add(v);
+    }
+  }
 
   const u64& hits() const { return hits_; }
   const u64& misses() const { return misses_; }

@@ -23,6 +23,9 @@ void TlbParameters::describe(ParameterVisitor& v) {
   v.group("small", small, "Translations of 4 KiB pages");
   v.group("large", large, "Translations of 2 MiB and 4 MiB pages");
   v.group("giant", giant, "Translations of 1 GiB pages");
+  v.choice("replacement", replacement, TlbReplacement::names,
+           "Which entry of a full set goes: least recently used, one not recently used (a bit each), the oldest, any.");
+  v.integer("seed", seed, {}, "", "Of replacement `random`.");
 }
 
 void TlbHierarchyParameters::describe(ParameterVisitor& v) {
@@ -39,7 +42,8 @@ void TlbHierarchyParameters::describe(ParameterVisitor& v) {
 
 Tlb::Tlb(const TlbParameters& parameters)
     : arrays_{make_array(parameters.small, page_shift, "small"), make_array(parameters.large, 21, "large"),
-              make_array(parameters.giant, 30, "giant")} {}
+              make_array(parameters.giant, 30, "giant")},
+      replacement_(parameters.replacement, parameters.seed) {}
 
 Tlb::Array Tlb::make_array(const TlbArrayParameters& parameters, unsigned shift, const char* name) {
   Array array;
@@ -75,8 +79,9 @@ TlbEntry* Tlb::lookup(Linear address) {
     const u64 begin = array.set_begin(address.value);
     for (u64 i = begin; i < begin + array.ways; ++i) {
       if (array.pages[i] != page || !usable(array.entries[i])) continue;
-      array.entries[i].last_use = ++clock_;
+      replacement_.hit(array.entries[i].last_use);
       ++hits_;
+      ++array.hits;
       return &array.entries[i];
     }
   }
@@ -84,14 +89,12 @@ TlbEntry* Tlb::lookup(Linear address) {
   return nullptr;
 }
 
-u64 Tlb::choose_victim(const Array& array, u64 begin) const {
-  u64 victim = begin;
+u64 Tlb::choose_victim(Array& array, u64 begin) {
   for (u64 i = begin; i < begin + array.ways; ++i) {
-    const TlbEntry& e = array.entries[i];
-    if (!valid(e)) return i;
-    if (e.last_use < array.entries[victim].last_use) victim = i;
+    if (!valid(array.entries[i])) return i;
   }
-  return victim;
+  return begin +
+         replacement_.victim(array.ways, [&array, begin](u64 i) -> u64& { return array.entries[begin + i].last_use; });
 }
 
 const TlbEntry* Tlb::insert(TlbEntry entry, TlbEntry& victim) {
@@ -101,28 +104,48 @@ const TlbEntry* Tlb::insert(TlbEntry entry, TlbEntry& victim) {
   const u64 index = choose_victim(array, array.set_begin(entry.linear));
   if (valid(array.entries[index])) victim = array.entries[index];
   entry.stamp = now_;
-  entry.last_use = ++clock_;
+  replacement_.inserted(entry.last_use);
   entry.pcid = pcid_;
+  entry.tag = tag_;
+  ++array.insertions;
   array.used = true;
   array.pages[index] = entry.linear >> array.shift;
   array.entries[index] = entry;
   return &array.entries[index];
 }
 
+template <class Concerns>
+void Tlb::remove_if(Concerns concerns) {
+  for (Array& array : arrays_) {
+    for (TlbEntry& e : array.entries) {
+      if (concerns(e)) e.stamp = 0;
+    }
+  }
+}
+
 void Tlb::flush_all() {
+  if (tagged_) return flush_tag(tag_);
   global_floor_ = non_global_floor_ = now_++;
   derive_floor();
   for (Array& array : arrays_) array.used = false;
 }
 
 void Tlb::flush_non_global() {
+  if (tagged_) return remove_if([this](const TlbEntry& e) { return e.tag == tag_ && !e.global; });
   non_global_floor_ = now_++;
   derive_floor();
 }
 
 void Tlb::flush_pcid(u16 pcid) {
+  if (tagged_) {
+    return remove_if([this, pcid](const TlbEntry& e) { return e.tag == tag_ && !e.global && e.pcid == pcid; });
+  }
   pcid_floor_[pcid % pcids] = now_++;
   derive_floor();
+}
+
+void Tlb::flush_tag(u32 tag) {
+  remove_if([tag](const TlbEntry& e) { return e.tag == tag; });
 }
 
 Tlb::Flushed Tlb::flush_page(Linear address, u16 pcid, bool globals_too) {
@@ -133,13 +156,22 @@ Tlb::Flushed Tlb::flush_page(Linear address, u16 pcid, bool globals_too) {
     const u64 begin = array.set_begin(address.value);
     for (u64 i = begin; i < begin + array.ways; ++i) {
       TlbEntry& e = array.entries[i];
-      if (array.pages[i] != page || !valid(e) || !(e.global ? globals_too : e.pcid == pcid)) continue;
+      if (array.pages[i] != page || !valid(e) || e.tag != tag_) continue;
+      if (e.global ? !globals_too : e.pcid != pcid) continue;
       e.stamp = 0;
       flushed.shift = array.shift;
       flushed.fetched = flushed.fetched || e.fetched;
     }
   }
   return flushed;
+}
+
+void Tlb::register_statistics(StatRegistry& registry, const std::string& prefix) const {
+  const std::array<std::string, 3> names{"small", "large", "giant"};
+  for (unsigned i = 0; i < arrays_.size(); ++i) {
+    registry.add(prefix + names[i] + ".hits", arrays_[i].hits, "", "of look-ups that reach it");
+    registry.add(prefix + names[i] + ".fills", arrays_[i].insertions, "", "misses that found a page of this size");
+  }
 }
 
 void Tlb::hash(StateHash& hash) const {
@@ -151,6 +183,7 @@ void Tlb::hash(StateHash& hash) const {
       hash.add(i);
       hash.add(e.linear | e.shift);
       hash.add(e.physical);
+      if (e.tag != 0) hash.add(e.tag);
       hash.add(e.last_use);
       hash.add(u64{e.pcid} | u64{e.pat_index} << 16 | u64{e.rights.protection_key} << 24 |
                u64{e.rights.writable} << 32 | u64{e.rights.user} << 33 | u64{e.rights.executable} << 34 |

@@ -1,8 +1,8 @@
 #pragma once
 
 // The architectural TLB: what guest software can see of it is that entries go stale. One set-associative array for each
-// size of page (4 KiB; 2 and 4 MiB; 1 GiB), tagged with PCID, true LRU among the look-ups that reach it (accesses that
-// hit the fast cache do not age anything).
+// size of page (4 KiB; 2 and 4 MiB; 1 GiB), tagged with PCID and guest, replaced by a policy that sees the look-ups that reach
+// it (accesses that hit the fast cache do not age anything).
 
 #include <algorithm>
 #include <array>
@@ -13,7 +13,9 @@
 #include "base/address.h"
 #include "base/parameters.h"
 #include "base/state_hash.h"
+#include "base/stats.h"
 #include "mmu/access.h"
+#include "mmu/tlb_replacement.h"
 
 namespace bunshin {
 
@@ -32,6 +34,8 @@ struct TlbParameters {
   TlbArrayParameters small{1536, 12};  ///< 4 KiB
   TlbArrayParameters large{1536, 12};  ///< 2 MiB, 4 MiB
   TlbArrayParameters giant{16, 4};     ///< 1 GiB
+  std::string replacement = "lru";
+  u64 seed = 1;
 
   void describe(ParameterVisitor& v);
 };
@@ -55,8 +59,10 @@ struct TlbEntry {
   u64 last_use = 0;
   PageRights rights;
   u16 pcid = 0;
-  u8 shift = page_shift;  ///< log2 of the page's size in bytes
-  u8 pat_index = 0;       ///< PAT:PCD:PWT
+  u32 tag = 0;                          ///< of the guest
+  AccessKinds stage_kinds = all_kinds;  ///< what the second stage permits
+  u8 shift = page_shift;                ///< log2 of the page's size in bytes
+  u8 pat_index = 0;                     ///< PAT:PCD:PWT
   bool global = false;
   bool dirty = false;    ///< D is known to be set: writes need no walk
   bool fetched = false;  ///< instructions were fetched through it
@@ -74,8 +80,14 @@ class Tlb {
   /// The PCID of look-ups and insertions (0 while CR4.PCIDE is clear).
   void set_pcid(u16 pcid);
   u16 pcid() const { return pcid_; }
+  /// The guest of look-ups, insertions and flushes (VPID or ASID, and the second stage's); 0: none.
+  void set_tag(u32 tag) {
+    tag_ = tag;
+    tagged_ = tagged_ || tag != 0;
+  }
   /// Large pages are of 2^shift bytes: 22 in 32-bit paging, else 21. A change empties their array.
   void set_large_shift(unsigned shift);
+  unsigned large_shift() const { return arrays_[1].shift; }
 
   /// The entry that translates `address` for the current PCID, or nullptr. Counts a hit or a miss.
   TlbEntry* lookup(Linear address);
@@ -84,10 +96,13 @@ class Tlb {
   const TlbEntry* insert(TlbEntry entry, TlbEntry& victim);
   void remove(TlbEntry& entry) { entry.stamp = 0; }
 
-  /// Flushes cost nothing: entries older than the flush that concerns them are invalid.
+  /// Flushes concern the current guest. Before there was one they cost nothing: entries older than the flush that concerns
+  /// them are invalid.
   void flush_all();
   void flush_non_global();
   void flush_pcid(u16 pcid);
+  /// Everything of one guest: INVVPID, INVEPT, TLB_CONTROL.
+  void flush_tag(u32 tag);
   struct Flushed {
     unsigned shift = 0;  ///< of the largest page, 0 if there was none
     bool fetched = false;
@@ -97,6 +112,8 @@ class Tlb {
 
   const u64& hits() const { return hits_; }
   const u64& misses() const { return misses_; }
+  /// By page size; a miss is of the size that was then inserted.
+  void register_statistics(StatRegistry& registry, const std::string& prefix) const;
   /// Adds every valid entry and where it stands.
   void hash(StateHash& hash) const;
 
@@ -105,7 +122,8 @@ class Tlb {
     unsigned shift = page_shift;
     u64 ways = 1;
     u64 set_mask = 0;
-    bool used = false;       ///< may hold a valid entry
+    bool used = false;  ///< may hold a valid entry
+    u64 hits = 0, insertions = 0;
     std::vector<u64> pages;  ///< linear >> shift of each entry, apart so that a set's tags share cache lines
     std::vector<TlbEntry> entries;
 
@@ -118,9 +136,12 @@ class Tlb {
     return e.stamp > (e.global ? global_floor_ : std::max(non_global_floor_, pcid_floor_[e.pcid]));
   }
   bool usable(const TlbEntry& e) const {
+    if (e.tag != tag_) return false;
     return e.global ? e.stamp > global_floor_ : e.pcid == pcid_ && e.stamp > current_floor_;
   }
-  u64 choose_victim(const Array& array, u64 begin) const;
+  u64 choose_victim(Array& array, u64 begin);
+  template <class Concerns>
+  void remove_if(Concerns concerns);
   void derive_floor() { current_floor_ = std::max(non_global_floor_, pcid_floor_[pcid_]); }
 
   static constexpr unsigned pcids = 4096;
@@ -128,8 +149,10 @@ class Tlb {
   std::array<Array, 3> arrays_;
   /// Flushes so far, plus one: the stamp of what is inserted now.
   u64 now_ = 1;
-  u64 clock_ = 0;  ///< of LRU
+  TlbReplacement replacement_;
   u16 pcid_ = 0;
+  u32 tag_ = 0;
+  bool tagged_ = false;       ///< there may be entries of a guest
   u64 global_floor_ = 0;      ///< global entries with a stamp up to this are gone
   u64 non_global_floor_ = 0;  ///< … non-global ones of any PCID
   u64 current_floor_ = 0;     ///< … of the current PCID

@@ -9,8 +9,13 @@ namespace bunshin {
 
 MachineTiming::Core::Core(const MachineConfig& config)
     : state(config.pipeline),
-      caches{FirstLevelTlb(config.tlb.l1d), FirstLevelTlb(config.tlb.l1i), StructureCache(config.structure_caches),
-             config.tlb.update_cycles, config.structure_caches.latency} {}
+      caches{FirstLevelTlb(config.tlb.l1d),
+             FirstLevelTlb(config.tlb.l1i),
+             StructureCache(config.structure_caches),
+             config.tlb.update_cycles,
+             config.structure_caches.latency,
+             StructureCache(config.second_stage.structure_caches),
+             NestedTlb(config.second_stage.nested_tlb)} {}
 
 Pipeline& MachineTiming::Core::pipeline(TimingMode mode, const TimingContext& context, unsigned number) {
   if (mode == TimingMode::OutOfOrder) {
@@ -78,7 +83,7 @@ void MachineTiming::register_stats(StatRegistry& registry) const {
   for (unsigned i = 0; i < cores_.size(); ++i) {
     const std::string prefix = fmt::format("core{}.timing.", i);
     cores_[i]->state.register_stats(registry, prefix);
-    cores_[i]->caches.structures.register_statistics(registry, prefix + "structure_cache.");
+    cores_[i]->caches.register_statistics(registry, prefix);
   }
 }
 
@@ -86,9 +91,7 @@ void MachineTiming::hash(StateHash& hash) const {
   memory_.hash(hash);
   for (const auto& core : cores_) {
     core->state.hash(hash);
-    core->caches.data.hash(hash);
-    core->caches.instructions.hash(hash);
-    core->caches.structures.hash(hash);
+    core->caches.hash(hash);
     for (const Pipeline* pipeline : {core->in_order.get(), core->out_of_order.get()}) {
       if (pipeline != nullptr) pipeline->hash(hash);
     }

@@ -20,7 +20,7 @@ constexpr u64 frame_a = 0x80000, frame_b = 0x81000;
 using Kind = MemoryReference::Kind;
 
 /// Nothing is kept by the architectural TLB, so that every access asks the scheme.
-constexpr TlbParameters no_tlb{{0, 1}, {0, 1}, {0, 1}};
+const TlbParameters no_tlb{{0, 1}, {0, 1}, {0, 1}};
 
 class SchemeTest : public testing::Test {
  protected:
@@ -104,7 +104,8 @@ TEST_F(SchemeTest, SoftwareSetsAccessedAndDirtyByStores) {
 }
 
 TEST_F(SchemeTest, SoftwareHasNoPagingStructureCaches) {
-  Mmu::TimedCaches caches{FirstLevelTlb(no_tlb), FirstLevelTlb(no_tlb), StructureCache({})};
+  Mmu::TimedCaches caches{FirstLevelTlb(no_tlb), FirstLevelTlb(no_tlb), StructureCache({}), 0, 0,
+                          StructureCache({}),    NestedTlb({})};
   use("software");
   mmu_.set_timed_caches(&caches);
   go(read);
@@ -268,7 +269,8 @@ TEST(TimedTranslation, AnEntryCachesHitsTakeTheirCyclesAndNoReference) {
   ReferenceLog log;
   log.reserve();
   mmu.set_log(&log);
-  Mmu::TimedCaches caches{FirstLevelTlb(no_tlb), FirstLevelTlb(no_tlb), StructureCache({.kind = "entry"}), 100, 3};
+  Mmu::TimedCaches caches{FirstLevelTlb(no_tlb), FirstLevelTlb(no_tlb), StructureCache({.kind = "entry"}), 100, 3,
+                          StructureCache({}),    NestedTlb({})};
   mmu.set_timed_caches(&caches);
   HostPhysical out;
   mmu.translate(Linear(path.linear()), read, out);

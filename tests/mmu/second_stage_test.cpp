@@ -224,7 +224,7 @@ TEST_F(RandomStage, EptAgreesWithTheReference) {
   unsigned translated = 0;
   unsigned violations = 0;
   unsigned misconfigured = 0;
-  for (unsigned round = 0; round < 20'000; ++round) {
+  for (unsigned round = 0; round < 4'000; ++round) {
     const bool five = round % 2 == 1;
     PhysicalMemory memory(8 * mib);
     StageTables tables(memory, five ? PagingMode::Ept5Level : PagingMode::Ept4Level);
@@ -258,14 +258,14 @@ TEST_F(RandomStage, EptAgreesWithTheReference) {
       ASSERT_EQ(tables.get(e.address), e.after) << round;
     }
   }
-  EXPECT_GT(translated, 1000u);
-  EXPECT_GT(violations, 1000u);
-  EXPECT_GT(misconfigured, 1000u);
+  EXPECT_GT(translated, 200u);
+  EXPECT_GT(violations, 200u);
+  EXPECT_GT(misconfigured, 200u);
 }
 
 TEST_F(RandomStage, NestedPagingAgreesWithTheReferenceOfOrdinaryPaging) {
   unsigned faults = 0;
-  for (unsigned round = 0; round < 20'000; ++round) {
+  for (unsigned round = 0; round < 4'000; ++round) {
     const bool five = round % 2 == 1;
     const PagingMode mode = five ? PagingMode::FiveLevel : PagingMode::FourLevel;
     PhysicalMemory memory(8 * mib);
@@ -295,8 +295,8 @@ TEST_F(RandomStage, NestedPagingAgreesWithTheReferenceOfOrdinaryPaging) {
       ASSERT_EQ(tables.get(e.address), e.entry) << round;
     }
   }
-  EXPECT_GT(faults, 2000u);
-  EXPECT_LT(faults, 18'000u);
+  EXPECT_GT(faults, 400u);
+  EXPECT_LT(faults, 3'600u);
 }
 
 TEST(NestedTlb, SavesTheStagesWalksForTablesButNotForTheData) {

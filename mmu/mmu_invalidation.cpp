@@ -1,0 +1,133 @@
+// What software invalidates, and what has to go with it (SDM vol. 3, 4.10.4.1).
+
+#include "mmu/mmu.h"
+#include "mmu/scheme.h"
+
+namespace bunshin {
+
+void Mmu::forget(const TlbEntry& entry) {
+  flush_first_level(Linear(entry.linear));
+  flush_fast_page(Linear(entry.linear), entry.shift);
+  if (entry.fetched) ++epoch_;
+}
+
+void Mmu::hold_line(u64 linear, HostPhysical physical, bool writable) {
+  FastCache& cache = held();
+  const u8* host = cache.read(linear, 1);
+  if (host == nullptr || memory_.address_of(host) != physical) return;
+  if (timed_ != nullptr && context_.mode != PagingMode::None &&
+      !timed_->data.holds(linear, cache.shift_of(linear), context_.pcid))
+    return;
+  lines_.fill(linear, host, writable && cache.write(linear, 1) == host);
+}
+
+void Mmu::flush_fast() {
+  ++epoch_;
+  lines_.flush();
+  fetched_page_ = no_page;
+  for (FastCache& cache : caches_) cache.flush();
+}
+
+void Mmu::flush_fast_page(Linear address, unsigned shift) {
+  lines_.flush_range(address.value, shift);
+  fetched_page_ = no_page;
+  for (FastCache& cache : caches_) {
+    if (shift > page_shift) {
+      cache.flush_range(address.value, shift);
+    } else {
+      cache.flush_page(address.value);
+    }
+  }
+}
+
+void Mmu::flush_first_level(Linear address) {
+  if (timed_ == nullptr) return;
+  timed_->data.flush_page(address.value);
+  timed_->instructions.flush_page(address.value);
+}
+
+void Mmu::flush_timed() {
+  lines_.flush();
+  fetched_page_ = no_page;
+  if (timed_ == nullptr) return;
+  timed_->data.flush();
+  timed_->instructions.flush();
+  timed_->structures.flush();
+}
+
+/// Guest-physical translations outlive what the guest flushes (SDM vol. 3, 29.4.3.1).
+void Mmu::flush_stage() {
+  if (timed_ == nullptr) return;
+  timed_->stage_structures.flush();
+  timed_->nested_tlb.flush();
+}
+
+void Mmu::flush_timed_pcid(u16 pcid) {
+  if (timed_ == nullptr) return;
+  lines_.flush();
+  fetched_page_ = no_page;
+  timed_->data.flush();
+  timed_->instructions.flush();
+  timed_->structures.flush_space(space_of(pcid));
+}
+
+void Mmu::flush_all() {
+  if (scheme_ != nullptr) scheme_->flush_all();
+  flush_timed();
+  tlb_.flush_all();
+  flush_fast();
+}
+
+void Mmu::flush_non_global() {
+  if (scheme_ != nullptr) scheme_->flush_non_global();
+  flush_timed();
+  tlb_.flush_non_global();
+  flush_fast();
+}
+
+void Mmu::flush_pcid(u16 pcid) {
+  if (scheme_ != nullptr) scheme_->flush_pcid(pcid);
+  flush_timed_pcid(pcid);
+  tlb_.flush_pcid(pcid);
+  if (pcid == tlb_.pcid()) flush_fast();
+}
+
+void Mmu::flush_timed_page(Linear address, u16 pcid) {
+  if (timed_ == nullptr) return;
+  flush_first_level(address);
+  timed_->structures.flush_space(space_of(pcid));
+}
+
+void Mmu::flush_page(Linear address) {
+  if (scheme_ != nullptr) scheme_->flush_page(address, tlb_.pcid(), true);
+  flush_timed_page(address, tlb_.pcid());
+  const Tlb::Flushed flushed = tlb_.flush_page(address, tlb_.pcid(), true);
+  flush_fast_page(address, flushed.shift);
+  if (flushed.fetched || fetched_uncached_) ++epoch_;
+}
+
+void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
+  if (scheme_ != nullptr) scheme_->flush_page(address, pcid, false);
+  flush_timed_page(address, pcid);
+  const Tlb::Flushed flushed = tlb_.flush_page(address, pcid, false);
+  if (pcid != tlb_.pcid()) return;
+  flush_fast_page(address, flushed.shift);
+  if (flushed.fetched || fetched_uncached_) ++epoch_;
+}
+
+void Mmu::flush_guest(u32 tag) {
+  if (scheme_ != nullptr) scheme_->flush_guest(tag);
+  flush_timed();
+  flush_stage();
+  tlb_.flush_tag(tag);
+  flush_fast();
+}
+
+void Mmu::code_page_changed(HostPhysical page) {
+  const PhysicalMemory::Page host = memory_.page(page);
+  if (host.host == nullptr || !memory_.page_has_code(page)) return;
+  lines_.flush();
+  for (FastCache& cache : caches_) cache.drop_writes(host.host);
+}
+
+}  // namespace bunshin
