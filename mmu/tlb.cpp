@@ -35,7 +35,7 @@ void TlbHierarchyParameters::describe(ParameterVisitor& v) {
   v.integer("latency", latency, {0, 1000}, "cycles",
             "Of the second level, beyond the first level's; with timing only.");
   v.integer("walkers", walkers, {1, 64}, "",
-            "Page walks in flight at once; with timing only. Skylake 2 (Intel Optimization Manual), Zen 2 2, Zen 3 6.");
+            "Page walks in flight at once; with timing only. Default: Skylake's (Intel Optimization Manual).");
   v.integer("update_cycles", update_cycles, {0, 10'000}, "cycles",
             "That a walk takes longer for each A or D that it sets, beside the store; with timing only. An estimate.");
 }

@@ -46,7 +46,7 @@ struct TlbHierarchyParameters : TlbParameters {
   TlbParameters l1d{{64, 4}, {32, 4}, {4, 4}};
   TlbParameters l1i{{128, 8}, {8, 8}, {0, 1}};
   u64 latency = 7;  ///< cycles of the second level, beyond the first's; an estimate (7-cpu.com: 9 with the first)
-  u64 walkers = 1;  ///< page walks in flight at once
+  u64 walkers = 2;  ///< page walks in flight at once
   u64 update_cycles = 0;
 
   void describe(ParameterVisitor& v);

@@ -30,7 +30,7 @@ MachineTiming::MachineTiming(const MachineConfig& config, const OpcodeTable& tab
     : clock_{config.cpu.frequency},
       memory_(config.caches, static_cast<unsigned>(config.machine.cores), config.cpu.frequency, config.machine.seed),
       plans_(config.pipeline, config.caches.l1d.latency, table, &memory),
-      context_{config.pipeline, memory_, plans_, config.tlb.latency} {
+      context_{config.pipeline, memory_, plans_, config.tlb.latency, config.tlb.walkers} {
   for (unsigned i = 0; i < config.machine.cores; ++i) cores_.push_back(std::make_unique<Core>(config));
 }
 

@@ -38,6 +38,7 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
       plans_(context.plans),
       core_(core),
       l2_tlb_latency_(context.l2_tlb_latency),
+      walkers_(std::clamp<u64>(context.walkers, 1, state.walkers.size())),
       l1d_latency_(context.memory.caches(core).l1d.latency()),
       l1i_latency_(context.memory.caches(core).l1i.latency()),
       predictor_(state.predictor),
@@ -48,8 +49,12 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
 }
 
 Pipeline::Visit Pipeline::walk(Log& log, u64 cycle, u64 rip) {
-  // A walk begins when the second level is known to lack the translation.
-  const u64 begin = cycle + l2_tlb_latency_;
+  // A walk begins when the second level is known to lack the translation, and a walker is free.
+  const u64 wanted = cycle + l2_tlb_latency_;
+  u64& walker =
+      *std::min_element(state_.walkers.begin(), state_.walkers.begin() + static_cast<std::ptrdiff_t>(walkers_));
+  const u64 begin = std::max(wanted, walker);
+  state_.walker_wait += begin - wanted;
   Visit v{begin, CycleCause::Walk1};
   unsigned references = 0;
   u64 linear = 0;
@@ -72,6 +77,7 @@ Pipeline::Visit Pipeline::walk(Log& log, u64 cycle, u64 rip) {
     linear = r.linear;
     entry_bytes = r.bytes;
   } while (log.next_walks());
+  walker = v.complete;
   ++state_.walks;
   state_.walk_references_read += references;
   state_.walk_cycles += v.complete - begin;
@@ -189,6 +195,7 @@ RunCounters PipelineState::counters() const {
 void PipelineState::hash(StateHash& hash) const {
   predictor.hash(hash);
   for (const u64 cycles : account.cycles) hash.add(cycles);
+  for (const u64 cycle : walkers) hash.add(cycle);
 }
 
 void PipelineState::register_stats(StatRegistry& registry, const std::string& prefix) const {
@@ -197,6 +204,7 @@ void PipelineState::register_stats(StatRegistry& registry, const std::string& pr
                  "of the core's time, by cause");
   }
   registry.add(prefix + "instructions", instructions, "instructions", "completed while timed");
+  registry.add(prefix + "walker_wait", walker_wait, "cycles", "that page walks waited for a walker to be free");
   registry.add(prefix + "branches", predictor.branches(), "branches", "resolved");
   registry.add(prefix + "branches.wrong", predictor.wrong(), "branches", "mispredicted");
   registry.add(prefix + "branches.redirected", predictor.redirected(), "branches",

@@ -22,6 +22,7 @@ struct TimingContext {
   MemoryHierarchy& memory;
   BlockPlans& plans;
   u64 l2_tlb_latency = 0;  ///< cycles of a translation that the first-level TLB lacks and the second has
+  u64 walkers = 2;         ///< page walks in flight at once
 };
 
 /// What the pipelines of one core have in common: it outlasts a change from one to the other.
@@ -43,6 +44,8 @@ struct PipelineState {
   u64 walks = 0;
   u64 walk_references_read = 0;
   u64 walk_cycles = 0;
+  std::array<u64, 64> walkers{};          ///< when each page walker is free again
+  u64 walker_wait = 0;                    ///< cycles that walks waited for one
   u64 second_level = 0;                   ///< translations that the second-level TLB had
   std::array<u64, 26> walk_references{};  ///< walks by number of references
   TimingStatistics statistics;
@@ -152,6 +155,7 @@ class Pipeline : public BlockObserver {
   BlockPlans& plans_;
   const unsigned core_;
   const u64 l2_tlb_latency_;
+  const u64 walkers_;
   const u64 l1d_latency_;
   const u64 l1i_latency_;
   BranchPredictor& predictor_;
