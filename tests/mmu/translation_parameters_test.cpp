@@ -5,6 +5,7 @@
 
 #include "mmu/scheme.h"
 #include "mmu/second_stage.h"
+#include "mmu/tlb.h"
 #include "sim/config/config_reader.h"
 
 namespace bunshin {
