@@ -31,8 +31,8 @@ class WalkTraceTest : public ::testing::Test {
     PagingContext context;
     context.mode = PagingMode::TwoLevel;
     trace_.walk_began(Linear(linear), {}, context);
-    trace_.reference({1, 2, HostPhysical(linear + 1), 0x67, false, cached, 4});
-    trace_.reference({1, 1, HostPhysical(linear + 2), 0x67, false, false, 4});
+    trace_.reference({1, 2, HostPhysical(linear + 1), 0x67, false, cached, false, 4});
+    trace_.reference({1, 1, HostPhysical(linear + 2), 0x67, false, false, false, 4});
     WalkResult result;
     result.outcome = WalkOutcome::Translated;
     result.translation.shift = page_shift;
