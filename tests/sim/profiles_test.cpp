@@ -199,4 +199,4 @@ TEST(MissingFeature, RaisesUndefinedOpcode) {
 }  // namespace bunshin
 
 /// SystemC's library wants one; nothing is elaborated here.
-int sc_main(int, char**) { return 0; }
+extern "C" int sc_main(int, char**) { return 0; }

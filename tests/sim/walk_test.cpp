@@ -12,7 +12,7 @@
 #include "sim/walk/walk_table.h"
 
 /// SystemC's library asks for it; nothing of it runs here.
-int sc_main(int, char**) { return 0; }
+extern "C" int sc_main(int, char**) { return 0; }
 
 namespace bunshin {
 namespace {

@@ -10,7 +10,7 @@
 #include "tests/core/engine_fixture.h"
 
 /// SystemC's library asks for it; nothing of it runs here.
-int sc_main(int, char**) { return 0; }
+extern "C" int sc_main(int, char**) { return 0; }
 
 namespace bunshin {
 namespace {
