@@ -177,9 +177,27 @@ std::string ConfigReader::nearest(const std::string& unknown) const {
 }
 
 ConfigError ConfigReader::error(const std::string& dotted_key, const std::string& what) const {
-  const auto where = positions_.find(dotted_key);
-  const std::string position = where == positions_.end() ? root_.position.text() : where->second.text();
-  return ConfigError(fmt::format("{}: {}: {}", position, dotted_key, what));
+  return ConfigError(fmt::format("{}: {}: {}", position_of(dotted_key).text(), dotted_key, what));
+}
+
+const Position& ConfigReader::position_of(const std::string& dotted_key) const {
+  if (const auto exact = positions_.find(dotted_key); exact != positions_.end()) return exact->second;
+  const Position* near = written_in(dotted_key + ".");
+  if (const auto dot = dotted_key.rfind('.'); near == nullptr && dot != std::string::npos) {
+    near = written_in(dotted_key.substr(0, dot + 1));
+  }
+  return near != nullptr ? *near : root_.position;
+}
+
+const Position* ConfigReader::written_in(const std::string& prefix) const {
+  const Position* found = nullptr;
+  for (auto i = positions_.lower_bound(prefix); i != positions_.end() && i->first.starts_with(prefix); ++i) {
+    // What the user's own file says is more likely to be the mistake than a fragment that it includes.
+    if (found == nullptr || (found->file != root_.position.file && i->second.file == root_.position.file)) {
+      found = &i->second;
+    }
+  }
+  return found;
 }
 
 }  // namespace bunshin

@@ -33,7 +33,8 @@ class ConfigReader final : public ParameterVisitor {
   /// Throws ConfigError for the first key that no declaration named, with the nearest one that exists.
   void finish() const;
 
-  /// An error about a key whose value only its meaning rules out; points at the value if the user wrote one.
+  /// An error about a key or group whose value only its meaning rules out; points at the value if the user wrote one, else at
+  /// one that was written in the group, else at one beside the key.
   ConfigError error(const std::string& dotted_key, const std::string& what) const;
 
  private:
@@ -47,6 +48,9 @@ class ConfigReader final : public ParameterVisitor {
   std::string dotted(std::string_view name) const { return groups_.back().prefix + std::string(name); }
   void check_unknown(const ConfigNode& group, const std::string& prefix) const;
   std::string nearest(const std::string& unknown) const;
+  const Position& position_of(const std::string& dotted_key) const;
+  /// A value whose key begins with `prefix`; null if nobody wrote one.
+  const Position* written_in(const std::string& prefix) const;
 
   const ConfigNode& root_;
   std::vector<Group> groups_;

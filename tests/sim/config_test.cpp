@@ -75,6 +75,16 @@ std::string error_of(const std::string& text) {
   return error_of([&] { read(text); });
 }
 
+TEST(Config, AnErrorOfAGroupPointsAtWhatWasWrittenInIt) {
+  const ConfigNode tree = parse_config_tree("name: x\nengine:\n  clock: 1GHz\n", "car.yaml", "/garage");
+  ConfigReader reader(tree);
+  Car car;
+  car.describe(reader);
+  EXPECT_THAT(std::string(reader.error("engine", "is odd").what()), StartsWith("car.yaml:3:10: engine: is odd"));
+  EXPECT_THAT(std::string(reader.error("engine.power", "is odd").what()), StartsWith("car.yaml:3:10: engine.power"));
+  EXPECT_THAT(std::string(reader.error("tank", "is odd").what()), StartsWith("car.yaml:1:1: tank"));
+}
+
 class ConfigFiles : public ::testing::Test {
  protected:
   void SetUp() override {
