@@ -25,7 +25,7 @@ namespace {
 struct Time {
   static constexpr int never = -1;
   int base = 0;
-  std::array<int, BlockFlow::sources> delays;  ///< `never`: does not depend on it
+  std::array<int, BlockFlow::times> delays;  ///< `never`: does not depend on it
 
   explicit Time(int at) : base(at) { delays.fill(never); }
   static Time of_source(unsigned source) {
@@ -59,19 +59,21 @@ class Deriver {
     for (unsigned r = 0; r < depend::count; ++r) {
       if (provided_[r]) forget_what_is_earlier(done, registers_[r]);
     }
-    flow_.first_edge = next_edge();
+    std::vector<const Time*> results;
     for (unsigned r = 0; r < depend::count; ++r) {
-      if (provided_[r]) result(r, registers_[r]);
+      if (!provided_[r]) continue;
+      results.push_back(&registers_[r]);
+      flow_.targets.push_back(static_cast<u8>(r));
     }
-    result(BlockFlow::done, done);
-    flow_.edges = pack_from(flow_.first_edge);
+    results.push_back(&done);
+    flow_.targets.push_back(BlockFlow::done);
+    flow_.usable = add_columns(results);
     flow_.first_branch_edge = next_edge();
-    add_edges(last, BlockFlow::done);
+    add_edges(last);
     flow_.branch_edges = pack_from(flow_.first_branch_edge);
     for (unsigned g = 0; g < groups_.count; ++g) {
       if (used_[g] != 0) flow_.groups.push_back({static_cast<u8>(g), used_[g]});
     }
-    flow_.usable = true;
     return std::move(flow_);
   }
 
@@ -126,16 +128,11 @@ class Deriver {
   u16 next_edge() const { return static_cast<u16>(flow_.all_edges.size()); }
   static u16 limited(int cycles) { return static_cast<u16>(std::min(cycles, 0xffff)); }
 
-  /// Without the entry's.
-  void add_sources(const Time& t, unsigned target) {
+  void add_edges(const Time& t) {
+    flow_.all_edges.push_back({BlockFlow::entry, limited(t.base)});
     for (unsigned i = 0; i < t.delays.size(); ++i) {
-      if (t.delays[i] == Time::never) continue;
-      flow_.all_edges.push_back({static_cast<u8>(i), static_cast<u8>(target), limited(t.delays[i])});
+      if (t.delays[i] != Time::never) flow_.all_edges.push_back({static_cast<u8>(i), limited(t.delays[i])});
     }
-  }
-  void add_edges(const Time& t, unsigned target) {
-    flow_.all_edges.push_back({BlockFlow::entry, static_cast<u8>(target), limited(t.base)});
-    add_sources(t, target);
   }
   /// Fills the last pack up; returns how many edges there are.
   u16 pack_from(u16 first) {
@@ -144,13 +141,34 @@ class Deriver {
   }
   void access(const Time& t, bool store, unsigned number) {
     BlockFlow::Access a{next_edge(), 0, store, static_cast<u8>(number)};
-    add_edges(t, BlockFlow::done);
+    add_edges(t);
     a.edges = pack_from(a.first_edge);
     flow_.accesses.push_back(a);
   }
-  void result(unsigned target, const Time& t) {
-    flow_.results.push_back({static_cast<u8>(target), limited(t.base)});
-    add_sources(t, target);
+  /// False if a delay is too long.
+  bool add_columns(const std::vector<const Time*>& results) {
+    const auto depends = [&](unsigned source) {
+      return std::any_of(results.begin(), results.end(),
+                         [&](const Time* t) { return t->delays[source] != Time::never; });
+    };
+    for (unsigned i = 0; i < BlockFlow::entry; ++i) {
+      if (depends(i)) flow_.result_sources.push_back(static_cast<u8>(i));
+    }
+    int longest = 0;
+    for (std::size_t first = 0; first < results.size(); first += BlockFlow::lanes) {
+      const auto column = [&](auto delay_of) {
+        BlockFlow::Delays delays;
+        for (unsigned lane = 0; lane < BlockFlow::lanes; ++lane) {
+          const int delay = first + lane < results.size() ? delay_of(*results[first + lane]) : Time::never;
+          longest = std::max(longest, delay);
+          delays[lane] = static_cast<i16>(delay == Time::never ? -BlockFlow::longest : delay);
+        }
+        flow_.columns.push_back(delays);
+      };
+      column([](const Time& t) { return t.base; });
+      for (const u8 source : flow_.result_sources) column([source](const Time& t) { return t.delays[source]; });
+    }
+    return longest <= BlockFlow::longest;
   }
 
   const PipelineParameters& parameters_;

@@ -159,22 +159,55 @@ inline OutOfOrderPipeline::Flow OutOfOrderPipeline::run_accesses(const BlockPlan
 
 /// When the block's registers are there; returns when all is done.
 inline u64 OutOfOrderPipeline::run_results(const BlockFlow& flow, u64 entered) {
-  std::array<u64, BlockFlow::targets> times;
-  const BlockFlow::Result* const results = flow.results.data();
-  const BlockFlow::Result* const end_of_results = results + flow.results.size();
-  for (const BlockFlow::Result* r = results; r != end_of_results; ++r) times[r->target] = entered + r->base;
-  const BlockFlow::Edge* e = flow.all_edges.data() + flow.first_edge;
-  for (const BlockFlow::Edge* const end = e + flow.edges; e != end; e += BlockFlow::pack) {
-    for (unsigned i = 0; i < BlockFlow::pack; ++i) {
-      times[e[i].target] = std::max(times[e[i].target], time_[e[i].source] + e[i].delay);
+  const std::size_t sources = flow.result_sources.size();
+  const u8* const source = flow.result_sources.data();
+  std::array<i16, BlockFlow::times> waits;
+  u64 longest = 0;
+  for (std::size_t i = 0; i < sources; ++i) {
+    // What was there before the block entered is as good as there when it did.
+    const u64 wait = std::max(time_[source[i]], entered) - entered;
+    longest |= wait;
+    waits[i] = static_cast<i16>(wait);
+  }
+  if (longest > static_cast<u64>(BlockFlow::longest)) [[unlikely]]
+    return run_far_results(flow, entered);
+
+  u64 done = entered;
+  const u8* target = flow.targets.data();
+  const BlockFlow::Delays* column = flow.columns.data();
+  for (std::size_t left = flow.targets.size(); left != 0;) {
+    BlockFlow::Delays times = *column++;
+    for (std::size_t i = 0; i < sources; ++i) {
+      const BlockFlow::Delays time = *column++ + waits[i];
+      times = time > times ? time : times;
+    }
+    const std::size_t count = std::min<std::size_t>(left, BlockFlow::lanes);
+    left -= count;
+    for (std::size_t lane = 0; lane < count; ++lane) {
+      const u64 time = entered + static_cast<u64>(times[lane]);
+      done = std::max(done, time);
+      time_[*target++] = time;
     }
   }
-  u64 done = times[BlockFlow::done];
-  for (const BlockFlow::Result* r = results; r + 1 != end_of_results; ++r) {
-    done = std::max(done, times[r->target]);
-    time_[r->target] = times[r->target];
-  }
   return done;
+}
+
+/// The same where somebody waits for longer than a lane can say.
+u64 OutOfOrderPipeline::run_far_results(const BlockFlow& flow, u64 entered) {
+  const std::size_t sources = flow.result_sources.size();
+  std::vector<u64> times;
+  for (std::size_t i = 0; i < flow.targets.size(); ++i) {
+    const BlockFlow::Delays* const columns = &flow.columns[i / BlockFlow::lanes * (sources + 1)];
+    const std::size_t lane = i % BlockFlow::lanes;
+    u64 time = entered + static_cast<u64>(std::max<int>(columns[0][lane], 0));
+    for (std::size_t s = 0; s < sources; ++s) {
+      const int delay = columns[1 + s][lane];
+      if (delay >= 0) time = std::max(time, time_[flow.result_sources[s]] + static_cast<u64>(delay));
+    }
+    times.push_back(time);
+  }
+  for (std::size_t i = 0; i < times.size(); ++i) time_[flow.targets[i]] = times[i];
+  return *std::max_element(times.begin(), times.end());
 }
 
 /// A whole block at once: the same as run_operation() for each of its instructions, but that they leave together and that a

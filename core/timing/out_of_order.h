@@ -105,6 +105,7 @@ class OutOfOrderPipeline final : public Pipeline {
     return time;
   }
   u64 run_results(const BlockFlow& flow, u64 entered);
+  u64 run_far_results(const BlockFlow& flow, u64 entered);
   const BlockFlow& flow_of(const BlockPlan& plan) const {
     if (plan.flow == nullptr) [[unlikely]]
       plan.flow = std::make_unique<const BlockFlow>(derive_flow(plan, parameters_, groups_));
@@ -120,7 +121,7 @@ class OutOfOrderPipeline final : public Pipeline {
   PortGroups groups_;
   u64 per_width_;  ///< 65536 / width, rounded up: divides small numbers by the width
   /// When each source is there (BlockFlow): registers, the running block's loads, the backlog of port groups in whole cycles …
-  std::array<u64, BlockFlow::sources> time_{};
+  std::array<u64, BlockFlow::times> time_{};
   std::array<u64, op_classes>
       backlog_{};  ///< … and in 1/65536 cycles: when all work that a group has been given is done
   Queue window_, loads_, stores_;

@@ -134,6 +134,8 @@ u64 Pipeline::fetch_lines(const BlockPlan& plan, u64 cycle) {
   for (u64 line = plan.first_line; line <= plan.last_line; line += line_bytes) {
     if (line == last_line_) continue;
     last_line_ = line;
+    if (memory_.fetch_plainly(core_, HostPhysical(line))) [[likely]]
+      continue;
     // The first level's own latency is part of the pipeline's depth.
     const u64 complete = memory_.fetch(core_, HostPhysical(line), ready).complete;
     ready = std::max(ready, complete - l1i_latency_);

@@ -52,6 +52,13 @@ class MemoryHierarchy {
   Reply fetch(unsigned core, HostPhysical address, u64 cycle) {
     return access(core, RequestKind::Fetch, address, cycle, address.value);
   }
+  /// The same for a line that is its set's latest used one in the L1I, without asking anything else; false: it is not.
+  bool fetch_plainly(unsigned core, HostPhysical address) {
+    CoreCaches& caches = cores_[core];
+    if (!caches.l1i.plain_read(address.value)) return false;
+    ++caches.counters.l1i.hits[static_cast<unsigned>(AccessClass::Fetch)];
+    return true;
+  }
   /// A device reads or writes `bytes` from `address` on, all lines requested at once: when the last one completes.
   u64 dma(bool write, HostPhysical address, u64 bytes, u64 cycle);
 
