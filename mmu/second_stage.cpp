@@ -51,28 +51,6 @@ AccessKinds SecondStageWalker::kinds_of(u64 permits) const {
                                   ((permits & pte::XD) != 0 ? kind_bit(AccessKind::Execute) : 0));
 }
 
-TableWalk::Start SecondStageWalker::start_of(GuestPhysical address) const {
-  if (structures_ != nullptr && structures_->by_translation()) {
-    for (unsigned level = 2; level <= tables_.levels(); ++level) {
-      const auto* e = structures_->find(level, address.value, tables_.level(level).shift, context_.tag);
-      if (e != nullptr) return {level - 1, e->table, e->permits};
-    }
-    structures_->count_miss();
-  }
-  return {tables_.levels(), context_.root & tables_.format().root_mask, ~u64{0}};
-}
-
-void SecondStageWalker::cache_structures(GuestPhysical address, const Path& path) {
-  u64 permits = path.start.permits;
-  for (unsigned i = 0; i + 1 < path.references; ++i) {
-    const unsigned level = path.level_of(i);
-    const TableWalk::Level& row = tables_.level(level);
-    const u64 entry = path.steps[i].entry;
-    permits &= (entry ^ tables_.format().inverted) | row.granted;
-    structures_->insert(level, address.value, row.shift, context_.tag, entry & TableWalk::address_mask, permits);
-  }
-}
-
 u64 SecondStageWalker::violation(SecondStageAccess access, u64 permits) const {
   u64 q = kind_bit(kind_of(access));
   const bool table = access == SecondStageAccess::TableRead || access == SecondStageAccess::TableWrite;
@@ -140,12 +118,14 @@ SecondStageResult SecondStageWalker::translate(GuestPhysical address, SecondStag
   }
   const TableWalk::Environment environment{observer_, nullptr,
                                            structures_ == nullptr ? nullptr : structures_->entries(), false};
-  path.start = start_of(address);
+  if (!tables_.start_cached(address.value, context_.tag, structures_, path.start)) {
+    path.start = {tables_.levels(), context_.root & tables_.format().root_mask, ~u64{0}};
+  }
   tables_.descend(address.value, environment, path);
   references_ += path.references;
   if (path.stop != Stop::Leaf || (kinds_of(path.permits) & kind_bit(kind)) == 0) return refuse(address, access, path);
   tables_.set_accessed_dirty(path, kind == AccessKind::Write, environment);
-  if (structures_ != nullptr && structures_->by_translation()) cache_structures(address, path);
+  tables_.cache_path(address.value, context_.tag, structures_, path);
   const SecondStageResult result = found(address, path);
   if (nested_tlb_ != nullptr) nested_tlb_->insert(context_.tag, address, access, result);
   return result;

@@ -73,8 +73,6 @@ class SecondStageWalker final : public SecondStage {
   /// vol. 2, 15.25.6; SDM vol. 3, 29.3.3.2).
   AccessKind kind_of(SecondStageAccess access) const;
   AccessKinds kinds_of(u64 permits) const;
-  TableWalk::Start start_of(GuestPhysical address) const;
-  void cache_structures(GuestPhysical address, const Path& path);
   SecondStageResult refuse(GuestPhysical address, SecondStageAccess access, const Path& path);
   u64 violation(SecondStageAccess access, u64 permits) const;
   u64 nested_page_fault(SecondStageAccess access, Stop stop) const;

@@ -127,6 +127,32 @@ void TableWalk::observe(const Environment& environment, const Path& path, const 
       {dimension_, path.level, step.address, step.entry, false, cached, false, format_->entry_bytes});
 }
 
+bool TableWalk::start_cached(u64 address, u64 space, StructureCache* caches, Start& start) const {
+  if (caches == nullptr || !caches->by_translation()) [[likely]]
+    return false;
+  for (unsigned level = 2; level <= levels(); ++level) {
+    const StructureCache::Entry* e = caches->find(level, address, levels_[level].shift, space);
+    if (e == nullptr) continue;
+    start = {level - 1, e->table, e->permits};
+    return true;
+  }
+  caches->count_miss();
+  return false;
+}
+
+void TableWalk::cache_path(u64 address, u64 space, StructureCache* caches, const Path& path) const {
+  if (caches == nullptr || !caches->by_translation()) [[likely]]
+    return;
+  u64 permits = path.start.permits;
+  for (unsigned i = 0; i + 1 < path.references; ++i) {
+    const unsigned level = path.level_of(i);
+    const Level& row = levels_[level];
+    const u64 entry = path.steps[i].entry;
+    permits &= (entry ^ format_->inverted) | row.granted;
+    caches->insert(level, address, row.shift, space, entry & address_mask, permits);
+  }
+}
+
 void TableWalk::descend(u64 address, const Environment& environment, Path& path) const {
   path.stop = Stop::NotPresent;
   path.references = 0;

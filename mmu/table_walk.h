@@ -12,6 +12,7 @@
 #include "mmu/memory/physical_memory.h"
 #include "mmu/memory_type.h"
 #include "mmu/paging_mode.h"
+#include "mmu/structure_cache.h"
 
 namespace bunshin {
 
@@ -148,6 +149,11 @@ class TableWalk {
   const Level& level(unsigned level) const { return levels_[level]; }
   bool root_in_registers() const { return format_->root_in_registers && !controls_.root_in_memory; }
 
+  /// Where a walk for `address` may begin below an entry that `caches`, of kind `translation`, hold for the address space. False:
+  /// at the root; and so it is for caches of the other kind, and for none (null).
+  bool start_cached(u64 address, u64 space, StructureCache* caches, Start& start) const;
+  /// Such caches keep the entries above the leaf of a path.
+  void cache_path(u64 address, u64 space, StructureCache* caches, const Path& path) const;
   /// From path.start down to a leaf or to what stops it. An entry outside RAM reads as all ones, as an unclaimed bus address
   /// does; in most formats that is a reserved-bit fault.
   void descend(u64 address, const Environment& environment, Path& path) const;

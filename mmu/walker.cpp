@@ -32,31 +32,6 @@ bool Walker::root(Linear address, TableWalk::Start& start) const {
   return (entry & pte::P) != 0;
 }
 
-bool Walker::start_of(Linear address, TableWalk::Start& start) {
-  if (structures_ != nullptr && structures_->by_translation()) [[unlikely]] {
-    for (unsigned level = 2; level <= tables_.levels(); ++level) {
-      const StructureCache::Entry* e =
-          structures_->find(level, address.value, tables_.level(level).shift, context_.space());
-      if (e == nullptr) continue;
-      start = {level - 1, e->table, e->permits};
-      return true;
-    }
-    structures_->count_miss();
-  }
-  return root(address, start);
-}
-
-void Walker::cache_structures(Linear address, const Path& path) {
-  u64 permits = path.start.permits;
-  for (unsigned i = 0; i + 1 < path.references; ++i) {
-    const unsigned level = path.level_of(i);
-    const TableWalk::Level& row = tables_.level(level);
-    const u64 entry = path.steps[i].entry;
-    permits &= (entry ^ tables_.format().inverted) | row.granted;
-    structures_->insert(level, address.value, row.shift, context_.space(), entry & TableWalk::address_mask, permits);
-  }
-}
-
 PageRights Walker::rights_of(const Path& path) const {
   const u64 key = tables_.format().protection_keys ? (path.leaf() >> pte::key_shift) & 0xf : 0;
   return {(path.permits & pte::RW) != 0, (path.permits & pte::US) != 0, (path.permits & pte::XD) != 0,
@@ -96,7 +71,9 @@ WalkResult Walker::walk(Linear address, const Access& access) {
   Path& path = path_;
   const TableWalk::Environment environment{observer_, second_stage_,
                                            structures_ == nullptr ? nullptr : structures_->entries(), false};
-  if (!start_of(address, path.start)) return {WalkOutcome::PageFault, access_code(access), {}};
+  if (!tables_.start_cached(address.value, context_.space(), structures_, path.start) && !root(address, path.start)) {
+    return {WalkOutcome::PageFault, access_code(access), {}};
+  }
   tables_.descend(address.value, environment, path);
   references_ += path.references;
   if (path.stop != Stop::Leaf) return refusal(path, access);
@@ -108,8 +85,7 @@ WalkResult Walker::walk(Linear address, const Access& access) {
   if (!tables_.set_accessed_dirty(path, access.kind == AccessKind::Write, environment)) {
     return {WalkOutcome::SecondStageFault, 0, {}};
   }
-  if (structures_ != nullptr && structures_->by_translation()) [[unlikely]]
-    cache_structures(address, path);
+  tables_.cache_path(address.value, context_.space(), structures_, path);
 
   const u64 leaf = path.leaf();
   const u64 pat_bit = path.level == 1 ? pte::PS : pte::large_PAT;

@@ -75,8 +75,6 @@ class Walker {
 
   /// Where a walk for `address` begins. Empty: the register that says so is not present.
   bool root(Linear address, TableWalk::Start& start) const;
-  bool start_of(Linear address, TableWalk::Start& start);
-  void cache_structures(Linear address, const Path& path);
   u32 access_code(const Access& access) const;
   u32 permission_code(const PageRights& rights, const Access& access) const;
   WalkResult refusal(const Path& path, const Access& access) const;

@@ -66,7 +66,6 @@ struct BlockFlow {
   std::vector<Edge> all_edges;
 };
 
-/// `width`: instructions that enter the window a cycle.
 BlockFlow derive_flow(const BlockPlan& plan, const PipelineParameters& parameters, const PortGroups& groups);
 
 }  // namespace bunshin

@@ -124,13 +124,8 @@ u64 InOrderPipeline::block_ran(const BlockRun& run) {
     account_[CycleCause::Base] -= plan.serializing_cycles;
   }
   keep_results(plan, now_);
-  if (plan.branch != BranchKind::None) {
-    const u64 branch = rip + plan.branch_offset;
-    const auto outcome =
-        predictor_.resolve(plan.branch, branch, branch + plan.branch_length, next_rip, plan.target_slot);
-    if (outcome != BranchPredictor::Outcome::Right) [[unlikely]]
-      redirect(plan, outcome);
-  }
+  if (const auto outcome = resolve(plan, rip, next_rip); outcome != BranchPredictor::Outcome::Right) [[unlikely]]
+    redirect(plan, outcome);
   end(now_);
   cycles = now_ - cycle;
   return true;

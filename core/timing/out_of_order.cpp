@@ -27,13 +27,15 @@ void OutOfOrderPipeline::start_at(u64 cycle) {
 
 /// An instruction enters in cycle `at` or, if that one is full, in the next. Neither this nor retire() has a branch: whether
 /// it is the cycle of the instruction before it is nothing that the host could foresee.
-[[gnu::always_inline]] inline void OutOfOrderPipeline::enter_window(u64 at, Flight& f) const {
+[[gnu::always_inline]] inline void OutOfOrderPipeline::enter_window(u64 at) {
+  Flight& f = flight_;
   at += at == f.entered && f.entered_count == parameters_.width ? 1 : 0;
   f.entered_count = at == f.entered ? f.entered_count + 1 : 1;
   f.entered = at;
 }
 
-[[gnu::always_inline]] inline void OutOfOrderPipeline::retire(u64 complete, CycleCause cause, Flight& f) {
+[[gnu::always_inline]] inline void OutOfOrderPipeline::retire(u64 complete, CycleCause cause) {
+  Flight& f = flight_;
   u64 at = std::max(complete, f.retired);
   at += at == f.retired && f.retired_count == parameters_.width ? 1 : 0;
   f.retired_count = at == f.retired ? f.retired_count + 1 : 1;
@@ -91,7 +93,7 @@ void OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, 
   if (o.loads != 0) entered = std::max(entered, loads_.room_at());
   if (o.stores != 0) entered = std::max(entered, stores_.room_at());
   if (o.serializing) entered = std::max(entered, f.latest_done);
-  enter_window(entered, f);
+  enter_window(entered);
   CycleCause cause = f.entered == f.front_end ? f.front_end_cause : CycleCause::Base;
   u64 addresses = f.entered + 1;
   for (unsigned i = 0; i < o.addresses; ++i) addresses = std::max(addresses, time_[o.sources[i]]);
@@ -124,7 +126,7 @@ void OutOfOrderPipeline::run_operation(const BlockPlan::Entry& entry, Log& log, 
   f.last_done = done;
   f.latest_done = std::max(f.latest_done, done);
   const u64 before = f.retired;
-  retire(done, cause, f);
+  retire(done, cause);
   entry.cycles += f.retired - before;
   window_.enter(f.retired);
   for (unsigned i = 0; i < o.stores && log.next_is(MemoryReference::Kind::Store); ++i) {
@@ -275,7 +277,7 @@ void OutOfOrderPipeline::begin_block(const BlockRun& run) {
   const u64 end = fetched.complete + std::max(f.latest_done, f.retired) - front;
   f.latest_done = end;
   f.redirect_front_end(end, CycleCause::Event);
-  retire(end, CycleCause::Event, f);
+  retire(end, CycleCause::Event);
 }
 
 /// References that no operation claims.
@@ -284,7 +286,7 @@ void OutOfOrderPipeline::finish_log(const BlockPlan& plan, const BlockRun& run, 
   const u64 done = visit_rest(log, std::max(f.last_done, f.retired), run.rip);
   f.latest_done = std::max(f.latest_done, done);
   const u64 before = f.retired;
-  retire(done, CycleCause::Base, f);
+  retire(done, CycleCause::Base);
   plan.entry_left_at(run.completed).cycles += f.retired - before;
 }
 

@@ -83,8 +83,8 @@ class OutOfOrderPipeline final : public Pipeline {
     }
   };
 
-  void enter_window(u64 at, Flight& f) const;
-  void retire(u64 complete, CycleCause cause, Flight& f);
+  void enter_window(u64 at);
+  void retire(u64 complete, CycleCause cause);
   /// When an instruction of class `op` begins that entered the window and has its operands at these cycles.
   u64 reserve_port(OpClass op, u64 entered, u64 operands);
   Flow load(Log& log, u64 start, u64 rip);

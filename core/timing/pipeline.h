@@ -95,7 +95,6 @@ class Pipeline : public BlockObserver {
     bool next_is_hit() const {
       return hit_at_ < hits_.size() && (at_ == references_.size() || references_[at_].hits_before > hit_at_);
     }
-    const LineHit& next_hit() const { return hits_[hit_at_]; }
     const LineHit& take_hit() { return hits_[hit_at_++]; }
     /// True if the next reference to memory, behind the walk that it needed, is of this kind.
     bool next_is(MemoryReference::Kind kind) const {
@@ -140,10 +139,14 @@ class Pipeline : public BlockObserver {
   u64 fetch(const BlockPlan& plan, u64 cycle) { return fetched(plan) ? cycle : fetch_lines(plan, cycle); }
   bool fetched(const BlockPlan& plan) const { return plan.first_line == last_line_ && plan.last_line == last_line_; }
   u64 fetch_lines(const BlockPlan& plan, u64 cycle);
+  /// The branch at the end of a block at `rip`, if it has one; the whole block ran.
+  BranchPredictor::Outcome resolve(const BlockPlan& plan, u64 rip, u64 next_rip) {
+    if (plan.branch == BranchKind::None) return BranchPredictor::Outcome::Right;
+    const u64 branch = rip + plan.branch_offset;
+    return predictor_.resolve(plan.branch, branch, branch + plan.branch_length, next_rip, plan.target_slot);
+  }
   BranchPredictor::Outcome resolve(const BlockPlan& plan, const BlockRun& run) {
-    if (run.completed != plan.count || plan.branch == BranchKind::None) return BranchPredictor::Outcome::Right;
-    const u64 rip = run.rip + plan.branch_offset;
-    return predictor_.resolve(plan.branch, rip, rip + plan.branch_length, run.next_rip, plan.target_slot);
+    return run.completed == plan.count ? resolve(plan, run.rip, run.next_rip) : BranchPredictor::Outcome::Right;
   }
   /// Something stands before the block's first instruction: arrive() says how long it takes.
   static bool arrives_late(const BlockRun& run) {
