@@ -28,16 +28,27 @@ enum class Vector : u8 {
   XM = 19,
 };
 
+/// What leaves a guest in place of an exception: its hypervisor wanted to know of something, or the second stage of
+/// translation refused (core/virt).
+enum class GuestExit : u8 { None, Intercepted, SecondStage };
+
 struct Fault {
   Vector vector = Vector::UD;
   bool has_error_code = false;
   u32 error_code = 0;
   /// The faulting linear address; loaded into CR2 when a #PF is delivered, unused otherwise.
   u64 linear = 0;
+  GuestExit exit = GuestExit::None;  ///< not an exception at all
 
-  static constexpr Fault plain(Vector v) { return {v, false, 0, 0}; }
-  static constexpr Fault with_code(Vector v, u32 code) { return {v, true, code, 0}; }
-  static constexpr Fault page(u64 linear_address, u32 code) { return {Vector::PF, true, code, linear_address}; }
+  static constexpr Fault plain(Vector v) { return {v, false, 0, 0, GuestExit::None}; }
+  static constexpr Fault with_code(Vector v, u32 code) { return {v, true, code, 0, GuestExit::None}; }
+  static constexpr Fault page(u64 linear_address, u32 code) {
+    return {Vector::PF, true, code, linear_address, GuestExit::None};
+  }
+  static constexpr Fault intercepted() { return {Vector::UD, false, 0, 0, GuestExit::Intercepted}; }
+  static constexpr Fault second_stage(u64 linear_address) {
+    return {Vector::PF, false, 0, linear_address, GuestExit::SecondStage};
+  }
 };
 
 }  // namespace bunshin

@@ -16,7 +16,8 @@ Cpu::Cpu(const CpuProfile& cpu_profile, const TlbParameters& tlb, unsigned core_
       bus(bus_port),
       apic(local_apic),
       environment(core_environment),
-      mmu(tlb, physical_memory) {}
+      mmu(tlb, physical_memory),
+      virt(make_virtualization(*this)) {}
 
 namespace {
 
@@ -60,7 +61,7 @@ void Cpu::update_mode() {
   const bool user = s.cpl == 3;
   const bool access_override = (s.flags.system & rflags::AC) != 0;
   const bool watched = checks_alignment(s) || ((s.dr[7] & dr7::enables) != 0 && data_breakpoints_enabled(s));
-  const TranslationRegisters registers{s.cr0, s.cr3, s.cr4, s.msr.efer, s.pkru, s.pdpte};
+  const TranslationRegisters registers{s.cr0, s.cr3, s.cr4, s.msr.efer, s.pkru, s.pdpte, guest_tag, pdptes_in_memory};
   if (registers == translation_registers_) {
     // Most changes are of privilege alone, on the way into and out of system calls and interrupts.
     mmu.set_privilege(user, access_override, watched);
@@ -84,6 +85,8 @@ void Cpu::update_mode() {
   context.access_override = access_override;
   context.watched = watched;
   context.pdptes = s.pdpte;
+  context.pdptes_in_memory = pdptes_in_memory;
+  context.guest_tag = guest_tag;
   context.physical_bits = static_cast<unsigned>(profile.physical_bits);
   context.gigabyte_pages = profile.has(Feature::Pdpe1gb);
   context.pse36 = profile.has(Feature::Pse36);
@@ -194,7 +197,9 @@ bool Cpu::read_slow(u64 linear, void* out, unsigned size, Privilege privilege) {
   unsigned done = 0;
   for (unsigned i = 0; i < 2 && pieces.size[i] != 0; done += pieces.size[i], ++i) {
     const PhysicalMemory::Page page = memory.page(pieces.address[i]);
-    if (page.host != nullptr) {
+    if (is_trapped(pieces.address[i])) [[unlikely]] {
+      if (!trapped_read(linear + done, pieces.address[i], pieces.size[i], bytes.data() + done)) return false;
+    } else if (page.host != nullptr) {
       std::memcpy(bytes.data() + done, page.host + pieces.address[i].page_offset(), pieces.size[i]);
     } else if (!device_read(pieces.address[i], {bytes.data() + done, pieces.size[i]})) {
       return false;
@@ -221,7 +226,9 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
   }
   for (unsigned i = 0; i < 2 && pieces.size[i] != 0; from += pieces.size[i], ++i) {
     const PhysicalMemory::Page page = memory.page(pieces.address[i]);
-    if (page.host == nullptr) {
+    if (is_trapped(pieces.address[i])) [[unlikely]] {
+      if (!guest->write_apic_page(linear, pieces.address[i].page_offset(), pieces.size[i], from)) return false;
+    } else if (page.host == nullptr) {
       device_write(pieces.address[i], {from, pieces.size[i]});
     } else if (page.writable) {
       const bool code = memory.has_code(pieces.address[i], pieces.size[i]);
@@ -237,8 +244,24 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
   return true;
 }
 
+bool Cpu::trapped_read(u64 linear, HostPhysical address, unsigned size, void* data) {
+  if (!alone) {
+    leave = Leave::DeviceAccess;
+    return false;
+  }
+  return guest->read_apic_page(linear, address.page_offset(), size, false, data);
+}
+
+bool Cpu::translate_fetch(u64 linear, HostPhysical& physical) {
+  if (const auto refused = mmu.translate(Linear(linear), {AccessKind::Execute, state.cpl == 3, false}, physical))
+    return raise(*refused);
+  if (!is_trapped(physical)) [[likely]]
+    return true;
+  return guest->read_apic_page(linear, physical.page_offset(), 1, true, nullptr);
+}
+
 bool Cpu::needs_alone(HostPhysical address, u64 size) const {
-  return memory.page(address).host == nullptr || memory.has_code(address, size);
+  return is_trapped(address) || memory.page(address).host == nullptr || memory.has_code(address, size);
 }
 
 void Cpu::arm_monitor(HostPhysical address) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <type_traits>
 
@@ -15,6 +16,7 @@
 #include "core/profile.h"
 #include "core/record.h"
 #include "core/state.h"
+#include "core/virt/virtualization.h"
 #include "devices/local_apic.h"
 #include "mmu/memory/bus_port.h"
 #include "mmu/mmu.h"
@@ -86,6 +88,17 @@ class Cpu {
   JumpCache jumps;
   Observation observation;
 
+  /// --- Virtualization (core/virt) ---
+  /// VT-x or AMD-V; null: the profile has neither.
+  std::unique_ptr<Virtualization> virt;
+  /// `virt` in guest mode, else null: whom instructions ask.
+  Virtualization* guest = nullptr;
+  /// `virt` while it decides what events are taken (in guest mode, and with GIF clear), else null.
+  Virtualization* event_gate = nullptr;
+  /// What update_mode() gives to PagingContext besides registers.
+  u32 guest_tag = 0;
+  bool pdptes_in_memory = false;
+
   /// --- Leaving a block ---
   Leave leave = Leave::None;
   Fault fault;
@@ -113,10 +126,12 @@ class Cpu {
   u64 in_flight = 0;
   /// The cycle of the instruction being executed; exact if `alone` or between blocks.
   u64 cycles() const { return deadline - static_cast<u64>(budget) - in_flight; }
-  u64 tsc() const { return cycles() + state.tsc_offset; }
+  /// The time-stamp counter as the running software sees it, and the processor's own.
+  u64 tsc() const { return visible_tsc(host_tsc()); }
+  u64 host_tsc() const { return cycles() + state.tsc_offset; }
   /// The same at any record of the running block.
   u64 tsc_at(const Record& r) const {
-    return deadline - static_cast<u64>(budget) - (entry->imm - r.position) + state.tsc_offset;
+    return visible_tsc(deadline - static_cast<u64>(budget) - (entry->imm - r.position) + state.tsc_offset);
   }
   /// Cycles in which no instruction completes: latencies beyond the one cycle an instruction takes.
   void spend(u64 cycles_spent) {
@@ -268,12 +283,17 @@ class Cpu {
   bool avx_enabled() const { return (state.cr4 & cr4::OSXSAVE) != 0 && (state.xcr0 & 6) == 6; }
   u64 jump_key() const { return u64{mode_key} << 44 ^ mmu.epoch(); }
 
+  /// An instruction fetch, faults included. The bytes of the trapped page cannot be executed.
+  [[nodiscard]] bool translate_fetch(u64 linear, HostPhysical& physical);
+
  private:
   /// What the MMU's context was last derived from, privilege apart.
   struct TranslationRegisters {
     u64 cr0 = ~u64{0}, cr3 = 0, cr4 = 0, efer = 0;
     u32 pkru = 0;
     std::array<u64, 4> pdpte{};
+    u32 guest_tag = 0;
+    bool pdptes_in_memory = false;
     bool operator==(const TranslationRegisters&) const = default;
   };
   TranslationRegisters translation_registers_;
@@ -315,10 +335,13 @@ class Cpu {
     observation.log().add(
         {linear, memory.address_of(host), static_cast<u16>(size), kind, true, 0, 0, mmu.held_outcome(linear)});
   }
+  u64 visible_tsc(u64 host) const { return guest == nullptr ? host : guest->guest_tsc(host); }
   Access data_access(AccessKind kind, Privilege privilege) const;
   /// The write must be alone in its block: a device, or bytes that are also decoded instructions.
   bool needs_alone(HostPhysical address, u64 size) const;
   bool is_apic_page(HostPhysical address) const;
+  bool is_trapped(HostPhysical address) const { return address.page() == mmu.trapped_page(); }
+  [[nodiscard]] bool trapped_read(u64 linear, HostPhysical address, unsigned size, void* data);
   [[nodiscard]] bool device_read(HostPhysical address, std::span<u8> data);
   void device_write(HostPhysical address, std::span<const u8> data);
   /// Splits a device access into naturally aligned ones and charges what they take.

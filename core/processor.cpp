@@ -59,6 +59,7 @@ void Processor::reset() {
   // Left so by the firmware, and read-only on later processors: software warns of a TSC that follows the core's clock.
   if (!cpu_.profile.intel() && cpu_.profile.has(Feature::InvariantTsc)) cpu_.state.msr.hwcr = hwcr::tsc_at_p0;
   init_state(cpu_.state, cpu_.profile, cr0::CD | cr0::NW);
+  if (cpu_.virt != nullptr) cpu_.virt->reset();
   cpu_.state.activity = bootstrap_ ? Activity::Active : Activity::WaitForSipi;
   state_changed();
 }
@@ -91,14 +92,17 @@ Stop Processor::run(u64 deadline) {
 
 void Processor::take_init_and_sipi() {
   CpuState& s = cpu_.state;
-  if (init_pending_) {
-    init_pending_ = false;
+  InitAction init = init_pending_ ? InitAction::Take : InitAction::Hold;
+  if (init_pending_ && cpu_.virt != nullptr) init = cpu_.virt->init_arrived();
+  if (init != InitAction::Hold) init_pending_ = false;
+  if (init == InitAction::Take) {
     cpu_.apic.init_reset();
     cpu_.disarm_monitor();
     init_state(s, cpu_.profile, s.cr0 & (cr0::CD | cr0::NW));
     s.activity = bootstrap_ ? Activity::Active : Activity::WaitForSipi;
     state_changed();
   }
+  if (sipi_vector_ && cpu_.guest != nullptr && cpu_.guest->startup_arrived(*sipi_vector_)) sipi_vector_.reset();
   if (sipi_vector_ && s.activity == Activity::WaitForSipi) {
     const u8 vector = *sipi_vector_;
     s.segment(Seg::CS) = {static_cast<u16>(vector << 8), readable_code | Segment::present, 0xffff, u64{vector} << 12};
@@ -116,6 +120,7 @@ bool Processor::idle() const {
 
 bool Processor::dead() const {
   const CpuState& s = cpu_.state;
+  if (cpu_.event_gate != nullptr) return false;
   if (s.activity == Activity::Shutdown || s.activity == Activity::WaitForSipi) return true;
   return s.activity == Activity::Halted && (s.flags.system & rflags::IF) == 0;
 }
@@ -192,6 +197,7 @@ void Processor::hash(StateHash& hash) const {
   hash.add(s.monitored_line);
   hash.add(s.masked_interrupts_wake);
   hash.add(engine_.cycles());
+  if (cpu_.virt != nullptr) cpu_.virt->hash(hash);
 }
 
 }  // namespace bunshin

@@ -39,6 +39,8 @@ class Processor final : public ProcessorPins, public CodeListener {
   const EngineCounters& counters() const { return engine_.counters(); }
   u64 instructions() const { return engine_.counters().instructions; }
   bool idle() const;
+  /// The cycle at which the core itself will have something to do, however idle (the VMX-preemption timer); ~0: never.
+  u64 next_cycle() const { return cpu_.event_gate == nullptr ? ~u64{0} : cpu_.event_gate->next_cycle(); }
   /// Idle, and nothing but INIT, NMI or SIPI could end that.
   bool dead() const;
   void set_observer(ExecutionObserver* observer) { engine_.set_observer(observer); }

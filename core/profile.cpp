@@ -90,6 +90,8 @@ constexpr FeatureName feature_names_table[] = {
     {Feature::Aperfmperf, "aperfmperf"},
     {Feature::Topoext, "topoext"},
     {Feature::AltMovCr8, "cr8_legacy"},
+    {Feature::Vmx, "vmx"},
+    {Feature::Svm, "svm"},
 };
 
 static_assert(
@@ -124,6 +126,10 @@ constexpr Prerequisite prerequisites[] = {
     {Feature::Avx, Feature::Xsave},       {Feature::Avx2, Feature::Avx},      {Feature::Fma, Feature::Avx},
     {Feature::F16c, Feature::Avx},
 };
+
+/// What only one maker's processors have.
+constexpr Feature amd_features[] = {Feature::Topoext, Feature::AltMovCr8, Feature::Svm};
+constexpr Feature intel_features[] = {Feature::Vmx};
 
 /// Levenshtein distance.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -199,8 +205,8 @@ void CpuProfile::resolve() {
   features.reset();
   if (feature_names.empty()) {
     features.set();
-    // AMD's own.
-    for (const Feature f : {Feature::Topoext, Feature::AltMovCr8}) features.set(static_cast<unsigned>(f), !intel());
+    for (const Feature f : amd_features) features.set(static_cast<unsigned>(f), !intel());
+    for (const Feature f : intel_features) features.set(static_cast<unsigned>(f), intel());
   }
   for (const std::string& name : feature_names) {
     features.set(static_cast<unsigned>(find_feature(name)));

@@ -91,6 +91,8 @@ enum class Feature : u8 {
   Aperfmperf,
   Topoext,
   AltMovCr8,
+  Vmx,
+  Svm,
   Count
 };
 

@@ -105,6 +105,12 @@ void Mmu::set_second_stage(SecondStageWalker* stage) {
   flush_fast();
 }
 
+void Mmu::set_trapped_page(HostPhysical page) {
+  if (page == trapped_page_) return;
+  trapped_page_ = page;
+  flush_fast();
+}
+
 void Mmu::use_timed_caches() {
   const bool structures = timed_ != nullptr && (scheme_ == nullptr || scheme_->uses_structure_caches());
   walker_.set_structure_caches(structures ? &timed_->structures : nullptr);
@@ -191,6 +197,8 @@ std::optional<Fault> Mmu::walk(Linear address, const Access& access, HostPhysica
   if (listener_ != nullptr) [[unlikely]]
     listener_->walk_ended(result);
   second_stage_faulted_ = result.outcome == WalkOutcome::SecondStageFault;
+  if (second_stage_faulted_) [[unlikely]]
+    return Fault::second_stage(address.value);
   if (result.outcome != WalkOutcome::Translated) return Fault::page(address.value, result.error_code);
   TlbEntry entry = entry_of(address, result.translation);
   out = entry.translate(address);
@@ -245,7 +253,7 @@ void Mmu::note_translation(Linear address, const Access& access, unsigned shift,
 void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical, AccessKinds kinds, unsigned shift) {
   if (context_.watched) return;
   const PhysicalMemory::Page page = memory_.page(physical);
-  if (page.host == nullptr) return;
+  if (page.host == nullptr || physical.page() == trapped_page_) return;
   const bool writable = page.writable && !memory_.page_has_code(physical);
   const u64 tag = address.page().value;
   const auto tag_for = [tag, kinds](AccessKind kind) {

@@ -107,6 +107,12 @@ class Mmu final : private WalkObserver {
   /// The last fault was the second stage's: a VM exit, as SecondStageWalker::fault() says, not a #PF.
   bool second_stage_faulted() const { return second_stage_faulted_; }
 
+  /// No fast cache holds accesses to this page: whoever makes them is to look at them (VMX's APIC-access page). A page that
+  /// does not exist: none.
+  void set_trapped_page(HostPhysical page);
+  HostPhysical trapped_page() const { return trapped_page_; }
+  static constexpr HostPhysical no_trapped_page{~u64{0}};
+
   /// What happens on a TLB miss from now on; before the first one.
   void set_scheme(const SchemeParameters& parameters, unsigned core);
   /// Null while the hardware walker is all there is.
@@ -187,6 +193,7 @@ class Mmu final : private WalkObserver {
   /// Instructions were fetched through a translation that the TLB has no place for.
   bool fetched_uncached_ = false;
   bool second_stage_faulted_ = false;
+  HostPhysical trapped_page_ = no_trapped_page;
 };
 
 }  // namespace bunshin

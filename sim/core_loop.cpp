@@ -89,7 +89,8 @@ RunEnd CoreLoop::loop() {
 }
 
 u64 CoreLoop::next_event_cycle() const {
-  const u64 event = clock_.tick_from(next_event());
+  u64 event = clock_.tick_from(next_event());
+  for (const Processor* processor : processors_) event = std::min(event, processor->next_cycle());
   return control_ == nullptr ? event : std::min(event, control_->next_cycle());
 }
 

@@ -63,6 +63,7 @@ Engine::Engine(Cpu& cpu, BlockCache& blocks, const OpcodeTable& table) : cpu_(cp
 
 Stop Engine::run(u64 deadline) {
   const HostMxcsr host_mxcsr(cpu_);
+  if (cpu_.event_gate != nullptr) deadline = std::min(deadline, std::max(cycles_, cpu_.event_gate->next_cycle()));
   deadline = limit_instructions(deadline);
   cpu_.deadline = deadline;
   cpu_.budget = static_cast<i64>(deadline - cycles_);
@@ -235,19 +236,30 @@ void Engine::settle_device_time() {
   cpu_.accessed_device = false;
   cpu_.spend(cpu_.stall_cycles);
   cpu_.stall_cycles = 0;
-  const u64 event = Clock{cpu_.profile.frequency}.tick_from(cpu_.environment.next_event());
+  settle_deadline();
+}
+
+void Engine::settle_deadline() {
+  u64 event = Clock{cpu_.profile.frequency}.tick_from(cpu_.environment.next_event());
+  if (cpu_.event_gate != nullptr) event = std::min(event, cpu_.event_gate->next_cycle());
   if (event >= cpu_.deadline) return;
   cpu_.budget -= static_cast<i64>(cpu_.deadline - event);
   cpu_.deadline = event;
 }
 
 bool Engine::interrupt_due() const {
+  if (cpu_.event_gate != nullptr) [[unlikely]]
+    return cpu_.event_gate->due().kind != DueEvent::Kind::None;
   return (cpu_.apic.interrupt_pending() && (cpu_.state.flags.system & rflags::IF) != 0) ||
          (cpu_.state.nmi_pending && !cpu_.state.nmi_blocked);
 }
 
 void Engine::take_events() {
   CpuState& s = cpu_.state;
+  if (cpu_.event_gate != nullptr && cpu_.event_gate->due().before_traps) [[unlikely]] {
+    take_gated_event();
+    return;
+  }
   if (s.pending_debug != 0 && !s.debug_shadow) [[unlikely]] {
     cpu_.observation.note_event();
     deliver_pending_debug(cpu_);
@@ -256,6 +268,10 @@ void Engine::take_events() {
   if (!interrupt_due()) [[likely]] {
     if (masked_interrupt_wakes()) [[unlikely]]
       cpu_.end_wait();
+    return;
+  }
+  if (cpu_.event_gate != nullptr) [[unlikely]] {
+    take_gated_event();
     return;
   }
   if (s.interrupt_shadow || s.activity == Activity::Shutdown || s.activity == Activity::WaitForSipi) return;
@@ -270,6 +286,41 @@ void Engine::take_events() {
   }
   cpu_.environment.set_local_time(cpu_.now());
   deliver_interrupt(cpu_, cpu_.apic.acknowledge(), EventKind::External);
+}
+
+void Engine::take_gated_event() {
+  Virtualization& gate = *cpu_.event_gate;
+  const DueEvent::Kind kind = gate.due().kind;
+  cpu_.open_link = nullptr;
+  cpu_.environment.set_local_time(cpu_.now());
+  if (kind == DueEvent::Kind::Absorbed) {
+    gate.take_silently();
+    return;
+  }
+  cpu_.observation.note_event();
+  if (kind == DueEvent::Kind::Exit) {
+    gate.leave_guest(Fault::intercepted(), nullptr);
+  } else {
+    deliver_gated_event(gate, kind);
+  }
+  settle_deadline();
+}
+
+void Engine::deliver_gated_event(Virtualization& gate, DueEvent::Kind kind) {
+  if (kind == DueEvent::Kind::Injected) {
+    const Event event = gate.injected_event();
+    // An injected event does not end a wait that the entry asked for unless the manual says so: the extension has seen to it.
+    deliver_injected(cpu_, event);
+    return;
+  }
+  cpu_.end_wait();
+  ++counters_.interrupts;
+  if (kind == DueEvent::Kind::Nmi) {
+    deliver_interrupt(cpu_, static_cast<u8>(Vector::NMI), EventKind::Nmi);
+    return;
+  }
+  const u8 vector = kind == DueEvent::Kind::External ? cpu_.apic.acknowledge() : gate.acknowledge_virtual();
+  deliver_interrupt(cpu_, vector, EventKind::External);
 }
 
 bool Engine::must_step() const {
@@ -326,11 +377,7 @@ const Record* Engine::find_block() {
   }
   const u64 linear = code64 ? rip : static_cast<u32>(cs.base + rip);
   HostPhysical physical;
-  if (const auto fault =
-          cpu_.mmu.translate(Linear(linear), {AccessKind::Execute, cpu_.state.cpl == 3, false}, physical)) {
-    cpu_.raise(*fault);
-    return nullptr;
-  }
+  if (!cpu_.translate_fetch(linear, physical)) return nullptr;
   const Record* entry = cached_block(linear, physical);
   if (entry == nullptr && cpu_.leave == Leave::None) entry = decode_new_block(linear, physical);
   // Every byte of the instruction must lie within the limit (SDM vol. 3, 5.3); those behind it get their turn.
@@ -353,10 +400,7 @@ const Record* Engine::cached_block(u64 linear, HostPhysical physical) {
   if (block->second_page != 0) {
     HostPhysical second;
     const Linear next_page = Linear(linear).page() + page_size;
-    if (const auto fault = cpu_.mmu.translate(next_page, {AccessKind::Execute, cpu_.state.cpl == 3, false}, second)) {
-      cpu_.raise(*fault);
-      return nullptr;
-    }
+    if (!cpu_.translate_fetch(next_page.value, second)) return nullptr;
     if (second.value != block->second_page) return nullptr;
   }
   remember(block->entry());
@@ -446,10 +490,7 @@ bool Engine::decode_crossing(u64 linear, HostPhysical physical, Block& block) {
   std::array<u8, 15> bytes;
   const Linear next_page = Linear(linear).page() + page_size;
   HostPhysical second;
-  if (const auto fault = cpu_.mmu.translate(next_page, {AccessKind::Execute, cpu_.state.cpl == 3, false}, second)) {
-    cpu_.raise(*fault);
-    return false;
-  }
+  if (!cpu_.translate_fetch(next_page.value, second)) return false;
   const unsigned in_first = static_cast<unsigned>(page_size - physical.page_offset());
   const u8* first_host = cpu_.memory.page(physical).host + physical.page_offset();
   const u8* second_host = cpu_.memory.page(second).host;

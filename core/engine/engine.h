@@ -97,6 +97,11 @@ class Engine {
   void report_block();
   /// Deals with Cpu::leave.
   void after_block();
+  /// What Cpu::event_gate says is due.
+  void take_gated_event();
+  void deliver_gated_event(Virtualization& gate, DueEvent::Kind kind);
+  /// No later than the next event.
+  void settle_deadline();
   /// Device accesses may have taken time, and moved the next event closer.
   void settle_device_time();
 

@@ -4,6 +4,7 @@
 
 #include "core/events/debug.h"
 #include "core/events/virtual_8086.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 
@@ -66,6 +67,7 @@ bool deliver_once(Cpu& cpu, Event& event) {
   else
     done = deliver_real_mode(cpu, event);
   if (!done) {
+    if (cpu.fault.exit != GuestExit::None) return false;
     // EXT: the fault arose in delivering something the program did not ask for (SDM vol. 3, 6.13).
     const bool carries_ext = class_of(cpu.fault.vector) == FaultClass::Contributory;
     if (!event.by_software() && carries_ext) cpu.fault.error_code |= 1;
@@ -76,42 +78,95 @@ bool deliver_once(Cpu& cpu, Event& event) {
   return true;
 }
 
-/// What the exception itself leaves in registers before its handler is looked for, and the RF to push.
-u64 prepare_exception(Cpu& cpu, const Fault& fault) {
+/// What the exception itself leaves in registers before its handler is looked for.
+void commit_exception(Cpu& cpu, const Event& event) {
   CpuState& s = cpu.state;
-  const u64 flags = s.flags.value();
-  if (fault.vector == Vector::PF) s.cr2 = fault.linear;
-  if (fault.vector != Vector::DB) {
+  if (event.vector == static_cast<u8>(Vector::PF)) s.cr2 = event.linear;
+  if (event.vector == static_cast<u8>(Vector::DB))
+    report_debug_exception(s);
+  else
     s.pending_debug = 0;  // the instruction will run again
-    return flags | rflags::RF;
-  }
+}
+
+Event event_of(const CpuState& s, const Fault& fault) {
   // Of the debug exceptions only general detect is a fault that resumes with RF set (SDM vol. 3, 17.3.1.1).
-  const bool general_detect = (s.pending_debug & dr6::BD) != 0;
-  report_debug_exception(s);
-  return general_detect ? flags | rflags::RF : flags;
+  const bool resumes = fault.vector != Vector::DB || (s.pending_debug & dr6::BD) != 0;
+  return {.vector = static_cast<u8>(fault.vector),
+          .has_error_code = fault.has_error_code,
+          .error_code = fault.error_code,
+          .linear = fault.linear,
+          .return_rip = s.rip,
+          .flags = s.flags.value() | (resumes ? rflags::RF : 0)};
+}
+
+/// The exception leaves the guest, or is not one to begin with. `delivering`: while that was being delivered.
+bool leaves_guest(Cpu& cpu, const Fault& fault, const Event& event, const Event* delivering) {
+  if (cpu.guest == nullptr) return false;
+  if (fault.exit == GuestExit::None && !cpu.guest->intercepts_exception(event)) return false;
+  cpu.guest->leave_guest(fault.exit == GuestExit::None ? Fault::intercepted() : fault, delivering);
+  return true;
+}
+
+void shut_down(Cpu& cpu) {
+  cpu.leave = Leave::None;
+  if (cpu.guest != nullptr && cpu.guest->intercepts_shutdown()) {
+    cpu.guest->leave_guest(Fault::intercepted(), nullptr);
+    return;
+  }
+  cpu.state.activity = Activity::Shutdown;
+}
+
+/// `delivering` is what the fault arose in; it does not count towards a double fault unless it was an exception.
+void deliver_chain(Cpu& cpu, const Fault& fault, const Event* delivering) {
+  // Benign faults could follow each other for ever in a hostile set of tables; the longest chain that makes progress is
+  // contributory, page fault, double fault.
+  constexpr unsigned longest_chain = 6;
+  std::optional<Event> interrupted;
+  if (delivering != nullptr) interrupted = *delivering;
+  std::optional<Fault> current = fault;
+  for (unsigned i = 0; i < longest_chain && current; ++i) {
+    Event event = event_of(cpu.state, *current);
+    if (leaves_guest(cpu, *current, event, interrupted ? &*interrupted : nullptr)) return;
+    commit_exception(cpu, event);
+    if (deliver_once(cpu, event)) return;
+    const Fault second = cpu.fault;
+    // Whether the two make a double fault is asked only of those that stay (SDM vol. 3, 27.2.4).
+    if (leaves_guest(cpu, second, event_of(cpu.state, second), &event)) return;
+    if (second.vector == Vector::PF) cpu.state.cr2 = second.linear;
+    const std::optional<Fault> next = combine(*current, second);
+    interrupted.reset();
+    if (next && next->vector != Vector::DF) interrupted = event;
+    current = next;
+  }
+  shut_down(cpu);
 }
 
 }  // namespace
 
 void deliver_exception(Cpu& cpu, const Fault& fault) {
   const AloneScope alone(cpu);
-  // Benign faults could follow each other for ever in a hostile set of tables; the longest chain that makes progress is
-  // contributory, page fault, double fault.
-  constexpr unsigned longest_chain = 6;
-  std::optional<Fault> current = fault;
-  for (unsigned i = 0; i < longest_chain && current; ++i) {
-    Event event{.vector = static_cast<u8>(current->vector),
-                .has_error_code = current->has_error_code,
-                .error_code = current->error_code};
-    event.flags = prepare_exception(cpu, *current);
-    event.return_rip = cpu.state.rip;
-    if (deliver_once(cpu, event)) return;
-    const Fault second = cpu.fault;
-    if (second.vector == Vector::PF) cpu.state.cr2 = second.linear;
-    current = combine(*current, second);
+  std::optional<Event> interrupted;
+  if (cpu.virt != nullptr) interrupted = cpu.virt->take_interrupted();
+  deliver_chain(cpu, fault, interrupted ? &*interrupted : nullptr);
+}
+
+void deliver_injected(Cpu& cpu, const Event& injected) {
+  const AloneScope alone(cpu);
+  Event event = injected;
+  if (event.kind == EventKind::Exception) commit_exception(cpu, event);
+  if (event.kind == EventKind::Nmi) cpu.state.nmi_blocked = true;
+  if (deliver_once(cpu, event)) return;
+  const Fault second = cpu.fault;
+  if (second.exit != GuestExit::None || event.kind != EventKind::Exception) {
+    deliver_chain(cpu, second, &event);
+    return;
   }
-  cpu.state.activity = Activity::Shutdown;
-  cpu.leave = Leave::None;
+  const std::optional<Fault> next =
+      combine(Fault{static_cast<Vector>(event.vector), event.has_error_code, event.error_code, event.linear}, second);
+  if (!next)
+    shut_down(cpu);
+  else
+    deliver_chain(cpu, *next, next->vector == Vector::DF ? nullptr : &event);
 }
 
 void deliver_interrupt(Cpu& cpu, u8 vector, EventKind kind) {
@@ -121,11 +176,14 @@ void deliver_interrupt(Cpu& cpu, u8 vector, EventKind kind) {
     cpu.state.nmi_pending = false;
   }
   Event event{.vector = vector, .kind = kind, .return_rip = cpu.state.rip, .flags = cpu.state.flags.value()};
-  if (!deliver_once(cpu, event)) deliver_exception(cpu, Fault(cpu.fault));
+  if (!deliver_once(cpu, event)) deliver_chain(cpu, Fault(cpu.fault), &event);
 }
 
-bool software_interrupt(Cpu& cpu, u8 vector, EventKind kind, u64 return_rip) {
+bool software_interrupt(Cpu& cpu, const Record& r, u8 vector, EventKind kind) {
   CpuState& s = cpu.state;
+  const u64 return_rip = s.rip;
+  if (kind == EventKind::SoftwareInterrupt && intercepted(cpu, r, Intercept::IntN, vector)) return false;
+  if (kind == EventKind::PrivilegedSoftwareException && intercepted(cpu, r, Intercept::Icebp)) return false;
   if (s.v86() && kind == EventKind::SoftwareInterrupt) {
     switch (route_virtual_8086_interrupt(cpu, vector)) {
       case InterruptRoute::Fault: return false;
@@ -136,11 +194,20 @@ bool software_interrupt(Cpu& cpu, u8 vector, EventKind kind, u64 return_rip) {
       case InterruptRoute::Protected: break;
     }
   }
-  Event event{.vector = vector, .kind = kind, .return_rip = return_rip, .flags = s.flags.value()};
+  Event event{.vector = vector,
+              .kind = kind,
+              .return_rip = return_rip,
+              .flags = s.flags.value(),
+              .instruction_length = r.length};
+  if (kind != EventKind::SoftwareInterrupt && cpu.guest != nullptr && cpu.guest->intercepts_exception(event))
+    return cpu.raise(Fault::intercepted());
   if (deliver_once(cpu, event)) return true;
-  if (!event.in_new_task) return false;
+  if (!event.in_new_task) {
+    if (cpu.guest != nullptr) cpu.guest->note_interrupted(event);
+    return false;
+  }
   // The interrupt has happened; what failed is the first thing the handler's task did (SDM vol. 3, 7.3).
-  deliver_exception(cpu, Fault(cpu.fault));
+  deliver_chain(cpu, Fault(cpu.fault), nullptr);
   return true;
 }
 

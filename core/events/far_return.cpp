@@ -7,6 +7,7 @@
 #include "core/events/segmentation.h"
 #include "core/events/stack.h"
 #include "core/events/task_switch.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 
@@ -237,7 +238,10 @@ bool far_return(Cpu& cpu, unsigned width, u16 released) {
 
 bool interrupt_return(Cpu& cpu, unsigned width) {
   // NMIs are unblocked even by an IRET that faults (SDM vol. 3, 6.7.1 and 26.3).
-  cpu.state.nmi_blocked = false;
+  if (cpu.guest == nullptr)
+    cpu.state.nmi_blocked = false;
+  else
+    cpu.guest->unblock_nmi();
   if (cpu.mode.bits == 64 && width == 8) return interrupt_return_64(cpu);
   return cpu.mode.protected_mode ? interrupt_return_protected(cpu, width) : interrupt_return_8086(cpu, width);
 }

@@ -3,6 +3,7 @@
 #include "core/events/far_transfer.h"
 #include "core/events/instructions.h"
 #include "core/events/stack.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 
@@ -39,6 +40,7 @@ bool pushf(Cpu& cpu, const Record& r) {
     if ((s.cr4 & cr4::VME) == 0 || width != 2) return cpu.raise(Vector::GP, 0);
     image = (image & ~rflags::IF) | rflags::IOPL | ((image & rflags::VIF) != 0 ? rflags::IF : 0);
   }
+  if (intercepted(cpu, r, Intercept::Pushf)) return false;
   Stack stack(cpu);
   if (!stack.push(width, image)) return false;
   stack.commit();
@@ -50,6 +52,7 @@ bool popf(Cpu& cpu, const Record& r) {
   const unsigned width = r.operand_bytes();
   const bool virtual_if = uses_virtual_if(s);
   if (virtual_if && ((s.cr4 & cr4::VME) == 0 || width != 2)) return cpu.raise(Vector::GP, 0);
+  if (intercepted(cpu, r, Intercept::Popf)) return false;
   Stack stack(cpu);
   u64 image = 0;
   if (!stack.pop(width, image)) return false;

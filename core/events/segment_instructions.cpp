@@ -3,6 +3,7 @@
 #include "core/events/instructions.h"
 #include "core/events/segmentation.h"
 #include "core/events/stack.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 
@@ -96,11 +97,13 @@ bool load_far_pointer(Cpu& cpu, const Record& r, Seg seg) {
 
 bool lldt(Cpu& cpu, const Record& r) {
   u16 selector = 0;
+  if (intercepted(cpu, r, Intercept::Lldt)) return false;
   return load_selector(cpu, r, selector) && load_ldtr(cpu, selector);
 }
 
 bool ltr(Cpu& cpu, const Record& r) {
   u16 selector = 0;
+  if (intercepted(cpu, r, Intercept::Ltr)) return false;
   return load_selector(cpu, r, selector) && load_tr(cpu, selector);
 }
 

@@ -6,6 +6,7 @@
 #include "core/events/debug.h"
 #include "core/events/delivery.h"
 #include "core/events/stack.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 
@@ -214,7 +215,22 @@ bool read_available_tss(Cpu& cpu, u16 selector, Descriptor& d) {
   return d.present() || cpu.raise(Vector::NP, selector_code(selector));
 }
 
+namespace {
+
+/// A guest's task switches always leave it under VMX, and may under SVM: behind the checks of the descriptor, before those of
+/// the two TSS (SDM vol. 3, 25.4.2).
+bool intercepted_switch(Cpu& cpu, const TaskSwitch& request) {
+  if (cpu.guest == nullptr) return false;
+  using Source = TaskSwitchDetail::Source;
+  static constexpr Source sources[] = {Source::Jump, Source::Call, Source::Gate, Source::Iret};
+  return cpu.guest->intercepts_task_switch(
+      {request.selector, sources[static_cast<unsigned>(request.cause)], request.error_code, request.event});
+}
+
+}  // namespace
+
 TaskSwitchResult switch_task(Cpu& cpu, TaskSwitch& request) {
+  if (intercepted_switch(cpu, request)) return TaskSwitchResult::Refused;
   const Segment new_tr = request.tss.segment(request.selector);
   TssImage image(layout_of(new_tr.attributes));
   const TssLayout& layout = image.layout();

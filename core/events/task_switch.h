@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "core/events/event.h"
 #include "core/events/segmentation.h"
 
 namespace bunshin {
@@ -17,6 +18,7 @@ struct TaskSwitch {
   u64 return_rip = 0;             ///< saved as the old task's EIP
   u64 flags = 0;                  ///< saved as the old task's EFLAGS
   std::optional<u32> error_code;  ///< pushed on the new task's stack
+  const Event* event = nullptr;   ///< what is delivered through the task gate
 };
 
 enum class TaskSwitchResult : u8 {

@@ -4,6 +4,7 @@
 #include "core/events/delivery.h"
 #include "core/events/far_transfer.h"
 #include "core/events/instructions.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 
@@ -76,23 +77,25 @@ bool call_far_indirect(Cpu& cpu, const Record& r) {
 
 bool ret_far(Cpu& cpu, const Record& r) { return far_return(cpu, r.operand_bytes(), static_cast<u16>(r.imm)); }
 
-bool iret(Cpu& cpu, const Record& r) { return interrupt_return(cpu, r.operand_bytes()); }
-
-bool int_n(Cpu& cpu, const Record& r) {
-  return software_interrupt(cpu, static_cast<u8>(r.imm), EventKind::SoftwareInterrupt, cpu.state.rip);
+bool iret(Cpu& cpu, const Record& r) {
+  return !intercepted(cpu, r, Intercept::Iret) && interrupt_return(cpu, r.operand_bytes());
 }
 
-bool int3(Cpu& cpu, const Record&) { return software_interrupt(cpu, 3, EventKind::SoftwareException, cpu.state.rip); }
+bool int_n(Cpu& cpu, const Record& r) {
+  return software_interrupt(cpu, r, static_cast<u8>(r.imm), EventKind::SoftwareInterrupt);
+}
 
-bool into(Cpu& cpu, const Record&) {
-  return !cpu.state.flags.of() || software_interrupt(cpu, 4, EventKind::SoftwareException, cpu.state.rip);
+bool int3(Cpu& cpu, const Record& r) { return software_interrupt(cpu, r, 3, EventKind::SoftwareException); }
+
+bool into(Cpu& cpu, const Record& r) {
+  return !cpu.state.flags.of() || software_interrupt(cpu, r, 4, EventKind::SoftwareException);
 }
 
 /// The breakpoints that a MOV SS before it holds back are part of the one debug exception.
-bool int1(Cpu& cpu, const Record&) {
+bool int1(Cpu& cpu, const Record& r) {
   CpuState& s = cpu.state;
   const u64 held = s.pending_debug & dr6::breakpoints;
-  if (!software_interrupt(cpu, 1, EventKind::PrivilegedSoftwareException, s.rip)) return false;
+  if (!software_interrupt(cpu, r, 1, EventKind::PrivilegedSoftwareException)) return false;
   s.pending_debug &= ~held;
   s.dr[6] |= held;
   return true;

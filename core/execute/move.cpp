@@ -3,6 +3,7 @@
 
 #include "core/execute/condition.h"
 #include "core/execute/operands.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 
@@ -142,7 +143,8 @@ bool nop(Cpu&, const Record&) { return true; }
 
 /// 90 is NOP and F3 90 PAUSE, but with REX.B both exchange R8 and the accumulator.
 /// A hint that a loop waits; it takes the profile's time.
-bool pause(Cpu& cpu, const Record&) {
+bool pause(Cpu& cpu, const Record& r) {
+  if (intercepted(cpu, r, Intercept::Pause)) return false;
   cpu.spend(cpu.profile.pause_cycles - 1);
   return true;
 }

@@ -7,6 +7,7 @@
 #include "core/sse/bind.h"
 #include "core/sse/memory_area.h"
 #include "core/system/cpuid.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 
@@ -202,11 +203,12 @@ bool xgetbv(Cpu& cpu, const Record&) {
   return true;
 }
 
-bool xsetbv(Cpu& cpu, const Record&) {
+bool xsetbv(Cpu& cpu, const Record& r) {
   if ((cpu.state.cr4 & cr4::OSXSAVE) == 0) return cpu.raise(Vector::UD);
   const u64 value = (cpu.state.gpr[RAX] & 0xffffffff) | cpu.state.gpr[RDX] << 32;
-  if (cpu.state.cpl != 0 || static_cast<u32>(cpu.state.gpr[RCX]) != 0 || !xcr0_is_valid(cpu.profile, value))
-    return cpu.raise(Vector::GP, 0);
+  if (cpu.state.cpl != 0) return cpu.raise(Vector::GP, 0);
+  if (intercepted(cpu, r, Intercept::Xsetbv, value)) return false;
+  if (static_cast<u32>(cpu.state.gpr[RCX]) != 0 || !xcr0_is_valid(cpu.profile, value)) return cpu.raise(Vector::GP, 0);
   cpu.state.xcr0 = value;
   cpu.update_mode();
   return true;

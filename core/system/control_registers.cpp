@@ -1,6 +1,7 @@
 #include "core/system/control_registers.h"
 
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 namespace {
@@ -21,7 +22,9 @@ bool may_activate_long_mode(const CpuState& s) {
   return (s.cr4 & cr4::PAE) != 0 && !s.segment(Seg::CS).is_long() && tss != 1 && tss != 3;
 }
 
-bool cr0_allowed(const CpuState& s, u64 value) {
+bool cr0_allowed(const Cpu& cpu, u64 value) {
+  const CpuState& s = cpu.state;
+  if (cpu.virt != nullptr && !cpu.virt->cr0_allowed(value)) return false;
   if (value >> 32 != 0) return false;
   if ((value & cr0::PG) != 0 && (value & cr0::PE) == 0) return false;
   if ((value & cr0::NW) != 0 && (value & cr0::CD) == 0) return false;
@@ -34,6 +37,7 @@ bool cr0_allowed(const CpuState& s, u64 value) {
 bool cr4_allowed(const Cpu& cpu, u64 value) {
   const CpuState& s = cpu.state;
   if ((value & ~cr4_writable(cpu.profile)) != 0) return false;
+  if (cpu.virt != nullptr && !cpu.virt->cr4_allowed(value)) return false;
   const u64 changed = value ^ s.cr4;
   if (s.long_mode_active() && ((value & cr4::PAE) == 0 || (changed & cr4::LA57) != 0)) return false;
   if ((changed & value & cr4::PCIDE) != 0) return s.long_mode_active() && (s.cr3 & 0xfff) == 0;
@@ -69,6 +73,7 @@ u64 cr4_writable(const CpuProfile& profile) {
       {Feature::Fsgsbase, cr4::FSGSBASE}, {Feature::Pcid, cr4::PCIDE},
       {Feature::Xsave, cr4::OSXSAVE},     {Feature::Smep, cr4::SMEP},
       {Feature::Smap, cr4::SMAP},         {Feature::Pku, cr4::PKE},
+      {Feature::Vmx, cr4::VMXE},
   };
   u64 writable = 0;
   for (const Bits& b : table) {
@@ -78,13 +83,13 @@ u64 cr4_writable(const CpuProfile& profile) {
 }
 
 bool load_pdptes(Cpu& cpu, u64 cr3) {
-  if (!cpu.mmu.load_pdptes(cr3, cpu.state.pdpte)) return cpu.raise(Vector::GP, 0);
-  return true;
+  if (cpu.pdptes_in_memory || cpu.mmu.load_pdptes(cr3, cpu.state.pdpte)) return true;
+  return cpu.mmu.second_stage_faulted() ? cpu.raise(Fault::second_stage(0)) : cpu.raise(Vector::GP, 0);
 }
 
 bool write_cr0(Cpu& cpu, u64 value) {
   CpuState& s = cpu.state;
-  if (!cr0_allowed(s, value)) return cpu.raise(Vector::GP, 0);
+  if (!cr0_allowed(cpu, value)) return cpu.raise(Vector::GP, 0);
   value = (value & cr0_defined) | cr0::ET;
   const u64 changed = value ^ s.cr0;
   const bool activates = (changed & value & cr0::PG) != 0 && (s.msr.efer & efer::LME) != 0;
@@ -135,6 +140,10 @@ bool write_cr4(Cpu& cpu, u64 value) {
 
 bool write_cr8(Cpu& cpu, u64 value) {
   if (value > 15) return cpu.raise(Vector::GP, 0);
+  if (cpu.guest != nullptr && cpu.guest->virtualizes_tpr()) {
+    cpu.guest->write_virtual_tpr(static_cast<u8>(value));
+    return true;
+  }
   cpu.apic.set_task_priority_class(static_cast<u8>(value));
   cpu.accessed_device = true;
   return true;
@@ -148,6 +157,16 @@ u64 mode_sized(const Cpu& cpu, u64 value) { return cpu.mode.bits == 64 ? value :
 
 void set_mode_sized(Cpu& cpu, u8 offset, u64 value) { cpu.set_reg<u64>(offset, mode_sized(cpu, value)); }
 
+u64 visible_cr0(const Cpu& cpu) { return cpu.guest == nullptr ? cpu.state.cr0 : cpu.guest->visible_cr0(); }
+u64 visible_cr4(const Cpu& cpu) { return cpu.guest == nullptr ? cpu.state.cr4 : cpu.guest->visible_cr4(); }
+u64 merged_cr0(const Cpu& cpu, u64 value) { return cpu.guest == nullptr ? value : cpu.guest->merged_cr0(value); }
+u64 merged_cr4(const Cpu& cpu, u64 value) { return cpu.guest == nullptr ? value : cpu.guest->merged_cr4(value); }
+
+u8 task_priority_class(Cpu& cpu) {
+  const bool is_virtual = cpu.guest != nullptr && cpu.guest->virtualizes_tpr();
+  return is_virtual ? cpu.guest->read_virtual_tpr() : cpu.apic.task_priority_class();
+}
+
 /// A register that does not exist is an undefined opcode, and that comes before privilege (SDM vol. 3, table 6-2).
 bool may_access(Cpu& cpu, unsigned number) {
   const bool exists = number == 0 || (number >= 2 && number <= 4) || number == 8;
@@ -158,25 +177,26 @@ bool may_access(Cpu& cpu, unsigned number) {
 }  // namespace
 
 bool mov_from_cr(Cpu& cpu, const Record& r) {
-  if (!may_access(cpu, r.reg)) return false;
+  if (!may_access(cpu, r.reg) || intercepted(cpu, r, Intercept::ReadCr)) return false;
   const CpuState& s = cpu.state;
   switch (r.reg) {
-    case 0: set_mode_sized(cpu, r.rm, s.cr0); return true;
+    case 0: set_mode_sized(cpu, r.rm, visible_cr0(cpu)); return true;
     case 2: set_mode_sized(cpu, r.rm, s.cr2); return true;
     case 3: set_mode_sized(cpu, r.rm, s.cr3); return true;
-    case 4: set_mode_sized(cpu, r.rm, s.cr4); return true;
-    default: set_mode_sized(cpu, r.rm, cpu.apic.task_priority_class()); return true;
+    case 4: set_mode_sized(cpu, r.rm, visible_cr4(cpu)); return true;
+    default: set_mode_sized(cpu, r.rm, task_priority_class(cpu)); return true;
   }
 }
 
 bool mov_to_cr(Cpu& cpu, const Record& r) {
   if (!may_access(cpu, r.reg)) return false;
   const u64 value = mode_sized(cpu, cpu.reg<u64>(r.rm));
+  if (intercepted(cpu, r, Intercept::WriteCr, value)) return false;
   switch (r.reg) {
-    case 0: return write_cr0(cpu, value);
+    case 0: return write_cr0(cpu, merged_cr0(cpu, value));
     case 2: cpu.state.cr2 = value; return true;
     case 3: return write_cr3(cpu, value);
-    case 4: return write_cr4(cpu, value);
+    case 4: return write_cr4(cpu, merged_cr4(cpu, value));
     default: return write_cr8(cpu, value);
   }
 }
@@ -184,20 +204,23 @@ bool mov_to_cr(Cpu& cpu, const Record& r) {
 bool lmsw(Cpu& cpu, const Record& r) {
   u16 value = 0;
   if (!load_word(cpu, r, value)) return false;
+  if (intercepted(cpu, r, Intercept::Lmsw, value)) return false;
   // PE can be set but not cleared (SDM vol. 2, LMSW).
   const u64 kept = cpu.state.cr0 & ~u64{cr0::MP | cr0::EM | cr0::TS};
-  return write_cr0(cpu, kept | (value & 0xf));
+  return write_cr0(cpu, merged_cr0(cpu, kept | (value & 0xf)));
 }
 
 bool smsw(Cpu& cpu, const Record& r) {
-  if (!umip_allows(cpu)) return false;
-  if (r.has_memory()) return cpu.store(r, static_cast<u16>(cpu.state.cr0));
-  store_sized(cpu, r, cpu.state.cr0);
+  if (!umip_allows(cpu) || intercepted(cpu, r, Intercept::Smsw)) return false;
+  const u64 value = visible_cr0(cpu);
+  if (r.has_memory()) return cpu.store(r, static_cast<u16>(value));
+  store_sized(cpu, r, value);
   return true;
 }
 
-bool clts(Cpu& cpu, const Record&) {
-  cpu.state.cr0 &= ~cr0::TS;
+bool clts(Cpu& cpu, const Record& r) {
+  if (intercepted(cpu, r, Intercept::Clts)) return false;
+  cpu.state.cr0 = merged_cr0(cpu, cpu.state.cr0 & ~cr0::TS);
   cpu.update_mode();
   return true;
 }

@@ -8,6 +8,7 @@
 #include "core/system/cpuid_caches.h"
 #include "core/system/msr.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 namespace {
@@ -214,7 +215,8 @@ CpuidResult cpuid_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
 
 namespace semantics {
 
-bool cpuid(Cpu& cpu, const Record&) {
+bool cpuid(Cpu& cpu, const Record& r) {
+  if (intercepted(cpu, r, Intercept::Cpuid)) return false;
   const CpuidResult result = cpuid_leaf(cpu, cpu.reg<u32>(offset_of(RAX)), cpu.reg<u32>(offset_of(RCX)));
   cpu.set_reg(offset_of(RAX), result.eax);
   cpu.set_reg(offset_of(RBX), result.ebx);

@@ -2,6 +2,7 @@
 
 #include "core/events/debug.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 namespace {
@@ -24,7 +25,7 @@ bool select_register(Cpu& cpu, const Record& r, unsigned& number) {
 
 bool mov_from_dr(Cpu& cpu, const Record& r) {
   unsigned number = 0;
-  if (!select_register(cpu, r, number)) return false;
+  if (!select_register(cpu, r, number) || intercepted(cpu, r, Intercept::ReadDr, number)) return false;
   const u64 value = cpu.state.dr[number];
   cpu.set_reg<u64>(r.rm, cpu.mode.bits == 64 ? value : static_cast<u32>(value));
   return true;
@@ -32,7 +33,7 @@ bool mov_from_dr(Cpu& cpu, const Record& r) {
 
 bool mov_to_dr(Cpu& cpu, const Record& r) {
   unsigned number = 0;
-  if (!select_register(cpu, r, number)) return false;
+  if (!select_register(cpu, r, number) || intercepted(cpu, r, Intercept::WriteDr, number)) return false;
   const u64 value = cpu.mode.bits == 64 ? cpu.reg<u64>(r.rm) : cpu.reg<u32>(r.rm);
   if (number >= 6 && value >> 32 != 0) return cpu.raise(Vector::GP, 0);
   switch (number) {

@@ -4,6 +4,7 @@
 
 #include "core/events/segmentation.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 namespace {
@@ -12,8 +13,8 @@ namespace {
 constexpr unsigned largest_pseudo_descriptor = 10;
 unsigned pseudo_descriptor_bytes(const Cpu& cpu) { return cpu.mode.bits == 64 ? 10 : 6; }
 
-bool store_table(Cpu& cpu, const Record& r, const TableRegister& table) {
-  if (!umip_allows(cpu)) return false;
+bool store_table(Cpu& cpu, const Record& r, const TableRegister& table, Intercept what) {
+  if (!umip_allows(cpu) || intercepted(cpu, r, what)) return false;
   std::array<u8, largest_pseudo_descriptor> bytes;
   std::memcpy(bytes.data(), &table.limit, 2);
   std::memcpy(bytes.data() + 2, &table.base, 8);
@@ -23,7 +24,8 @@ bool store_table(Cpu& cpu, const Record& r, const TableRegister& table) {
          cpu.write_slow(linear, bytes.data(), size, Cpu::Privilege::Current);
 }
 
-bool load_table(Cpu& cpu, const Record& r, TableRegister& table) {
+bool load_table(Cpu& cpu, const Record& r, TableRegister& table, Intercept what) {
+  if (intercepted(cpu, r, what)) return false;
   std::array<u8, largest_pseudo_descriptor> bytes{};
   const unsigned size = pseudo_descriptor_bytes(cpu);
   u64 linear = 0;
@@ -44,8 +46,8 @@ bool load_table(Cpu& cpu, const Record& r, TableRegister& table) {
   return true;
 }
 
-bool store_selector(Cpu& cpu, const Record& r, u16 selector) {
-  if (!umip_allows(cpu)) return false;
+bool store_selector(Cpu& cpu, const Record& r, u16 selector, Intercept what) {
+  if (!umip_allows(cpu) || intercepted(cpu, r, what)) return false;
   if (r.has_memory()) return cpu.store(r, selector);
   store_sized(cpu, r, selector);
   return true;
@@ -53,11 +55,11 @@ bool store_selector(Cpu& cpu, const Record& r, u16 selector) {
 
 }  // namespace
 
-bool sgdt(Cpu& cpu, const Record& r) { return store_table(cpu, r, cpu.state.gdtr); }
-bool sidt(Cpu& cpu, const Record& r) { return store_table(cpu, r, cpu.state.idtr); }
-bool lgdt(Cpu& cpu, const Record& r) { return load_table(cpu, r, cpu.state.gdtr); }
-bool lidt(Cpu& cpu, const Record& r) { return load_table(cpu, r, cpu.state.idtr); }
-bool sldt(Cpu& cpu, const Record& r) { return store_selector(cpu, r, cpu.state.ldtr.selector); }
-bool str(Cpu& cpu, const Record& r) { return store_selector(cpu, r, cpu.state.tr.selector); }
+bool sgdt(Cpu& cpu, const Record& r) { return store_table(cpu, r, cpu.state.gdtr, Intercept::Sgdt); }
+bool sidt(Cpu& cpu, const Record& r) { return store_table(cpu, r, cpu.state.idtr, Intercept::Sidt); }
+bool lgdt(Cpu& cpu, const Record& r) { return load_table(cpu, r, cpu.state.gdtr, Intercept::Lgdt); }
+bool lidt(Cpu& cpu, const Record& r) { return load_table(cpu, r, cpu.state.idtr, Intercept::Lidt); }
+bool sldt(Cpu& cpu, const Record& r) { return store_selector(cpu, r, cpu.state.ldtr.selector, Intercept::Sldt); }
+bool str(Cpu& cpu, const Record& r) { return store_selector(cpu, r, cpu.state.tr.selector, Intercept::Str); }
 
 }  // namespace bunshin::semantics

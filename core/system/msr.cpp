@@ -6,6 +6,7 @@
 
 #include "core/system/msr_table.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin {
 
@@ -109,17 +110,25 @@ bool write_msr(Cpu& cpu, u32 index, u64 value) {
 
 namespace semantics {
 
-bool rdmsr(Cpu& cpu, const Record&) {
+bool rdmsr(Cpu& cpu, const Record& r) {
+  const u32 index = cpu.reg<u32>(offset_of(RCX));
+  if (intercepted(cpu, r, Intercept::Rdmsr, index)) return false;
   u64 value = 0;
-  if (!read_msr(cpu, cpu.reg<u32>(offset_of(RCX)), value)) return cpu.raise(Vector::GP, 0);
+  std::optional<bool> done;
+  if (cpu.guest != nullptr) done = cpu.guest->read_virtual_msr(index, value);
+  if (!(done ? *done : read_msr(cpu, index, value))) return cpu.raise(Vector::GP, 0);
   cpu.set_reg(offset_of(RAX), static_cast<u32>(value));
   cpu.set_reg(offset_of(RDX), static_cast<u32>(value >> 32));
   return true;
 }
 
-bool wrmsr(Cpu& cpu, const Record&) {
+bool wrmsr(Cpu& cpu, const Record& r) {
+  const u32 index = cpu.reg<u32>(offset_of(RCX));
+  if (intercepted(cpu, r, Intercept::Wrmsr, index)) return false;
   const u64 value = u64{cpu.reg<u32>(offset_of(RDX))} << 32 | cpu.reg<u32>(offset_of(RAX));
-  return write_msr(cpu, cpu.reg<u32>(offset_of(RCX)), value) || cpu.raise(Vector::GP, 0);
+  std::optional<bool> done;
+  if (cpu.guest != nullptr) done = cpu.guest->write_virtual_msr(index, value);
+  return (done ? *done : write_msr(cpu, index, value)) || cpu.raise(Vector::GP, 0);
 }
 
 }  // namespace semantics

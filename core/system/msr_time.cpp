@@ -15,7 +15,7 @@ LocalApic& timed_apic(Cpu& cpu) {
 
 /// When the TSC reaches `value`: now if it has, never if that lies beyond simulated time.
 SimTime when_tsc_reaches(const Cpu& cpu, u64 value) {
-  const u64 tsc = cpu.tsc();
+  const u64 tsc = cpu.host_tsc();
   if (value <= tsc) return cpu.now();
   const u64 distance = value - tsc;
   const u64 cycle = cpu.cycles() + distance;
@@ -42,7 +42,7 @@ bool read_tsc(const Cpu& cpu, u32 /*index*/, u64& value) {
 }
 
 bool write_tsc(Cpu& cpu, u32 /*index*/, u64 value) {
-  move_tsc(cpu, value - cpu.tsc());
+  move_tsc(cpu, value - cpu.host_tsc());
   return true;
 }
 

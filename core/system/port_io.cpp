@@ -2,6 +2,7 @@
 
 #include "core/events/debug.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 namespace {
@@ -11,8 +12,25 @@ unsigned port_bytes(const Record& r) { return r.operand_bytes() == 2 ? 2 : 4; }
 
 u16 dx(const Cpu& cpu) { return cpu.reg<u16>(offset_of(RDX)); }
 
+/// Privilege, the TSS's map, and then the hypervisor's (SDM vol. 3, 25.1.1).
+bool may_access(Cpu& cpu, const Record& r, const IoDetail& access) {
+  return cpu.check_port_permission(access.port, access.bytes) && !intercepted(cpu, r, Intercept::Io, access.packed());
+}
+
+IoDetail plain_access(u16 port, unsigned size, bool input, bool immediate) {
+  return {.port = port, .bytes = static_cast<u8>(size), .input = input, .immediate = immediate};
+}
+
+IoDetail string_access(const Cpu& cpu, const Record& r, unsigned size, bool input) {
+  return {.port = dx(cpu),
+          .bytes = static_cast<u8>(size),
+          .input = input,
+          .string = true,
+          .repeated = (r.prefixes & (prefix::rep | prefix::repne)) != 0};
+}
+
 bool input(Cpu& cpu, u16 port, unsigned size, u32& value) {
-  if (!cpu.check_port_permission(port, size) || !cpu.port_read(port, size, value)) return false;
+  if (!cpu.port_read(port, size, value)) return false;
   note_io_access(cpu.state, port, size);
   return true;
 }
@@ -23,9 +41,9 @@ bool output(Cpu& cpu, u16 port, unsigned size, u32 value) {
   return true;
 }
 
-bool in(Cpu& cpu, u16 port, unsigned size) {
+bool in(Cpu& cpu, const Record& r, u16 port, unsigned size, bool immediate) {
   u32 value = 0;
-  if (!input(cpu, port, size, value)) return false;
+  if (!may_access(cpu, r, plain_access(port, size, true, immediate)) || !input(cpu, port, size, value)) return false;
   switch (size) {
     case 1: cpu.set_reg(offset_of(RAX), static_cast<u8>(value)); break;
     case 2: cpu.set_reg(offset_of(RAX), static_cast<u16>(value)); break;
@@ -34,9 +52,9 @@ bool in(Cpu& cpu, u16 port, unsigned size) {
   return true;
 }
 
-bool out(Cpu& cpu, u16 port, unsigned size) {
+bool out(Cpu& cpu, const Record& r, u16 port, unsigned size, bool immediate) {
   const u32 value = cpu.reg<u32>(offset_of(RAX)) & (~u32{0} >> (32 - 8 * size));
-  return cpu.check_port_permission(port, size) && output(cpu, port, size, value);
+  return may_access(cpu, r, plain_access(port, size, false, immediate)) && output(cpu, port, size, value);
 }
 
 /// --- String forms: registers as wide as the address size ---
@@ -62,7 +80,7 @@ i64 step_of(const Cpu& cpu, unsigned size) {
 bool ins_once(Cpu& cpu, const Record& r, unsigned size) {
   const u64 offset = address_register(cpu, r, RDI);
   // What comes from a port cannot be put back, so the store must be known to succeed first.
-  if (!cpu.check_port_permission(dx(cpu), size) || !cpu.probe_write(Seg::ES, offset, size)) return false;
+  if (!may_access(cpu, r, string_access(cpu, r, size, true)) || !cpu.probe_write(Seg::ES, offset, size)) return false;
   u32 value = 0;
   if (!input(cpu, dx(cpu), size, value)) return false;
   const bool stored = size == 1   ? cpu.store(Seg::ES, offset, static_cast<u8>(value))
@@ -82,7 +100,7 @@ bool load_source(Cpu& cpu, const Record& r, u64 offset, u32& value) {
 
 bool outs_once(Cpu& cpu, const Record& r, unsigned size) {
   const u64 offset = address_register(cpu, r, RSI);
-  if (!cpu.check_port_permission(dx(cpu), size)) return false;
+  if (!may_access(cpu, r, string_access(cpu, r, size, false))) return false;
   u32 value = 0;
   const bool loaded = size == 1   ? load_source<u8>(cpu, r, offset, value)
                       : size == 2 ? load_source<u16>(cpu, r, offset, value)
@@ -106,14 +124,14 @@ bool repeated(Cpu& cpu, const Record& r, unsigned size) {
 
 }  // namespace
 
-bool in_byte_immediate(Cpu& cpu, const Record& r) { return in(cpu, static_cast<u16>(r.imm), 1); }
-bool in_immediate(Cpu& cpu, const Record& r) { return in(cpu, static_cast<u16>(r.imm), port_bytes(r)); }
-bool out_byte_immediate(Cpu& cpu, const Record& r) { return out(cpu, static_cast<u16>(r.imm), 1); }
-bool out_immediate(Cpu& cpu, const Record& r) { return out(cpu, static_cast<u16>(r.imm), port_bytes(r)); }
-bool in_byte_dx(Cpu& cpu, const Record&) { return in(cpu, dx(cpu), 1); }
-bool in_dx(Cpu& cpu, const Record& r) { return in(cpu, dx(cpu), port_bytes(r)); }
-bool out_byte_dx(Cpu& cpu, const Record&) { return out(cpu, dx(cpu), 1); }
-bool out_dx(Cpu& cpu, const Record& r) { return out(cpu, dx(cpu), port_bytes(r)); }
+bool in_byte_immediate(Cpu& cpu, const Record& r) { return in(cpu, r, static_cast<u16>(r.imm), 1, true); }
+bool in_immediate(Cpu& cpu, const Record& r) { return in(cpu, r, static_cast<u16>(r.imm), port_bytes(r), true); }
+bool out_byte_immediate(Cpu& cpu, const Record& r) { return out(cpu, r, static_cast<u16>(r.imm), 1, true); }
+bool out_immediate(Cpu& cpu, const Record& r) { return out(cpu, r, static_cast<u16>(r.imm), port_bytes(r), true); }
+bool in_byte_dx(Cpu& cpu, const Record& r) { return in(cpu, r, dx(cpu), 1, false); }
+bool in_dx(Cpu& cpu, const Record& r) { return in(cpu, r, dx(cpu), port_bytes(r), false); }
+bool out_byte_dx(Cpu& cpu, const Record& r) { return out(cpu, r, dx(cpu), 1, false); }
+bool out_dx(Cpu& cpu, const Record& r) { return out(cpu, r, dx(cpu), port_bytes(r), false); }
 bool ins_byte(Cpu& cpu, const Record& r) { return repeated<ins_once>(cpu, r, 1); }
 bool ins(Cpu& cpu, const Record& r) { return repeated<ins_once>(cpu, r, port_bytes(r)); }
 bool outs_byte(Cpu& cpu, const Record& r) { return repeated<outs_once>(cpu, r, 1); }

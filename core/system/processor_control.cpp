@@ -2,6 +2,7 @@
 
 #include "core/system/msr.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 
@@ -24,14 +25,15 @@ u64 extensions(const Cpu& cpu) { return cpu.mode.bits == 64 ? cpu.state.gpr[RCX]
 
 }  // namespace
 
-bool hlt(Cpu& cpu, const Record&) {
+bool hlt(Cpu& cpu, const Record& r) {
+  if (intercepted(cpu, r, Intercept::Hlt)) return false;
   cpu.state.activity = Activity::Halted;
   return true;
 }
 
 /// MONITOR reads the byte it names, faults included, and watches the line around it (SDM vol. 3, 8.10.3).
 bool monitor(Cpu& cpu, const Record& r) {
-  if (!monitor_exists(cpu)) return false;
+  if (!monitor_exists(cpu) || intercepted(cpu, r, Intercept::Monitor)) return false;
   if (extensions(cpu) != 0) return cpu.raise(Vector::GP, 0);
   const u64 offset = cpu.reg<u64>(offset_of(RAX)) & (~u64{0} >> (64 - 8 * r.address_bytes()));
   u8 watched = 0;
@@ -48,17 +50,20 @@ bool monitor(Cpu& cpu, const Record& r) {
 
 /// Waits until the line that MONITOR armed is written or an interrupt comes; if it has been written already, or nothing
 /// was armed, there is nothing to wait for.
-bool mwait(Cpu& cpu, const Record&) {
+bool mwait(Cpu& cpu, const Record& r) {
   if (!monitor_exists(cpu)) return false;
   CpuState& s = cpu.state;
+  const bool armed = s.monitored_line != CpuState::no_line;
+  if (intercepted(cpu, r, Intercept::Mwait, armed ? 1 : 0)) return false;
   const u64 wanted = extensions(cpu);
   if (wanted > 1) return cpu.raise(Vector::GP, 0);
-  if (s.monitored_line == CpuState::no_line) return true;
+  if (!armed) return true;
   s.masked_interrupts_wake = wanted == 1;
   s.activity = Activity::Monitoring;
   return true;
 }
 
-bool write_back_caches(Cpu&, const Record&) { return true; }
+bool invd(Cpu& cpu, const Record& r) { return !intercepted(cpu, r, Intercept::Invd); }
+bool wbinvd(Cpu& cpu, const Record& r) { return !intercepted(cpu, r, Intercept::Wbinvd); }
 
 }  // namespace bunshin::semantics

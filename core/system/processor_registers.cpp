@@ -2,6 +2,7 @@
 
 #include "core/events/segmentation.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 namespace {
@@ -44,32 +45,50 @@ bool rdgsbase(Cpu& cpu, const Record& r) { return read_base(cpu, r, Seg::GS); }
 bool wrfsbase(Cpu& cpu, const Record& r) { return write_base(cpu, r, Seg::FS); }
 bool wrgsbase(Cpu& cpu, const Record& r) { return write_base(cpu, r, Seg::GS); }
 
-bool rdtsc(Cpu& cpu, const Record& r) {
+namespace {
+
+bool read_tsc(Cpu& cpu, const Record& r, Intercept what) {
   if ((cpu.state.cr4 & cr4::TSD) != 0 && cpu.state.cpl != 0) return cpu.raise(Vector::GP, 0);
+  if (intercepted(cpu, r, what)) return false;
   const u64 tsc = cpu.tsc_at(r);
   cpu.set_reg(offset_of(RAX), static_cast<u32>(tsc));
   cpu.set_reg(offset_of(RDX), static_cast<u32>(tsc >> 32));
   return true;
 }
 
+}  // namespace
+
+bool rdtsc(Cpu& cpu, const Record& r) { return read_tsc(cpu, r, Intercept::Rdtsc); }
+
 bool rdtscp(Cpu& cpu, const Record& r) {
-  if (!rdtsc(cpu, r)) return false;
+  if (!enabled_in_guest(cpu, Intercept::Rdtscp) || !read_tsc(cpu, r, Intercept::Rdtscp)) return false;
   cpu.set_reg(offset_of(RCX), static_cast<u32>(cpu.state.msr.tsc_aux));
   return true;
 }
 
 /// Leaf 0AH tells of no performance counters, so every counter index is beyond those implemented.
-bool rdpmc(Cpu& cpu, const Record&) { return cpu.raise(Vector::GP, 0); }
+bool rdpmc(Cpu& cpu, const Record& r) {
+  if (cpu.state.cpl != 0 && (cpu.state.cr4 & cr4::PCE) == 0) return cpu.raise(Vector::GP, 0);
+  return !intercepted(cpu, r, Intercept::Rdpmc) && cpu.raise(Vector::GP, 0);
+}
 
 bool rdpid(Cpu& cpu, const Record& r) {
+  if (!enabled_in_guest(cpu, Intercept::Rdtscp)) return false;
   cpu.set_reg<u64>(r.rm, cpu.state.msr.tsc_aux);
   return true;
 }
 
-bool rdrand(Cpu& cpu, const Record& r) {
+namespace {
+
+bool store_random(Cpu& cpu, const Record& r) {
   store_sized(cpu, r, next_random(cpu.state.rng_state));
   cpu.state.flags.set_status(rflags::CF);
   return true;
 }
+
+}  // namespace
+
+bool rdrand(Cpu& cpu, const Record& r) { return !intercepted(cpu, r, Intercept::Rdrand) && store_random(cpu, r); }
+bool rdseed(Cpu& cpu, const Record& r) { return !intercepted(cpu, r, Intercept::Rdseed) && store_random(cpu, r); }
 
 }  // namespace bunshin::semantics

@@ -62,14 +62,14 @@ constexpr Row rows[] = {
     {"0F 33", "rdpmc", {}, plain<in::rdpmc>},
     {"F3 0F C7 /7 reg", "rdpid", {Op::Ry}, plain<in::rdpid>, Feature::Rdpid},
     {"0F C7 /6 reg", "rdrand", {Op::Ev}, plain<in::rdrand>, Feature::Rdrand},
-    {"0F C7 /7 reg", "rdseed", {Op::Ev}, plain<in::rdrand>, Feature::Rdseed},
+    {"0F C7 /7 reg", "rdseed", {Op::Ev}, plain<in::rdseed>, Feature::Rdseed},
 
     // Waiting, caches.
     {"F4", "hlt", {}, ending<in::hlt>, Feature::Base, ending_supervisor},
     {"0F 01 C8", "monitor", {}, plain<in::monitor>, Feature::Monitor},
     {"0F 01 C9", "mwait", {}, ending<in::mwait>, Feature::Monitor, attr::ends_block},
-    {"0F 08", "invd", {}, plain<in::write_back_caches>, Feature::Base, supervisor},
-    {"0F 09", "wbinvd", {}, plain<in::write_back_caches>, Feature::Base, supervisor},
+    {"0F 08", "invd", {}, plain<in::invd>, Feature::Base, supervisor},
+    {"0F 09", "wbinvd", {}, plain<in::wbinvd>, Feature::Base, supervisor},
 
     // Ports.
     {"E4", "in", {Op::Al, Op::Ib}, plain<in::in_byte_immediate>, Feature::Base, attr::alone},

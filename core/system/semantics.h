@@ -58,12 +58,14 @@ bool rdtscp(Cpu& cpu, const Record& r);
 bool rdpmc(Cpu& cpu, const Record& r);
 bool rdpid(Cpu& cpu, const Record& r);
 bool rdrand(Cpu& cpu, const Record& r);
+bool rdseed(Cpu& cpu, const Record& r);
 
 // processor_control.cpp
 bool hlt(Cpu& cpu, const Record& r);
 bool monitor(Cpu& cpu, const Record& r);
 bool mwait(Cpu& cpu, const Record& r);
-bool write_back_caches(Cpu& cpu, const Record& r);
+bool invd(Cpu& cpu, const Record& r);
+bool wbinvd(Cpu& cpu, const Record& r);
 
 // port_io.cpp
 bool in_byte_immediate(Cpu& cpu, const Record& r);

@@ -4,6 +4,7 @@
 
 #include "core/events/segmentation.h"
 #include "core/system/semantics.h"
+#include "core/virt/intercept.h"
 
 namespace bunshin::semantics {
 
@@ -12,15 +13,17 @@ bool invlpg(Cpu& cpu, const Record& r) {
   u64 linear = cpu.effective_address(r);
   if (cpu.mode.bits != 64) {
     linear = static_cast<u32>(linear + cpu.state.segment(seg).base);
-  } else {
-    if (seg >= Seg::FS) linear += cpu.state.segment(seg).base;
-    if (!canonical(cpu, linear)) return true;  // no operation (SDM vol. 2, INVLPG)
+  } else if (seg >= Seg::FS) {
+    linear += cpu.state.segment(seg).base;
   }
+  if (intercepted(cpu, r, Intercept::Invlpg, linear)) return false;
+  if (cpu.mode.bits == 64 && !canonical(cpu, linear)) return true;  // no operation (SDM vol. 2, INVLPG)
   cpu.mmu.flush_page(Linear(linear));
   return true;
 }
 
 bool invpcid(Cpu& cpu, const Record& r) {
+  if (!enabled_in_guest(cpu, Intercept::Invpcid) || intercepted(cpu, r, Intercept::Invpcid)) return false;
   enum Type : u64 { individual_address = 0, single_context = 1, all_contexts = 2, all_but_globals = 3 };
   const u64 type = cpu.mode.bits == 64 ? cpu.reg<u64>(r.reg) : cpu.reg<u32>(r.reg);
   std::array<u64, 2> descriptor{};

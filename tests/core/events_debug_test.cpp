@@ -60,7 +60,8 @@ TEST(SingleStep, DoesNotStepTheHandlerOfASoftwareInterrupt) {
   DebuggedMachine m;
   m.cpu.state.flags.system |= rflags::TF;
   ASSERT_TRUE(check_instruction_breakpoint(m.cpu));
-  ASSERT_TRUE(software_interrupt(m.cpu, 0x80, EventKind::SoftwareInterrupt, 0x1002));
+  m.cpu.state.rip = 0x1002;
+  ASSERT_TRUE(software_interrupt(m.cpu, {.length = 2}, 0x80, EventKind::SoftwareInterrupt));
   EXPECT_EQ(m.cpu.state.pending_debug, 0u);
 }
 

@@ -87,9 +87,11 @@ TEST(ProtectedDelivery, SoftwareNeedsTheGatesPrivilegeAndFaultsWithoutExt) {
   EventMachine m;
   m.enter_protected(3);
   m.set_gate(0x80, make_gate(m.kernel_code, m.handler, interrupt32, 0));
-  m.expect_fault(software_interrupt(m.cpu, 0x80, EventKind::SoftwareInterrupt, 0x1002), Vector::GP, 0x80 * 8 + 2);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 0x80, EventKind::SoftwareInterrupt), Vector::GP,
+                 0x80 * 8 + 2);
   m.set_gate(0x80, make_gate(m.kernel_code, m.handler, interrupt32, 3));
-  ASSERT_TRUE(software_interrupt(m.cpu, 0x80, EventKind::SoftwareInterrupt, 0x1002));
+  m.cpu.state.rip = 0x1002;
+  ASSERT_TRUE(software_interrupt(m.cpu, {.length = 2}, 0x80, EventKind::SoftwareInterrupt));
   EXPECT_EQ(m.stacked(0), 0x1002u);
 }
 
@@ -97,7 +99,7 @@ TEST(ProtectedDelivery, Int1IgnoresTheGatesPrivilege) {
   EventMachine m;
   m.enter_protected(3);
   m.set_gate(1, make_gate(m.kernel_code, m.handler, interrupt32, 0));
-  EXPECT_TRUE(software_interrupt(m.cpu, 1, EventKind::PrivilegedSoftwareException, 0x1001));
+  EXPECT_TRUE(software_interrupt(m.cpu, {.length = 2}, 1, EventKind::PrivilegedSoftwareException));
 }
 
 TEST(ProtectedDelivery, AnExternalInterruptsFaultCarriesExt) {
@@ -114,9 +116,10 @@ TEST(ProtectedDelivery, BadInnerStackIsInvalidTss) {
   m.enter_protected(3);
   m.poke32(m.tss + 8, m.user_data);
   m.set_gate(32, make_gate(m.kernel_code, m.handler, interrupt32, 3));
-  m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::TS, m.user_data & 0xfffc);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::TS,
+                 m.user_data & 0xfffc);
   m.cpu.state.tr.limit = 8;
-  m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::TS, m.task);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::TS, m.task);
 }
 
 TEST(ProtectedDelivery, AFailedDeliveryLeavesRegistersAlone) {
@@ -125,7 +128,7 @@ TEST(ProtectedDelivery, AFailedDeliveryLeavesRegistersAlone) {
   m.set_descriptor(m.spare, make_descriptor(0, 0x10, 0x4093));  // too small a stack
   m.poke32(m.tss + 8, m.spare);
   m.set_gate(32, make_gate(m.kernel_code, m.handler, interrupt32, 3));
-  m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::SS, m.spare);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::SS, m.spare);
   EXPECT_EQ(m.get(RSP), m.user_stack);
   EXPECT_EQ(m.cpu.state.cpl, 3);
   EXPECT_EQ(m.selector(Seg::CS), m.user_code);
@@ -148,14 +151,15 @@ TEST(Virtual8086Delivery, RefusesHandlersBelowLevelZero) {
   EventMachine m;
   m.enter_v86(3);
   m.set_gate(32, make_gate(m.user_code, m.handler, interrupt32, 3));
-  m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::GP, m.user_code & 0xfffc);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::GP,
+                 m.user_code & 0xfffc);
 }
 
 TEST(Virtual8086Delivery, IntNeedsIoplThree) {
   EventMachine m;
   m.enter_v86(0);
   m.set_gate(32, make_gate(m.kernel_code, m.handler, interrupt32, 3));
-  m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::GP, 0);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::GP, 0);
 }
 
 TEST(Virtual8086Delivery, VmeRedirectsToTheProgramAndShowsVif) {
@@ -167,7 +171,8 @@ TEST(Virtual8086Delivery, VmeRedirectsToTheProgramAndShowsVif) {
   m.poke16(m.tss + 0x66, 0x100);
   m.poke32(0x21 * 4, 0x0400'0010);
   s.flags.system |= rflags::VIF | rflags::IF;
-  ASSERT_TRUE(software_interrupt(m.cpu, 0x21, EventKind::SoftwareInterrupt, 0x12));
+  m.cpu.state.rip = 0x12;
+  ASSERT_TRUE(software_interrupt(m.cpu, {.length = 2}, 0x21, EventKind::SoftwareInterrupt));
   EXPECT_TRUE(s.v86());
   EXPECT_EQ(m.selector(Seg::CS), 0x400);
   EXPECT_EQ(s.rip, 0x10u);
@@ -221,14 +226,14 @@ TEST(LongModeDelivery, HandlersMustBe64BitCode) {
   m.enter_long(0);
   m.set_descriptor(m.spare, make_descriptor(0, 0xfffff, kind::code32));
   m.set_gate64(32, m.spare, m.handler, interrupt32, 0);
-  m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::GP, m.spare);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::GP, m.spare);
 }
 
 TEST(LongModeDelivery, ANonCanonicalHandlerIsAGeneralProtection) {
   EventMachine m;
   m.enter_long(0);
   m.set_gate64(32, m.kernel_code, 0x8000'0000'0000, interrupt32, 0);
-  m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::GP, 0);
+  m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::GP, 0);
 }
 
 TEST(LongModeDelivery, OldGateTypesDoNotExist) {
@@ -236,7 +241,7 @@ TEST(LongModeDelivery, OldGateTypesDoNotExist) {
   m.enter_long(0);
   for (const u32 type : {interrupt16, task_gate, 0xcu, 0x1eu}) {
     m.set_gate64(32, m.kernel_code, m.handler, type, 0);
-    m.expect_fault(software_interrupt(m.cpu, 32, EventKind::SoftwareInterrupt, 0), Vector::GP, 32 * 8 + 2);
+    m.expect_fault(software_interrupt(m.cpu, {.length = 2}, 32, EventKind::SoftwareInterrupt), Vector::GP, 32 * 8 + 2);
   }
 }
 
