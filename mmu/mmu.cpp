@@ -30,10 +30,13 @@ Mmu::Mmu(const TlbParameters& parameters, PhysicalMemory& memory) : memory_(memo
 Mmu::~Mmu() = default;
 
 void Mmu::set_context(const PagingContext& context) {
-  const bool keep = same_rights(context_, context);
+  World& next = world_of(context.guest_tag);
+  const bool crosses = &next != world_;
+  const bool keep = same_rights(crosses ? next.context : context_, context) && next.stage == second_stage_;
+  if (crosses) enter(next);
   context_ = context;
   walker_.set_context(context);
-  if (!keep) {
+  if (!keep || crosses) {
     tlb_.set_pcid(context.pcid);
     tlb_.set_tag(context.guest_tag);
     if (timed_ != nullptr) {
@@ -41,9 +44,26 @@ void Mmu::set_context(const PagingContext& context) {
       timed_->instructions.set_tag(context.guest_tag);
     }
     if (context.mode != PagingMode::None) tlb_.set_large_shift(context.mode == PagingMode::TwoLevel ? 22 : 21);
-    flush_fast();
   }
+  next.stage = second_stage_;
+  if (!keep) flush_fast();
   select_fast();
+}
+
+Mmu::World& Mmu::world_of(u32 tag) {
+  if (tag == 0) return *host_;
+  if (guest_ == nullptr) guest_ = std::make_unique<World>();
+  return *guest_;
+}
+
+void Mmu::enter(World& world) {
+  world_->context = context_;
+  world_->epoch = epoch_;
+  world_ = &world;
+  epoch_ = world.epoch;
+  held_by_lines_ = none_cache;
+  lines_.flush();
+  fetched_page_ = no_page;
 }
 
 void Mmu::set_privilege(bool user, bool access_override, bool watched) {
@@ -56,7 +76,7 @@ void Mmu::set_privilege(bool user, bool access_override, bool watched) {
 
 void Mmu::select_fast() {
   const Cache held = held_cache();
-  fast_ = &caches_[log_ != nullptr ? none_cache : held];
+  fast_ = &world_->caches[log_ != nullptr ? none_cache : held];
   if (held == held_by_lines_) return;
   held_by_lines_ = held;
   lines_.flush();
@@ -102,7 +122,6 @@ void Mmu::set_second_stage(SecondStageWalker* stage) {
   walker_.set_second_stage(stage);
   if (stage != nullptr) stage->set_observer(walker_.observer());
   use_timed_caches();
-  flush_fast();
 }
 
 void Mmu::set_trapped_page(HostPhysical page) {
@@ -259,7 +278,7 @@ void Mmu::fill_fast(Linear address, const Access& access, HostPhysical physical,
   const auto tag_for = [tag, kinds](AccessKind kind) {
     return (kinds & kind_bit(kind)) != 0 ? tag : FastCache::no_tag;
   };
-  FastCache& cache = caches_[cache_for(access.user_mode(), context_.access_override && !access.implicit)];
+  FastCache& cache = world_->caches[cache_for(access.user_mode(), context_.access_override && !access.implicit)];
   cache.note_fill(tag, shift);
   FastCache::Entry& e = cache.at(tag);
   e.read_tag = tag_for(AccessKind::Read);

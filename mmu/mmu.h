@@ -51,7 +51,7 @@ class Mmu final : private WalkObserver {
   /// logged it is an empty one, so that every access comes the slow way.
   FastCache& fast() { return *fast_; }
   /// The same, but filled even then.
-  FastCache& held() { return caches_[held_cache()]; }
+  FastCache& held() { return world_->caches[held_cache()]; }
   /// Lines of the L1D that a timed core's handlers access without being logged (but see ReferenceLog::note_hits). Empty unless
   /// hold_line() is called, which is for whoever keeps the L1D and tells the filter of its changes.
   LineFilter& lines() { return lines_; }
@@ -102,7 +102,8 @@ class Mmu final : private WalkObserver {
     return walker_.load_pdptes(cr3, context_.physical_bits, pdptes);
   }
 
-  /// Null: not virtualized. The context's guest tag says whose translations these are. Must outlive its use.
+  /// Null: not virtualized. Translations of a guest tag are its second stage's: whoever gives the tag another one flushes it. A
+  /// set_context() must follow, in which the tag may change with it. Must outlive its use.
   void set_second_stage(SecondStageWalker* stage);
   /// The last fault was the second stage's: a VM exit, as SecondStageWalker::fault() says, not a #PF.
   bool second_stage_faulted() const { return second_stage_faulted_; }
@@ -133,7 +134,7 @@ class Mmu final : private WalkObserver {
   void hash(StateHash& hash) const;
 
  private:
-  /// Which of caches_ serves whom. `none` is never filled.
+  /// Which of a world's caches serves whom. `none` is never filled.
   enum Cache : u8 { user_cache, supervisor_cache, supervisor_ac_cache, none_cache };
   static constexpr u64 no_page = ~u64{0};
 
@@ -173,9 +174,26 @@ class Mmu final : private WalkObserver {
   Tlb tlb_;
   Walker walker_;
   std::unique_ptr<TranslationScheme> scheme_;
-  /// For user accesses, for supervisor accesses, for supervisor accesses with EFLAGS.AC under SMAP, and one that stays
-  /// empty for when nothing may be hit fast.
-  std::array<FastCache, 4> caches_;
+  /// The fast caches of one side of the virtualization boundary, and what they are right for: entering and leaving a guest
+  /// changes sides, and neither forgets.
+  struct World {
+    /// For user accesses, for supervisor accesses, for supervisor accesses with EFLAGS.AC under SMAP, and one that stays
+    /// empty for when nothing may be hit fast.
+    std::array<FastCache, 4> caches;
+    PagingContext context;  ///< when it was left
+    const SecondStageWalker* stage = nullptr;
+    u64 epoch = 0;  ///< when it was left
+  };
+  /// Where translations of a guest tag are held; made when there is a first guest.
+  World& world_of(u32 tag);
+  void enter(World& world);
+  void flush_fast(World& world);
+  static void flush_page(World& world, Linear address, unsigned shift);
+  void forget_lines(Linear address, unsigned shift);
+  void new_epoch() { epoch_ = ++epochs_; }
+  std::unique_ptr<World> host_ = std::make_unique<World>();
+  std::unique_ptr<World> guest_;
+  World* world_ = host_.get();
   LineFilter lines_;
   FastCache* fast_ = nullptr;
   Cache held_by_lines_ = none_cache;  ///< whose translations lines_ holds
@@ -190,6 +208,7 @@ class Mmu final : private WalkObserver {
   bool fetch_translated_ = false;
   Linear walked_;  ///< the address of the walk in the log
   u64 epoch_ = 0;
+  u64 epochs_ = 0;  ///< that there have been
   /// Instructions were fetched through a translation that the TLB has no place for.
   bool fetched_uncached_ = false;
   bool second_stage_faulted_ = false;

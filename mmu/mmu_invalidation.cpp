@@ -7,8 +7,12 @@ namespace bunshin {
 
 void Mmu::forget(const TlbEntry& entry) {
   flush_first_level(Linear(entry.linear));
-  flush_fast_page(Linear(entry.linear), entry.shift);
-  if (entry.fetched) ++epoch_;
+  World& world = world_of(entry.tag);
+  const bool running = &world == world_;
+  if ((running ? context_ : world.context).guest_tag != entry.tag) return;
+  if (running) forget_lines(Linear(entry.linear), entry.shift);
+  flush_page(world, Linear(entry.linear), entry.shift);
+  if (entry.fetched) (running ? epoch_ : world.epoch) = ++epochs_;
 }
 
 void Mmu::hold_line(u64 linear, HostPhysical physical, bool writable) {
@@ -22,16 +26,30 @@ void Mmu::hold_line(u64 linear, HostPhysical physical, bool writable) {
 }
 
 void Mmu::flush_fast() {
-  ++epoch_;
+  new_epoch();
   lines_.flush();
   fetched_page_ = no_page;
-  for (FastCache& cache : caches_) cache.flush();
+  for (FastCache& cache : world_->caches) cache.flush();
+}
+
+/// Of the side that is not running.
+void Mmu::flush_fast(World& world) {
+  world.epoch = ++epochs_;
+  for (FastCache& cache : world.caches) cache.flush();
+}
+
+void Mmu::forget_lines(Linear address, unsigned shift) {
+  lines_.flush_range(address.value, shift);
+  fetched_page_ = no_page;
 }
 
 void Mmu::flush_fast_page(Linear address, unsigned shift) {
-  lines_.flush_range(address.value, shift);
-  fetched_page_ = no_page;
-  for (FastCache& cache : caches_) {
+  forget_lines(address, shift);
+  flush_page(*world_, address, shift);
+}
+
+void Mmu::flush_page(World& world, Linear address, unsigned shift) {
+  for (FastCache& cache : world.caches) {
     if (shift > page_shift) {
       cache.flush_range(address.value, shift);
     } else {
@@ -103,7 +121,7 @@ void Mmu::flush_page(Linear address) {
   flush_timed_page(address, tlb_.pcid());
   const Tlb::Flushed flushed = tlb_.flush_page(address, tlb_.pcid(), true);
   flush_fast_page(address, flushed.shift);
-  if (flushed.fetched || fetched_uncached_) ++epoch_;
+  if (flushed.fetched || fetched_uncached_) new_epoch();
 }
 
 void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
@@ -112,7 +130,7 @@ void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
   const Tlb::Flushed flushed = tlb_.flush_page(address, pcid, false);
   if (pcid != tlb_.pcid()) return;
   flush_fast_page(address, flushed.shift);
-  if (flushed.fetched || fetched_uncached_) ++epoch_;
+  if (flushed.fetched || fetched_uncached_) new_epoch();
 }
 
 void Mmu::flush_guest(u32 tag) {
@@ -120,14 +138,22 @@ void Mmu::flush_guest(u32 tag) {
   flush_timed();
   flush_stage();
   tlb_.flush_tag(tag);
-  flush_fast();
+  World& world = world_of(tag);
+  if (&world == world_) {
+    if (context_.guest_tag == tag) flush_fast();
+  } else if (world.context.guest_tag == tag) {
+    flush_fast(world);
+  }
 }
 
 void Mmu::code_page_changed(HostPhysical page) {
   const PhysicalMemory::Page host = memory_.page(page);
   if (host.host == nullptr || !memory_.page_has_code(page)) return;
   lines_.flush();
-  for (FastCache& cache : caches_) cache.drop_writes(host.host);
+  for (World* world : {host_.get(), guest_.get()}) {
+    if (world == nullptr) continue;
+    for (FastCache& cache : world->caches) cache.drop_writes(host.host);
+  }
 }
 
 }  // namespace bunshin

@@ -33,6 +33,10 @@ class MmuTest : public testing::Test {
     context_.pcid = pcid;
     mmu_.set_context(context_);
   }
+  void use_guest(u32 tag) {
+    context_.guest_tag = tag;
+    mmu_.set_context(context_);
+  }
   /// Physical page of the address, or its error code with bit 63 set.
   u64 go(const Access& access, u64 linear) {
     HostPhysical out;
@@ -77,6 +81,36 @@ TEST_F(MmuTest, ListenerIsToldOfEachWalkAndOfNothingElse) {
   mmu_.flush_all();
   go(read);
   EXPECT_EQ(listener.references, 8u);
+}
+
+TEST_F(MmuTest, AVisitToAGuestLeavesTheHostsFastHitsAlone) {
+  go(execute);
+  const u64 epoch = mmu_.epoch();
+  use_guest(5);
+  EXPECT_FALSE(fast_reads(address_));
+  map(frame_b);
+  EXPECT_EQ(go(read), frame_b);
+  use_guest(0);
+  EXPECT_TRUE(fast_reads(address_));
+  EXPECT_EQ(mmu_.epoch(), epoch);
+  EXPECT_EQ(go(read), frame_a);
+  use_guest(5);
+  EXPECT_TRUE(fast_reads(address_));
+  use_guest(6);
+  EXPECT_FALSE(fast_reads(address_));
+}
+
+TEST_F(MmuTest, FlushingAGuestFromTheHostReachesItsFastHits) {
+  go(read);
+  use_guest(5);
+  go(execute);
+  const u64 epoch = mmu_.epoch();
+  use_guest(0);
+  mmu_.flush_guest(5);
+  EXPECT_TRUE(fast_reads(address_));
+  use_guest(5);
+  EXPECT_FALSE(fast_reads(address_));
+  EXPECT_NE(mmu_.epoch(), epoch);
 }
 
 TEST_F(MmuTest, ListenerIsToldOfFaults) {
@@ -430,6 +464,17 @@ TEST_F(SmallTlb, EvictionOfFetchedPageChangesTheEpoch) {
   const u64 before = mmu_.epoch();
   go(read, page(2));
   EXPECT_NE(mmu_.epoch(), before);
+}
+
+TEST_F(SmallTlb, EvictionByAGuestTakesTheHostsFastEntry) {
+  go(execute, page(0));
+  const u64 epoch = mmu_.epoch();
+  use_guest(5);
+  go(read, page(1));
+  go(read, page(2));
+  use_guest(0);
+  EXPECT_FALSE(fast_reads(page(0)));
+  EXPECT_NE(mmu_.epoch(), epoch);
 }
 
 TEST_F(SmallTlb, EvictedLargePageLeavesNoFastEntry) {
