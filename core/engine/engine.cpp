@@ -334,6 +334,7 @@ bool Engine::step() {
   const bool seen = cpu_.probe_passed && s.rip == cpu_.probe_rip;
   if (observer_ != nullptr && !seen && !observer_->before_instruction(cpu_)) return false;
   const bool shadow = s.interrupt_shadow;
+  const Virtualization* const world = cpu_.guest;
   BranchTrace trace;
   if (check_instruction_breakpoint(cpu_)) {
     const Record* entry = find_block();
@@ -349,7 +350,8 @@ bool Engine::step() {
   const bool completed = cpu_.leave == Leave::None || repeats;
   const bool stayed = cpu_.leave == Leave::Probe || cpu_.leave == Leave::Limit;
   after_block();
-  if (stayed) return true;
+  // Behind a world switch shadows and pending traps are the other world's.
+  if (stayed || world != cpu_.guest) return true;
   if (shadow) {
     s.interrupt_shadow = false;
     s.debug_shadow = false;
