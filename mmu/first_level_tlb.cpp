@@ -88,14 +88,25 @@ void FirstLevelTlb::flush() {
   }
 }
 
-void FirstLevelTlb::flush_page(u64 linear) {
+void FirstLevelTlb::flush_tag(u32 tag) {
+  for (Array& array : arrays_) {
+    array.last = none;
+    for (u64 i = 0; i < array.keys.size(); ++i) {
+      if (array.tags[i] == tag) array.keys[i] = none;
+    }
+  }
+}
+
+void FirstLevelTlb::flush_page(u64 linear, u32 tag) {
   constexpr std::array<unsigned, 3> shifts{page_shift, 21, 30};
   for (unsigned i = 0; i < arrays_.size(); ++i) {
     Array& array = arrays_[i];
     array.last = none;
     // 4 MiB pages have two 2 MiB numbers; both are within what an entry of either size can say.
-    for (u64& key : array.keys) {
-      if (key != none && (key >> 12) >> (i == 1 ? 1 : 0) == (linear >> shifts[i]) >> (i == 1 ? 1 : 0)) key = none;
+    const unsigned pair = i == 1 ? 1 : 0;
+    for (u64 k = 0; k < array.keys.size(); ++k) {
+      u64& key = array.keys[k];
+      if (key != none && array.tags[k] == tag && key >> 12 >> pair == linear >> shifts[i] >> pair) key = none;
     }
   }
 }

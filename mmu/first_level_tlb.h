@@ -35,7 +35,9 @@ class FirstLevelTlb {
   void set_line_filter(LineFilter* filter) { lines_ = filter; }
   /// Everything, whatever the architectural TLB keeps: a little more than it must forget.
   void flush();
-  void flush_page(u64 linear);
+  /// The same of one guest.
+  void flush_tag(u32 tag);
+  void flush_page(u64 linear, u32 tag);
   void hash(StateHash& hash) const;
   /// By page size.
   void register_statistics(StatRegistry& registry, const std::string& prefix) const;

@@ -109,7 +109,7 @@ void Mmu::set_timed_caches(TimedCaches* caches) {
   }
   use_timed_caches();
   flush_timed();
-  flush_stage();
+  flush_second_stages();
 }
 
 void Mmu::set_scheme(const SchemeParameters& parameters, unsigned core) {

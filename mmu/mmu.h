@@ -125,7 +125,15 @@ class Mmu final : private WalkObserver {
   void flush_pcid(u16 pcid);                          ///< MOV CR3, INVPCID type 1: one PCID's non-global entries
   void flush_page(Linear address);                    ///< INVLPG: current PCID and globals, paging-structure caches
   void flush_page_of_pcid(Linear address, u16 pcid);  ///< INVPCID type 0: globals stay
-  void flush_guest(u32 tag);                          ///< INVVPID, INVEPT, INVLPGA: all of one guest
+  /// Those of a hypervisor (SDM vol. 3, 29.4.3; APM vol. 2, 15.16). What depends on linear addresses, the second stage's part in
+  /// it included, has the guest's tag, what is guest-physical the second stage's own (SecondStageContext::tag).
+  void flush_guest_linear(u32 tag);                ///< INVVPID type 1, INVEPT for the tags concerned
+  void flush_guest_non_global(u32 tag);            ///< INVVPID type 3, TLB_CONTROL 7
+  void flush_guest_page(u32 tag, Linear address);  ///< INVVPID type 0, INVLPGA
+  void flush_second_stage(u64 tag);                ///< INVEPT type 1
+  void flush_second_stages();                      ///< INVEPT type 2
+  void flush_guest(u32 tag);                       ///< TLB_CONTROL 3: all of an ASID, in both dimensions
+  void flush_all_guests();                         ///< TLB_CONTROL 1: everything, the host's included
   /// The page holds (or no longer holds) decoded instructions: fast writes to it must (may) end.
   void code_page_changed(HostPhysical page);
 
@@ -147,11 +155,13 @@ class Mmu final : private WalkObserver {
   TlbOutcome first_level(FirstLevelTlb& first, u64 linear, unsigned shift);
   unsigned fetch_shift(u64 linear);
   void note_translation(Linear address, const Access& access, unsigned shift, TlbOutcome outcome);
-  void flush_first_level(Linear address);
+  void flush_first_level(Linear address, u32 tag);
   void flush_timed();
-  void flush_stage();
+  void flush_timed(u32 tag);
   void flush_timed_pcid(u16 pcid);
   void flush_timed_page(Linear address, u16 pcid);
+  /// The fast caches, if they hold translations of this guest.
+  void flush_fast_of(u32 tag);
   u64 space_of(u16 pcid) const { return u64{context_.guest_tag} << 12 | pcid; }
   void select_fast();
   void observe_walks();

@@ -6,7 +6,7 @@
 namespace bunshin {
 
 void Mmu::forget(const TlbEntry& entry) {
-  flush_first_level(Linear(entry.linear));
+  flush_first_level(Linear(entry.linear), entry.tag);
   World& world = world_of(entry.tag);
   const bool running = &world == world_;
   if ((running ? context_ : world.context).guest_tag != entry.tag) return;
@@ -58,10 +58,10 @@ void Mmu::flush_page(World& world, Linear address, unsigned shift) {
   }
 }
 
-void Mmu::flush_first_level(Linear address) {
+void Mmu::flush_first_level(Linear address, u32 tag) {
   if (timed_ == nullptr) return;
-  timed_->data.flush_page(address.value);
-  timed_->instructions.flush_page(address.value);
+  timed_->data.flush_page(address.value, tag);
+  timed_->instructions.flush_page(address.value, tag);
 }
 
 void Mmu::flush_timed() {
@@ -73,32 +73,34 @@ void Mmu::flush_timed() {
   timed_->structures.flush();
 }
 
-/// Guest-physical translations outlive what the guest flushes (SDM vol. 3, 29.4.3.1).
-void Mmu::flush_stage() {
+void Mmu::flush_timed(u32 tag) {
+  lines_.flush();
+  fetched_page_ = no_page;
   if (timed_ == nullptr) return;
-  timed_->stage_structures.flush();
-  timed_->nested_tlb.flush();
+  timed_->data.flush_tag(tag);
+  timed_->instructions.flush_tag(tag);
+  timed_->structures.flush_guest(tag);
 }
 
 void Mmu::flush_timed_pcid(u16 pcid) {
   if (timed_ == nullptr) return;
   lines_.flush();
   fetched_page_ = no_page;
-  timed_->data.flush();
-  timed_->instructions.flush();
+  timed_->data.flush_tag(context_.guest_tag);
+  timed_->instructions.flush_tag(context_.guest_tag);
   timed_->structures.flush_space(space_of(pcid));
 }
 
 void Mmu::flush_all() {
   if (scheme_ != nullptr) scheme_->flush_all();
-  flush_timed();
+  flush_timed(context_.guest_tag);
   tlb_.flush_all();
   flush_fast();
 }
 
 void Mmu::flush_non_global() {
   if (scheme_ != nullptr) scheme_->flush_non_global();
-  flush_timed();
+  flush_timed(context_.guest_tag);
   tlb_.flush_non_global();
   flush_fast();
 }
@@ -112,7 +114,7 @@ void Mmu::flush_pcid(u16 pcid) {
 
 void Mmu::flush_timed_page(Linear address, u16 pcid) {
   if (timed_ == nullptr) return;
-  flush_first_level(address);
+  flush_first_level(address, context_.guest_tag);
   timed_->structures.flush_space(space_of(pcid));
 }
 
@@ -133,17 +135,65 @@ void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
   if (flushed.fetched || fetched_uncached_) new_epoch();
 }
 
-void Mmu::flush_guest(u32 tag) {
-  if (scheme_ != nullptr) scheme_->flush_guest(tag);
-  flush_timed();
-  flush_stage();
-  tlb_.flush_tag(tag);
+void Mmu::flush_fast_of(u32 tag) {
   World& world = world_of(tag);
   if (&world == world_) {
     if (context_.guest_tag == tag) flush_fast();
   } else if (world.context.guest_tag == tag) {
     flush_fast(world);
   }
+}
+
+void Mmu::flush_guest_linear(u32 tag) {
+  if (scheme_ != nullptr) scheme_->flush_guest(tag);
+  flush_timed(tag);
+  tlb_.flush_tag(tag);
+  flush_fast_of(tag);
+}
+
+void Mmu::flush_guest_non_global(u32 tag) {
+  if (scheme_ != nullptr) scheme_->flush_guest(tag);
+  flush_timed(tag);
+  tlb_.flush_tag_non_global(tag);
+  flush_fast_of(tag);
+}
+
+void Mmu::flush_guest_page(u32 tag, Linear address) {
+  if (scheme_ != nullptr) scheme_->flush_guest(tag);
+  if (timed_ != nullptr) {
+    flush_first_level(address, tag);
+    timed_->structures.flush_guest(tag);
+  }
+  tlb_.flush_tag_page(tag, address);
+  flush_fast_of(tag);
+}
+
+void Mmu::flush_second_stage(u64 tag) {
+  if (timed_ == nullptr) return;
+  timed_->nested_tlb.flush_tag(tag);
+  timed_->stage_structures.flush_space(tag);
+  if (!timed_->structures.by_translation()) timed_->structures.flush_space(tag);
+}
+
+void Mmu::flush_second_stages() {
+  if (timed_ == nullptr) return;
+  timed_->nested_tlb.flush();
+  timed_->stage_structures.flush();
+  if (!timed_->structures.by_translation()) timed_->structures.flush();
+}
+
+void Mmu::flush_guest(u32 tag) {
+  flush_guest_linear(tag);
+  flush_second_stage(tag);
+}
+
+void Mmu::flush_all_guests() {
+  if (scheme_ != nullptr) scheme_->flush_everything();
+  flush_timed();
+  flush_second_stages();
+  tlb_.flush_everything();
+  flush_fast();
+  if (guest_ != nullptr) flush_fast(world_ == host_.get() ? *guest_ : *host_);
 }
 
 void Mmu::code_page_changed(HostPhysical page) {

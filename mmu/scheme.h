@@ -50,6 +50,7 @@ class TranslationScheme {
   virtual void flush_non_global() {}  ///< all PCIDs
   virtual void flush_pcid(u16) {}     ///< non-global ones of one PCID
   virtual void flush_guest(u32) {}    ///< everything with this guest tag (INVVPID, INVEPT, TLB_CONTROL)
+  virtual void flush_everything() {}  ///< of all guests and the host
   /// One page, of one PCID, and global ones if asked to: INVLPG, INVPCID.
   virtual void flush_page(Linear, u16, bool /*globals_too*/) {}
 

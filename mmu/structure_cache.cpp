@@ -64,10 +64,20 @@ void StructureCache::flush() {
 }
 
 void StructureCache::flush_space(u64 space) {
+  flush_if([space](const Entry& e) { return e.space == space; });
+}
+
+void StructureCache::flush_guest(u32 tag) {
+  flush_if([tag](const Entry& e) { return e.space >> 12 == tag; });
+}
+
+/// Entries by address belong to nobody.
+template <class Concerns>
+void StructureCache::flush_if(Concerns concerns) {
   entries_.flush();
   for (Array& array : arrays_) {
     for (Entry& e : array.entries) {
-      if (e.space == space) e = {};
+      if (concerns(e)) e = {};
     }
   }
 }

@@ -46,6 +46,8 @@ class StructureCache {
   void flush();
   /// MOV CR3, INVPCID, and INVLPG of any address (SDM vol. 3, 4.10.4.1); INVEPT, INVVPID, INVLPGA.
   void flush_space(u64 space);
+  /// All spaces of one guest.
+  void flush_guest(u32 tag);
   void hash(StateHash& hash) const;
 
   /// Null unless the kind is `entry`.
@@ -65,6 +67,9 @@ class StructureCache {
     std::vector<Entry> entries;
     u64 hits = 0;
   };
+  template <class Concerns>
+  void flush_if(Concerns concerns);
+
   bool by_translation_ = true;
   std::array<Array, 6> arrays_;  ///< by level
   EntryCache entries_;

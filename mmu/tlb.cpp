@@ -125,9 +125,7 @@ void Tlb::remove_if(Concerns concerns) {
 
 void Tlb::flush_all() {
   if (tagged_) return flush_tag(tag_);
-  global_floor_ = non_global_floor_ = now_++;
-  derive_floor();
-  for (Array& array : arrays_) array.used = false;
+  flush_everything();
 }
 
 void Tlb::flush_non_global() {
@@ -146,6 +144,27 @@ void Tlb::flush_pcid(u16 pcid) {
 
 void Tlb::flush_tag(u32 tag) {
   remove_if([tag](const TlbEntry& e) { return e.tag == tag; });
+}
+
+void Tlb::flush_tag_non_global(u32 tag) {
+  remove_if([tag](const TlbEntry& e) { return e.tag == tag && !e.global; });
+}
+
+void Tlb::flush_tag_page(u32 tag, Linear address) {
+  for (Array& array : arrays_) {
+    if (!array.used) continue;
+    const u64 begin = array.set_begin(address.value);
+    for (u64 i = begin; i < begin + array.ways; ++i) {
+      TlbEntry& e = array.entries[i];
+      if (array.pages[i] == address.value >> array.shift && e.tag == tag) e.stamp = 0;
+    }
+  }
+}
+
+void Tlb::flush_everything() {
+  global_floor_ = non_global_floor_ = now_++;
+  derive_floor();
+  for (Array& array : arrays_) array.used = false;
 }
 
 Tlb::Flushed Tlb::flush_page(Linear address, u16 pcid, bool globals_too) {

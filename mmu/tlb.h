@@ -101,8 +101,12 @@ class Tlb {
   void flush_all();
   void flush_non_global();
   void flush_pcid(u16 pcid);
-  /// Everything of one guest: INVVPID, INVEPT, TLB_CONTROL.
+  /// Of any guest (Mmu::flush_guest_linear and what follows it): everything, all but globals, one page of all PCIDs.
   void flush_tag(u32 tag);
+  void flush_tag_non_global(u32 tag);
+  void flush_tag_page(u32 tag, Linear address);
+  /// Of all of them.
+  void flush_everything();
   struct Flushed {
     unsigned shift = 0;  ///< of the largest page, 0 if there was none
     bool fetched = false;

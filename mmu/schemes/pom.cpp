@@ -59,6 +59,10 @@ class PomScheme final : public TranslationScheme {
   void flush_non_global() override { floors().others = ++clock_; }
   void flush_pcid(u16 pcid) override { floors().by_pcid[pcid] = ++clock_; }
   void flush_guest(u32 tag) override { floors_[tag].globals = floors_[tag].others = ++clock_; }
+  void flush_everything() override {
+    floors_.clear();
+    floor_ = ++clock_;
+  }
   void flush_page(Linear address, u16 pcid, bool globals_too) override;
 
   void register_statistics(StatRegistry& registry, const std::string& prefix) const override;
@@ -108,6 +112,7 @@ class PomScheme final : public TranslationScheme {
   std::array<Array, 2> arrays_;  ///< 4 KiB pages, 2 MiB pages
   std::vector<u8> predictor_;    ///< which array had the page last
   std::map<u32, Floors> floors_;
+  u64 floor_ = 0;  ///< of everybody
   u64 clock_ = 0;
   u64 predicted_ = 0;
 };
@@ -139,7 +144,7 @@ void PomScheme::touch(const Array& array, u64 set, bool write) const {
 }
 
 bool PomScheme::valid(const Entry& e) const {
-  if (e.stamp == 0) return false;
+  if (e.stamp <= floor_) return false;
   const auto found = floors_.find(e.guest);
   if (found == floors_.end()) return true;
   const Floors& f = found->second;

@@ -184,8 +184,39 @@ TEST_F(VirtualizedMmu, GuestPhysicalTranslationsOutliveTheGuestsFlush) {
   references();
   mmu_.flush_all();
   EXPECT_EQ(references(), 4u + 1) << "the guest's own tables, and the data's page from the second stage's last level";
-  mmu_.flush_guest(3);
-  EXPECT_GT(references(), 5u);
+  mmu_.flush_guest_linear(3);
+  EXPECT_EQ(references(), 4u + 1);
+}
+
+TEST_F(VirtualizedMmu, TheHypervisorsFlushesForgetWhatTheyNameAndNoMore) {
+  const u64 cold = references();
+  const u64 stage = both_.stage.context().tag;
+  mmu_.flush_second_stage(stage + 1);
+  mmu_.flush_guest_linear(4);
+  mmu_.flush_guest_page(4, Linear(both_.linear()));
+  mmu_.flush_guest_page(3, Linear(both_.linear() + page_size));
+  EXPECT_EQ(references(), 0u);
+  mmu_.flush_second_stage(stage);
+  EXPECT_EQ(references(), 0u) << "combined translations are the guest's, and INVEPT flushes them by tag";
+  mmu_.flush_guest_page(3, Linear(both_.linear()));
+  EXPECT_EQ(references(), cold);
+  mmu_.flush_guest_non_global(3);
+  EXPECT_EQ(references(), 4u + 1);
+  mmu_.flush_all_guests();
+  EXPECT_EQ(references(), cold);
+}
+
+TEST_F(VirtualizedMmu, AGuestsFlushLeavesItsNeighboursStructureCaches) {
+  references();
+  context_.guest_tag = 4;
+  mmu_.set_context(context_);
+  const u64 other = references();
+  mmu_.flush_all();
+  context_.guest_tag = 3;
+  mmu_.set_context(context_);
+  EXPECT_EQ(references(), 0u);
+  mmu_.flush_guest_page(3, Linear(both_.linear()));
+  EXPECT_EQ(references(), other);
 }
 
 TEST_F(VirtualizedMmu, AnotherGuestsTranslationIsNotUsed) {
