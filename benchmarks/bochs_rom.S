@@ -1,6 +1,7 @@
 # An option ROM at 0xD0000 that holds a Multiboot kernel and starts it as a loader would: Bochs has none.
 # The runner defines ENTRY, LOAD_ADDRESS, FILE_BYTES and MEMORY_BYTES from the kernel's program header, KERNEL (the file
-# with its bytes) and COMMAND_LINE; it adds padding and the checksum.
+# with its bytes) or, for what no ROM holds, KERNEL_ADDRESS (where Bochs has put them), and COMMAND_LINE; it adds padding
+# and the checksum.
 
 .set rom_address, 0xd0000
 .set multiboot_magic, 0x2badb002
@@ -26,7 +27,11 @@ protected_mode:
         mov %eax, %fs
         mov %eax, %gs
         mov %eax, %ss
+#ifdef KERNEL
         mov $(rom_address + kernel - rom), %esi
+#else
+        mov $KERNEL_ADDRESS, %esi
+#endif
         mov $LOAD_ADDRESS, %edi
         mov $FILE_BYTES, %ecx
         rep movsb
@@ -56,5 +61,7 @@ information:
         .long rom_address + command_line - rom
 command_line:
         .asciz COMMAND_LINE
+#ifdef KERNEL
 kernel: .incbin KERNEL
+#endif
 rom_end:

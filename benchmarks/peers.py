@@ -90,8 +90,10 @@ info: action=ignore
         return ["bochs", "-q", "-f", directory / "bochsrc", "-rc", directory / "commands"], serial
 
 
-def option_rom(kernel, arguments, directory):
-    """bochs_rom.S with the kernel (32-bit ELF, one loaded segment) in it, padded, its bytes adding up to zero."""
+def option_rom(kernel, arguments, directory, kernel_address=None):
+    """bochs_rom.S with the kernel (32-bit ELF, one loaded segment) in it, padded, its bytes adding up to zero.
+
+    With `kernel_address` the kernel is not in it: the caller has Bochs load DIRECTORY/kernel.bin there."""
     elf = kernel.read_bytes()
     entry, headers = struct.unpack_from("<II", elf, 24)
     kind, offset, _, address, file_bytes, memory_bytes = struct.unpack_from("<6I", elf, headers)
@@ -100,7 +102,8 @@ def option_rom(kernel, arguments, directory):
     image, assembled, flat = directory / "kernel.bin", directory / "rom.o", directory / "rom.flat"
     image.write_bytes(elf[offset:offset + file_bytes])
     subprocess.run(["gcc", "-c", f"-DENTRY={entry}", f"-DLOAD_ADDRESS={address}", f"-DFILE_BYTES={file_bytes}",
-                    f"-DMEMORY_BYTES={memory_bytes}", f'-DKERNEL="{image}"', f'-DCOMMAND_LINE="{arguments}"',
+                    f"-DMEMORY_BYTES={memory_bytes}", f'-DCOMMAND_LINE="{arguments}"',
+                    f"-DKERNEL_ADDRESS={kernel_address}" if kernel_address else f'-DKERNEL="{image}"',
                     "-o", assembled, SOURCE / "benchmarks/bochs_rom.S"], check=True)
     subprocess.run(["objcopy", "-O", "binary", "-j", ".text", assembled, flat], check=True)
     rom = bytearray(flat.read_bytes())

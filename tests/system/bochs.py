@@ -16,17 +16,20 @@ import peers  # noqa: E402  (the folder is no package)
 
 # The package knows neither five-level paging with this model nor several processors (it is built without SMP).
 MODEL = "corei7_skylake_x"
+# Where Bochs puts the kernel: larger ones do not fit into a ROM.
+KERNEL_ADDRESS = 0x2000000
 
 
-def configuration(directory, serial, memory):
+def configuration(directory, serial, memory, model):
     firmware = peers.Bochs.firmware
     return f"""\
 megs: {memory}
-cpu: model={MODEL}, ips=50000000
+cpu: model={model}, ips=50000000
 clock: sync=none
 romimage: file={firmware}/BIOS-bochs-latest
 vgaromimage: file={firmware}/VGABIOS-lgpl-latest
 optromimage1: file={directory}/rom.bin, address=0xd0000
+optramimage1: file={directory}/kernel.bin, address={KERNEL_ADDRESS:#x}
 plugin_ctrl: speaker=0, sb16=0, es1370=0, e1000=0, ne2k=0, usb_uhci=0, voodoo=0
 display_library: rfb, options="timeout=0"
 com1: enabled=1, mode=file, dev={serial}
@@ -37,7 +40,7 @@ info: action=ignore
 """
 
 
-def run(kernel, last_lines, memory=64, timeout=60):
+def run(kernel, last_lines, memory=64, timeout=60, model=MODEL):
     """What the guest printed up to and with a line that begins with one of `last_lines`.
 
     Bochs itself never ends: it has no port to be ended by. Skips where Bochs is missing."""
@@ -47,8 +50,8 @@ def run(kernel, last_lines, memory=64, timeout=60):
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         serial = directory / "serial"
-        (directory / "rom.bin").write_bytes(peers.option_rom(pathlib.Path(kernel), "", directory))
-        (directory / "bochsrc").write_text(configuration(directory, serial, memory))
+        (directory / "rom.bin").write_bytes(peers.option_rom(pathlib.Path(kernel), "", directory, KERNEL_ADDRESS))
+        (directory / "bochsrc").write_text(configuration(directory, serial, memory, model))
         # The package is built with the debugger, which waits for its first command.
         (directory / "commands").write_text("c\nq\n")
         os.mkfifo(serial)
