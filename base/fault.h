@@ -26,6 +26,7 @@ enum class Vector : u8 {
   AC = 17,
   MC = 18,
   XM = 19,
+  SX = 30,  ///< AMD: a security-sensitive event, such as a redirected INIT (APM vol. 2, 8.2.23)
 };
 
 /// What leaves a guest in place of an exception: its hypervisor wanted to know of something, or the second stage of

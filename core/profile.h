@@ -93,6 +93,19 @@ enum class Feature : u8 {
   AltMovCr8,
   Vmx,
   Svm,
+  Skinit,
+  Npt,
+  Lbrv,
+  SvmLock,
+  NripSave,
+  TscScale,
+  VmcbClean,
+  Flushbyasid,
+  DecodeAssists,
+  Pausefilter,
+  Pfthreshold,
+  VVmsaveVmload,
+  Vgif,
   Count
 };
 

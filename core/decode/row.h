@@ -169,6 +169,7 @@ std::span<const Row> flag_rows();
 std::span<const Row> system_rows();  // core/system
 std::span<const Row> event_rows();   // core/events
 std::span<const Row> x87_rows();     // core/x87
+std::span<const Row> svm_rows();     // core/virt/svm
 std::span<const Row> simd_rows();    // core/sse: MMX, SSE … SSE4.2, AES, PCLMULQDQ, SHA, AVX
 
 }  // namespace bunshin

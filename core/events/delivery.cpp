@@ -153,7 +153,8 @@ void deliver_exception(Cpu& cpu, const Fault& fault) {
 void deliver_injected(Cpu& cpu, const Event& injected) {
   const AloneScope alone(cpu);
   Event event = injected;
-  if (event.kind == EventKind::Exception) commit_exception(cpu, event);
+  // DR6 and DR7 are as the hypervisor has set them.
+  if (event.kind == EventKind::Exception && event.vector != static_cast<u8>(Vector::DB)) commit_exception(cpu, event);
   if (event.kind == EventKind::Nmi) cpu.state.nmi_blocked = true;
   if (deliver_once(cpu, event)) return;
   const Fault second = cpu.fault;

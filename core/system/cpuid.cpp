@@ -9,6 +9,7 @@
 #include "core/system/msr.h"
 #include "core/system/semantics.h"
 #include "core/virt/intercept.h"
+#include "core/virt/svm/svm.h"
 
 namespace bunshin {
 namespace {
@@ -164,6 +165,15 @@ CpuidResult address_leaf(const CpuProfile& p) {
   return out;
 }
 
+/// AMD's leaf 8000000AH: revision 1 of SVM, and how many address-space numbers there are.
+CpuidResult svm_leaf(const Cpu& cpu) {
+  if (!cpu.profile.has(Feature::Svm)) return {};
+  CpuidResult out = with_features(cpu, extended + 0xa, 0);
+  out.eax = 1;
+  out.ebx = svm::address_space_count(cpu.profile);
+  return out;
+}
+
 /// AMD's leaf 8000001EH: one thread a core, one node.
 CpuidResult amd_topology_leaf(const Cpu& cpu) {
   if (!cpu.profile.has(Feature::Topoext)) return {};
@@ -196,6 +206,7 @@ CpuidResult extended_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
     case extended + 6: return lower_caches_leaf(p);
     case extended + 7: return with_features(cpu, extended + 7, 0);
     case extended + 8: return address_leaf(p);
+    case extended + 0xa: return svm_leaf(cpu);
     case extended + 0x1d: return p.has(Feature::Topoext) ? cache_leaf(p, subleaf) : CpuidResult{};
     case extended + 0x1e: return amd_topology_leaf(cpu);
     case extended + 0x21: return {lfence_serializes | null_selector_clears_base, 0, 0, 0};

@@ -1,6 +1,7 @@
 #include "core/virt/virtualization.h"
 
 #include "core/cpu.h"
+#include "core/virt/svm/svm.h"
 
 namespace bunshin {
 
@@ -16,6 +17,9 @@ void Virtualization::left_guest(const VmExit& exit) {
   if (listener_ != nullptr) listener_->left(cpu_, exit);
 }
 
-std::unique_ptr<Virtualization> make_virtualization(Cpu& /*cpu*/) { return nullptr; }
+std::unique_ptr<Virtualization> make_virtualization(Cpu& cpu) {
+  if (cpu.profile.has(Feature::Svm)) return std::make_unique<svm::Svm>(cpu);
+  return nullptr;
+}
 
 }  // namespace bunshin
