@@ -77,6 +77,8 @@ po::options_description run_description() {
       "trace-to", string()->value_name("WHERE"), "end the trace at a cycle or symbol")(
       "walk-trace", string()->value_name("FILE"),
       "write every page walk, reference by reference, as lines of JSON (docs/walk.md); - is standard output")(
+      "exit-trace", string()->value_name("FILE"),
+      "write every exit of every virtual machine as lines of JSON (docs/virtualization.md); - is standard output")(
       "symbols", string()->value_name("FILE"), "ELF file or System.map with the guest's symbols")(
       "gdb", string()->value_name("PORT"), "wait for GDB (target remote :PORT) before the first instruction")(
       "quiet,q", "print nothing but the guest's console and errors")("help,h", "this help");
@@ -110,6 +112,7 @@ std::optional<RunOptions> parse_run_options(const std::vector<std::string>& argu
   if (o.trace.empty() && !(o.trace_from + o.trace_to).empty())
     throw ConfigError("--trace-from and --trace-to need --trace FILE");
   o.walk_trace = text(values, "walk-trace");
+  o.exit_trace = text(values, "exit-trace");
   if (values.count("symbols") != 0) o.overrides.push_back("guest.symbols=" + text(values, "symbols"));
   if (const auto port = number(values, "gdb", 65535)) o.gdb_port = static_cast<unsigned>(*port);
   o.until_screen = text(values, "until-screen");

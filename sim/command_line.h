@@ -18,6 +18,7 @@ struct RunOptions {
   std::string trace;                 ///< file; empty: none
   std::string trace_from, trace_to;  ///< cycle or symbol
   std::string walk_trace;            ///< file; empty: none
+  std::string exit_trace;            ///< file; empty: none
   std::optional<unsigned> gdb_port;
   std::string until_screen, until_console;
   bool screen = false;

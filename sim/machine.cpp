@@ -70,6 +70,15 @@ void resolve_symbols(RunControl::Settings& settings, const std::string& file) {
   }
 }
 
+/// There are many reasons for an exit, and most guests have few; without virtualization there are no guests.
+void forget_guests_that_never_were(std::map<std::string, StatValue>& stats, bool virtualization) {
+  std::erase_if(stats, [virtualization](const auto& entry) {
+    if (!virtualization) return entry.first.find(".timing.guest_") != std::string::npos;
+    const u64* count = std::get_if<u64>(&entry.second.value);
+    return count != nullptr && *count == 0 && entry.first.find(".vm.exits.") != std::string::npos;
+  });
+}
+
 /// Different cores draw different numbers (SplitMix64's increment keeps the seeds apart).
 u64 core_seed(u64 seed, unsigned core) { return (seed + core + 1) * 0x9e3779b97f4a7c15ULL; }
 
@@ -148,6 +157,10 @@ void Machine::create_processors() {
     processor.state().rng_state = core_seed(config_.machine.seed, i);
     apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);
     processor.state_changed();
+    if (Virtualization* virt = processor.cpu().virt.get(); virt != nullptr) {
+      exits_.push_back(std::make_unique<ExitStatistics>(virt->exits()));
+      virt->set_listener(exits_.back().get());
+    }
     if (mode_ != TimingMode::None) timing_->attach(processor, mode_);
     if (!config_.machine.engine_statistics) continue;
     work_.push_back(std::make_unique<WorkCounter>());
@@ -178,6 +191,10 @@ void Machine::trace_walks(WalkTrace& trace) {
     cpu.mmu.set_walk_listener(&core);
     if (timing_) timing_->set_walk_sink(cpu.number, &core);
   }
+}
+
+void Machine::trace_exits(ExitTrace& trace) {
+  for (unsigned core = 0; core < exits_.size(); ++core) trace.add(core, *exits_[core]);
 }
 
 RunEnd Machine::run(RunSupervisor& supervisor) {
@@ -237,6 +254,7 @@ RunCounters Machine::timed_counters() const {
 std::map<std::string, StatValue> Machine::stats() const {
   if (timing_) timing_->settle();
   std::map<std::string, StatValue> stats = registry_.snapshot();
+  forget_guests_that_never_were(stats, !exits_.empty());
   control_->add_to(stats, loop_.cycle());
   return stats;
 }
@@ -326,6 +344,8 @@ void Machine::register_stats() {
   for (const auto& p : processors_) p->register_stats(registry_, fmt::format("core{}", p->cpu().number));
   if (timing_) timing_->register_stats(registry_);
   for (unsigned core = 0; core < work_.size(); ++core) register_engine_stats(core);
+  for (unsigned core = 0; core < exits_.size(); ++core)
+    exits_[core]->register_stats(registry_, fmt::format("core{}.vm.", core));
   pc_.register_stats(registry_);
 }
 

@@ -15,6 +15,7 @@
 #include "devices/tlm/pc.h"
 #include "sim/config/machine_config.h"
 #include "sim/core_loop.h"
+#include "sim/exit_trace.h"
 #include "sim/loader/loader.h"
 #include "sim/machine_timing.h"
 #include "sim/walk/walk_trace.h"
@@ -40,6 +41,8 @@ class Machine final : private PlatformEvents {
 
   /// Every page walk from now on goes there. It must outlive the machine's last run.
   void trace_walks(WalkTrace& trace);
+  /// … and every exit of a virtual machine.
+  void trace_exits(ExitTrace& trace);
 
   CoreLoop& loop() { return loop_; }
   std::vector<Processor*> processors() const;
@@ -80,6 +83,8 @@ class Machine final : private PlatformEvents {
   std::unique_ptr<MachineTiming> timing_;
   /// One a core, if machine.engine_statistics asks for them.
   std::vector<std::unique_ptr<WorkCounter>> work_;
+  /// One a core, if the profile has virtualization.
+  std::vector<std::unique_ptr<ExitStatistics>> exits_;
   StatRegistry registry_;
   std::unique_ptr<RunControl> control_;
   TimingMode mode_ = TimingMode::None;

@@ -65,6 +65,9 @@ class Run final : public RunSupervisor {
     if (walk_trace_) {
       if (const std::string error = walk_trace_->close(); !error.empty()) end = {ExitStatus::Usage, error, {}};
     }
+    if (exit_trace_) {
+      if (const std::string error = exit_trace_->close(); !error.empty()) end = {ExitStatus::Usage, error, {}};
+    }
     if (debugger_) debugger_->exited(static_cast<int>(end.status));
     report(end, seconds);
     return end.status;
@@ -77,6 +80,7 @@ class Run final : public RunSupervisor {
     if (console_.end_requested()) return RunEnd{ExitStatus::Limit, "ended with the escape key", {}};
     if (const auto& end = machine_.guest_request()) return end;
     if (walk_trace_ && !walk_trace_->error().empty()) return RunEnd{ExitStatus::Usage, walk_trace_->error(), {}};
+    if (exit_trace_ && !exit_trace_->error().empty()) return RunEnd{ExitStatus::Usage, exit_trace_->error(), {}};
     if (console_.seen()) {
       return RunEnd{ExitStatus::Success, fmt::format("the console printed \"{}\"", options_.until_console), {}};
     }
@@ -121,6 +125,10 @@ class Run final : public RunSupervisor {
     if (!options_.walk_trace.empty()) {
       walk_trace_.emplace(options_.walk_trace);
       machine_.trace_walks(*walk_trace_);
+    }
+    if (!options_.exit_trace.empty()) {
+      exit_trace_.emplace(options_.exit_trace);
+      machine_.trace_exits(*exit_trace_);
     }
     if (options_.gdb_port) {
       debugger_.emplace(*options_.gdb_port, machine_.processors());
@@ -177,6 +185,7 @@ class Run final : public RunSupervisor {
   TimeLine time_line_;
   std::optional<TraceWriter> trace_;
   std::optional<WalkTrace> walk_trace_;
+  std::optional<ExitTrace> exit_trace_;
   std::optional<GdbServer> debugger_;
   u64 next_look_ = 0;
   u64 idle_ps_ = 0;

@@ -193,8 +193,10 @@ void Engine::report_block() {
 }
 
 void Engine::after_block() {
-  if (cpu_.observation.active()) [[unlikely]]
+  if (cpu_.observation.active()) [[unlikely]] {
     report_block();
+    if (cpu_.virt != nullptr) cpu_.virt->tell_of_entry();
+  }
   const Leave leave = cpu_.leave;
   if (leave == Leave::None) [[likely]] {
     if (cpu_.accessed_device) settle_device_time();

@@ -44,14 +44,40 @@ Record Observation::record(bool probed) const {
   return r;
 }
 
-void Observation::note_arrival(TlbOutcome fetch, const PagingContext& context) {
+void Observation::note_arrival(TlbOutcome fetch, const Cpu& cpu) {
+  const PagingContext& context = cpu.mmu.context();
   before_ = log_.size();
   hits_before_ = log_.hit_count();
   fetch_ = fetch;
-  block_event_ = event_;
-  event_ = false;
+  block_event_ = (pending_ & event_pending) != 0;
+  pending_ = 0;
+  arrived_ = arriving_;
+  if (arriving_.any) arriving_ = {};
   cr3_ = context.root;
   user_ = context.user;
+  guest_ = cpu.guest != nullptr;
+}
+
+void Observation::note_transition(Transition transition) {
+  pending_ |= transition_pending;
+  if (block_ == nullptr) {
+    arriving_.add(transition);
+    return;
+  }
+  work_.add(transition);
+  if (late_) return;
+  // A block that is not as plain as it looked when it was entered.
+  late_ = true;
+  block_event_ = false;
+  fetch_ = TlbOutcome::FirstLevel;
+  before_ = 0;
+  hits_before_ = 0;
+  arrived_.any = false;
+}
+
+void Observation::note_exit(ExitKind kind) {
+  if (block_ == nullptr) pending_ &= static_cast<u8>(~event_pending);
+  note(exit_transition(kind));
 }
 
 void Observation::finish(Cpu& cpu, unsigned completed, u64 next_rip) {

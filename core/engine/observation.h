@@ -8,6 +8,7 @@
 #include <span>
 
 #include "core/record.h"
+#include "core/virt/transition.h"
 #include "mmu/access.h"
 #include "mmu/reference_log.h"
 
@@ -33,6 +34,11 @@ struct BlockRun {
   TlbOutcome fetch = TlbOutcome::FirstLevel;  ///< of the block's page, if first-level TLBs are modeled
   u64 cr3 = 0;                                ///< when the block was entered
   bool user = false;                          ///< it ran at CPL 3
+  bool guest = false;                         ///< … in a virtual machine
+  /// World switches before the block's first instruction, whose references are those `before`; null: none.
+  const TransitionCounts* arrival = nullptr;
+  /// … and what the block's own instructions did of that kind.
+  const TransitionCounts* work = nullptr;
 };
 
 /// Runs while the host's MXCSR is the guest's: floating point in an observer would set the guest's exception flags.
@@ -57,6 +63,7 @@ class Observation {
  public:
   void set_observer(BlockObserver* observer) {
     observer_ = observer;
+    arriving_ = work_ = {};
     if (observer != nullptr) log_.reserve();
   }
   bool active() const { return observer_ != nullptr; }
@@ -70,7 +77,13 @@ class Observation {
   Record record(bool probed) const;
 
   /// An exception or interrupt is delivered, behind the last block and before the next one.
-  void note_event() { event_ = true; }
+  void note_event() { pending_ |= event_pending; }
+  /// Of the running block or, if none runs, in front of the next one.
+  void note(Transition transition) {
+    if (observer_ != nullptr) note_transition(transition);
+  }
+  /// The same for what the engine took for the delivery of an event, and was an exit.
+  void note_exit(ExitKind kind);
   /// Reports the running block, if one is, as left after `completed` instructions, and charges its cycles.
   void finish(Cpu& cpu, unsigned completed, u64 next_rip);
   /// The same for a block that ran to its end.
@@ -87,7 +100,8 @@ class Observation {
   void finish_for(Observer& observer, Cpu& cpu, unsigned completed, u64 next_rip);
   template <class Observer>
   void finish_with_log(Observer& observer, Cpu& cpu, unsigned completed, u64 next_rip);
-  void note_arrival(TlbOutcome fetch, const PagingContext& context);
+  void note_arrival(TlbOutcome fetch, const Cpu& cpu);
+  void note_transition(Transition transition);
 
   BlockObserver* observer_ = nullptr;
   ReferenceLog log_;
@@ -95,7 +109,9 @@ class Observation {
   u64 rip_ = 0;
   u64 cycle_ = 0;
   unsigned count_ = 0;  ///< instructions from its first to its last, or to where it is cut off
-  bool event_ = false;  ///< delivered since the last block
+  /// Since the last block: an event was delivered, something happened that has to do with virtual machines.
+  static constexpr u8 event_pending = 1, transition_pending = 2;
+  u8 pending_ = 0;
   /// Something stands before the running block's first instruction; only then do those below say what.
   bool late_ = false;
   bool block_event_ = false;
@@ -104,6 +120,9 @@ class Observation {
   u32 hits_before_ = 0;
   u64 cr3_ = 0;  ///< of the running block; a change of it or of the privilege is something that stands before, too
   bool user_ = false;
+  bool guest_ = false;
+  TransitionCounts arriving_;        ///< in front of the next block
+  TransitionCounts arrived_, work_;  ///< of the running one
 };
 
 }  // namespace bunshin

@@ -22,9 +22,12 @@ void Observation::finish_with_log(Observer& observer, Cpu& cpu, unsigned complet
   const u32 hits_before = late_ ? hits_before_ : 0;
   const u64 cycles =
       observer.block_ran({*block_, rip_, next_rip, cycle_, completed, log_.references(), before, log_.hits(),
-                          hits_before, late_ && block_event_, late_ ? fetch_ : TlbOutcome::FirstLevel, cr3_, user_});
+                          hits_before, late_ && block_event_, late_ ? fetch_ : TlbOutcome::FirstLevel, cr3_, user_,
+                          guest_, late_ && arrived_.any ? &arrived_ : nullptr, work_.any ? &work_ : nullptr});
   cpu.spend(cycles - completed);
   log_.clear();
+  if (work_.any) [[unlikely]]
+    work_ = {};
 }
 
 template <class Observer>
@@ -56,10 +59,10 @@ bool Observation::enter_for(Observer& observer, Cpu& cpu, const Block& block) {
   cycle_ = cpu.deadline - static_cast<u64>(cpu.budget) - count_;
   const TlbOutcome fetch = cpu.mmu.fetch_outcome(cpu.mode.bits == 64 ? rip : cpu.state.segment(Seg::CS).base + rip);
   const PagingContext& context = cpu.mmu.context();
-  late_ = event_ || fetch != TlbOutcome::FirstLevel || log_.size() + log_.hit_count() != 0 || context.root != cr3_ ||
-          context.user != user_;
+  late_ = pending_ != 0 || fetch != TlbOutcome::FirstLevel || log_.size() + log_.hit_count() != 0 ||
+          context.root != cr3_ || context.user != user_;
   if (late_) [[unlikely]]
-    note_arrival(fetch, context);
+    note_arrival(fetch, cpu);
   return true;
 }
 

@@ -14,15 +14,20 @@ namespace bunshin {
 class AddressSpaceId {
  public:
   AddressSpaceId() = default;
-  /// CR3's bit 63 is not stored by any processor (SDM vol. 3, 4.10.4.1), so that it is free for the privilege.
-  AddressSpaceId(u64 cr3, bool user) : value_((cr3 & ~user_bit) | (user ? user_bit : 0)) {}
+  /// CR3's bit 63 is not stored by any processor (SDM vol. 3, 4.10.4.1), and no address of ours has bit 62: they are free for
+  /// the privilege.
+  AddressSpaceId(u64 cr3, bool user, bool guest = false)
+      : value_((cr3 & ~(user_bit | guest_bit)) | (user ? user_bit : 0) | (guest ? guest_bit : 0)) {}
 
-  u64 cr3() const { return value_ & ~user_bit; }
-  Privilege privilege() const { return (value_ & user_bit) != 0 ? Privilege::User : Privilege::Supervisor; }
+  u64 cr3() const { return value_ & ~(user_bit | guest_bit); }
+  Privilege privilege() const {
+    if ((value_ & guest_bit) != 0) return (value_ & user_bit) != 0 ? Privilege::GuestUser : Privilege::GuestSupervisor;
+    return (value_ & user_bit) != 0 ? Privilege::User : Privilege::Supervisor;
+  }
   bool operator==(const AddressSpaceId&) const = default;
 
  private:
-  static constexpr u64 user_bit = u64{1} << 63;
+  static constexpr u64 user_bit = u64{1} << 63, guest_bit = u64{1} << 62;
   u64 value_ = 0;
 };
 

@@ -25,15 +25,18 @@ enum class CycleCause : u8 {
   Walk1,  ///< page walks: the guest's own tables
   Walk2,  ///< … the second stage's
   Serialize,
-  Event,   ///< delivery of exceptions and interrupts
-  Device,  ///< devices on the bus, PAUSE, and the cycle that a fault takes beside its delivery
-  Halted,  ///< HLT and MWAIT
+  Event,      ///< delivery of exceptions and interrupts
+  VmEntry,    ///< from a hypervisor to its guest
+  VmExit,     ///< … and back
+  VmControl,  ///< the other instructions of a virtualization extension: VMREAD, VMWRITE, VMLOAD …
+  Device,     ///< devices on the bus, PAUSE, and the cycle that a fault takes beside its delivery
+  Halted,     ///< HLT and MWAIT
   Count
 };
 inline constexpr unsigned cycle_causes = static_cast<unsigned>(CycleCause::Count);
 inline constexpr std::array<std::string_view, cycle_causes> cycle_cause_names{
-    "base",     "branch", "frontend",  "fetch_walk", "l1",        "l2",    "l3",     "remote", "dram",
-    "uncached", "tlb",    "walk_dim1", "walk_dim2",  "serialize", "event", "device", "halted"};
+    "base", "branch",    "frontend",  "fetch_walk", "l1",    "l2",       "l3",      "remote",     "dram",   "uncached",
+    "tlb",  "walk_dim1", "walk_dim2", "serialize",  "event", "vm_entry", "vm_exit", "vm_control", "device", "halted"};
 
 struct CycleAccount {
   std::array<u64, cycle_causes> cycles{};

@@ -53,6 +53,14 @@ void InOrderPipeline::stall_on_references(Log& log, const BlockRun& run, const B
   }
 }
 
+void InOrderPipeline::run_transition(const BlockRun& run, const BlockPlan& plan) {
+  Log log(run);
+  const u64 done = transit(log, now_, *run.work, run.rip);
+  account_[transition_cause(*run.work)] += done - now_;
+  plan.entry_left_at(run.completed).cycles += done - now_;
+  now_ = done;
+}
+
 void InOrderPipeline::late_arrival(const BlockRun& run) {
   const Visit arrival = arrive(run, now_);
   account_[arrival.cause] += arrival.complete - now_;
@@ -88,7 +96,9 @@ u64 InOrderPipeline::block_ran(const BlockRun& run) {
   now_ += cycles - scheduled;
   if (now_ != run.cycle) plan.entries.front().cycles += now_ - run.cycle;
   now_ += scheduled;
-  if (run.references.size() != run.before) {
+  if (run.work != nullptr) [[unlikely]] {
+    run_transition(run, plan);
+  } else if (run.references.size() != run.before) {
     Log log(run);
     stall_on_references(log, run, plan);
   }

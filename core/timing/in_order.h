@@ -25,6 +25,7 @@ class InOrderPipeline final : public Pipeline {
   static const BlockPlan::Entry& entry_of_reference(const BlockPlan& plan, const BlockRun& run, u64 index);
   void store(u64 complete);
   void late_arrival(const BlockRun& run);
+  void run_transition(const BlockRun& run, const BlockPlan& plan);
   void keep_results(const BlockPlan& plan, u64 end) {
     if (latest_ready_ <= end) late_ = 0;
     late_ |= plan.late_mask;

@@ -270,14 +270,27 @@ void OutOfOrderPipeline::begin_block(const BlockRun& run) {
   // A fetch is translated ahead of execution; an event is delivered with nothing in flight.
   const u64 front = std::max(f.front_end, f.entered);
   const Visit fetched = arrive(run, front);
-  if (fetched.cause != CycleCause::Event) {
+  if (!run.event && run.arrival == nullptr) {
     f.redirect_front_end(fetched.complete, fetched.cause);
     return;
   }
   const u64 end = fetched.complete + std::max(f.latest_done, f.retired) - front;
   f.latest_done = end;
-  f.redirect_front_end(end, CycleCause::Event);
-  retire(end, CycleCause::Event);
+  f.redirect_front_end(end, fetched.cause);
+  retire(end, fetched.cause);
+}
+
+/// A block of instructions of a virtualization extension: nothing else is in flight while they work.
+void OutOfOrderPipeline::run_transition(const BlockPlan& plan, const BlockRun& run, Log& log) {
+  Flight& f = flight_;
+  const u64 begin = std::max(f.latest_done, f.retired);
+  const u64 done = transit(log, begin, *run.work, run.rip);
+  const u64 before = f.retired;
+  retire(begin, CycleCause::Base);
+  retire(done, transition_cause(*run.work));
+  f.last_done = f.latest_done = f.retired;
+  f.redirect_front_end(f.retired, transition_cause(*run.work));
+  plan.entry_left_at(run.completed).cycles += f.retired - before;
 }
 
 /// References that no operation claims.
@@ -313,7 +326,9 @@ u64 OutOfOrderPipeline::block_ran(const BlockRun& run) {
       run_operation(plan.entries[i], log, run.rip + plan.entries[i].offset);
     }
   }
-  if (!log.empty()) [[unlikely]]
+  if (run.work != nullptr) [[unlikely]]
+    run_transition(plan, run, log);
+  else if (!log.empty()) [[unlikely]]
     finish_log(plan, run, log);
   switch (outcome) {
     case BranchPredictor::Outcome::Right:

@@ -112,6 +112,7 @@ class OutOfOrderPipeline final : public Pipeline {
     return *plan.flow;
   }
   void begin_block(const BlockRun& run);
+  void run_transition(const BlockPlan& plan, const BlockRun& run, Log& log);
   void finish_log(const BlockPlan& plan, const BlockRun& run, Log& log);
 
   /// Of the 8-byte word with this number, of which LineHit::word() keeps this many bits.

@@ -120,13 +120,34 @@ u64 Pipeline::visit_rest(Log& log, u64 cycle, u64 rip) {
 
 Pipeline::Visit Pipeline::arrive(const BlockRun& run, u64 cycle) {
   Log log(run.references.first(run.before));
-  u64 end = visit_rest(log, cycle, run.rip) + (run.event ? parameters_.event_cycles : 0);
+  u64 end = run.arrival != nullptr ? transit(log, cycle, *run.arrival, run.rip) : visit_rest(log, cycle, run.rip);
+  if (run.event) end += parameters_.event_cycles;
   if (run.fetch == TlbOutcome::SecondLevel) {
     end += l2_tlb_latency_;
     ++state_.second_level;
     state_.statistics.second_level_hit(run.rip);
   }
+  if (run.arrival != nullptr) return {end, transition_cause(*run.arrival)};
   return {end, run.event ? CycleCause::Event : CycleCause::FetchWalk};
+}
+
+u64 Pipeline::transit(Log& log, u64 cycle, const TransitionCounts& work, u64 rip) {
+  moved_.clear();
+  u64 issue = cycle;
+  u64 done = cycle;
+  while (!log.empty()) {
+    if (log.next_walks()) {
+      issue = done = visit(log, std::max(issue, done), rip).complete;
+      continue;
+    }
+    const MemoryReference& r = log.take();
+    // State is moved a line at a time, whatever the order in which the manual looks at it.
+    const u64 key = line_of(r.physical.value) | (r.kind == MemoryReference::Kind::Store ? 1 : 0);
+    if (std::find(moved_.begin(), moved_.end(), key) != moved_.end()) continue;
+    moved_.push_back(key);
+    done = std::max(done, go_to_memory(r, issue++, rip).complete);
+  }
+  return done + parameters_.virtualization.cycles(work);
 }
 
 u64 Pipeline::fetch_lines(const BlockPlan& plan, u64 cycle) {
@@ -166,7 +187,7 @@ void PipelineState::settle(u64 cycle) {
 
 void PipelineState::change(const BlockRun& run) {
   settle(run.cycle);
-  const AddressSpaceId space(run.cr3, run.user);
+  const AddressSpaceId space(run.cr3, run.user, run.guest);
   if (space != statistics.space()) statistics.change_space(space, run.cycle, counters());
 }
 

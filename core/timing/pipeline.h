@@ -76,7 +76,8 @@ class Pipeline : public BlockObserver {
  protected:
   /// Every run begins with this …
   void begin(const BlockRun& run) {
-    if (run.cycle != state_.end || AddressSpaceId(run.cr3, run.user) != state_.statistics.space()) [[unlikely]]
+    if (run.cycle != state_.end || AddressSpaceId(run.cr3, run.user, run.guest) != state_.statistics.space())
+        [[unlikely]]
       state_.change(run);
   }
   /// The same asked: the last one ended here. For runs in the same address space and at the same privilege.
@@ -133,7 +134,15 @@ class Pipeline : public BlockObserver {
   Visit visit(Log& log, u64 cycle, u64 rip);
   /// All that is left, one after the other: microcode. When the last one completes.
   u64 visit_rest(Log& log, u64 cycle, u64 rip);
-  /// What comes before the block's first instruction: the delivery of an event, or the translation of the fetch.
+  /// A world switch: its references, each line of them once and as a stream, then what the switch takes by itself.
+  u64 transit(Log& log, u64 cycle, const TransitionCounts& work, u64 rip);
+  /// What a block's own instructions of that kind are to be charged to.
+  static CycleCause transition_cause(const TransitionCounts& work) {
+    return work.exits()                   ? CycleCause::VmExit
+           : work[Transition::Entry] != 0 ? CycleCause::VmEntry
+                                          : CycleCause::VmControl;
+  }
+  /// What comes before the block's first instruction: the delivery of an event, a world switch, or the translation of the fetch.
   Visit arrive(const BlockRun& run, u64 cycle);
   /// Fetches the block's lines from `cycle` on, and says when the last one is there. Lines just fetched are not fetched again.
   u64 fetch(const BlockPlan& plan, u64 cycle) { return fetched(plan) ? cycle : fetch_lines(plan, cycle); }
@@ -150,7 +159,7 @@ class Pipeline : public BlockObserver {
   }
   /// Something stands before the block's first instruction: arrive() says how long it takes.
   static bool arrives_late(const BlockRun& run) {
-    return run.before != 0 || run.event || run.fetch != TlbOutcome::FirstLevel;
+    return run.before != 0 || run.event || run.fetch != TlbOutcome::FirstLevel || run.arrival != nullptr;
   }
 
   const PipelineParameters& parameters_;
@@ -177,6 +186,7 @@ class Pipeline : public BlockObserver {
   Mmu* mmu_ = nullptr;
   const Cache& l1d_;
   u64 last_line_ = ~u64{0};
+  std::vector<u64> moved_;  ///< lines of the world switch being replayed
 };
 
 }  // namespace bunshin

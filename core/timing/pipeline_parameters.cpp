@@ -97,6 +97,8 @@ void PipelineParameters::describe(ParameterVisitor& v) {
   for (unsigned i = 0; i < op_classes; ++i) v.group(op_class_names[i], classes[i], "");
   v.end_group();
   v.group("branch", branch, "The branch predictor.");
+  v.group("virtualization", virtualization,
+          "World switches and the instructions about them, beside their references to memory.");
 }
 
 }  // namespace bunshin

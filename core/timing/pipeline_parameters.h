@@ -8,6 +8,7 @@
 
 #include "base/parameters.h"
 #include "core/timing/operation.h"
+#include "core/timing/transition_parameters.h"
 
 namespace bunshin {
 
@@ -51,6 +52,7 @@ struct PipelineParameters {
   u64 event_cycles = 60;        ///< of delivering an exception or interrupt, beside its references to memory
   std::array<ClassParameters, op_classes> classes;
   BranchPredictorParameters branch;
+  TransitionParameters virtualization;
 
   PipelineParameters();
   void describe(ParameterVisitor& v);

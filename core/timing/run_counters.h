@@ -6,10 +6,11 @@
 
 namespace bunshin {
 
-/// Of the code that ran. A hypervisor's guests will add theirs.
-enum class Privilege : u8 { User, Supervisor, Count };
+/// Of the code that ran; a virtual machine's are its own.
+enum class Privilege : u8 { User, Supervisor, GuestUser, GuestSupervisor, Count };
 inline constexpr unsigned privileges = static_cast<unsigned>(Privilege::Count);
-inline constexpr std::array<std::string_view, privileges> privilege_names{"user", "supervisor"};
+inline constexpr std::array<std::string_view, privileges> privilege_names{"user", "supervisor", "guest_user",
+                                                                          "guest_supervisor"};
 
 enum class RunCount : u8 {
   Instructions,

@@ -1,7 +1,9 @@
 #include "core/virt/virtualization.h"
 
 #include "core/cpu.h"
+#include "core/virt/svm/exit_codes.h"
 #include "core/virt/svm/svm.h"
+#include "core/virt/vmx/exit_reasons.h"
 
 namespace bunshin {
 
@@ -9,12 +11,21 @@ void Virtualization::entered_guest() {
   cpu_.guest = this;
   cpu_.event_gate = this;
   cpu_.accessed_device = true;  // deadlines may have moved
-  if (listener_ != nullptr) listener_->entered(cpu_);
+  entry_untold_ = true;
+  cpu_.observation.note(Transition::Entry);
+  if (!cpu_.observation.active()) tell_of_entry();
 }
 
 void Virtualization::left_guest(const VmExit& exit) {
   cpu_.guest = nullptr;
+  tell_of_entry();
+  const ExitTable table = exits();
+  cpu_.observation.note_exit(table[exit_row(table, exit.reason)].kind);
   if (listener_ != nullptr) listener_->left(cpu_, exit);
+}
+
+ExitTable Virtualization::exits() const {
+  return cpu_.profile.has(Feature::Svm) ? svm::exit_table() : vmx::exit_table();
 }
 
 std::unique_ptr<Virtualization> make_virtualization(Cpu& cpu) {

@@ -15,6 +15,7 @@
 #include "base/state_hash.h"
 #include "core/events/event.h"
 #include "core/record.h"
+#include "core/virt/exit_cause.h"
 
 namespace bunshin {
 
@@ -195,6 +196,15 @@ class Virtualization {
   void note_interrupted(const Event& event) { interrupted_ = event; }
   std::optional<Event> take_interrupted() { return std::exchange(interrupted_, std::nullopt); }
 
+  /// A timed entry is told of when its cycles have been charged: behind the block that made it.
+  void tell_of_entry() {
+    if (!entry_untold_) return;
+    entry_untold_ = false;
+    if (listener_ != nullptr) listener_->entered(cpu_);
+  }
+  /// What exits are called, and what they cost alike.
+  ExitTable exits() const;
+
   /// Null: none. Must outlive its use.
   void set_listener(TransitionListener* listener) { listener_ = listener; }
 
@@ -209,6 +219,7 @@ class Virtualization {
  private:
   std::optional<Event> interrupted_;
   TransitionListener* listener_ = nullptr;
+  bool entry_untold_ = false;
 };
 
 /// The extension that the profile says; null: none.

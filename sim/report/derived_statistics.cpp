@@ -29,6 +29,7 @@ class Derivation {
       describe(fmt::format("core{}.timing.", core), whole);
       for (const std::string_view privilege : privilege_names) {
         const std::string dotted = std::string(privilege) + ".";
+        if (!stats_.contains(fmt::format("core{}.timing.{}instructions", core, dotted))) continue;
         describe(fmt::format("core{}.timing.{}", core, dotted), counters(core, dotted));
       }
     }

@@ -119,6 +119,9 @@ const char* cause_title(CycleCause cause) {
     case CycleCause::Walk2: return "Page walks, second stage";
     case CycleCause::Serialize: return "Serialising instructions";
     case CycleCause::Event: return "Exceptions and interrupts";
+    case CycleCause::VmEntry: return "World switches, entries";
+    case CycleCause::VmExit: return "World switches, exits";
+    case CycleCause::VmControl: return "Virtualization's own instructions";
     case CycleCause::Device: return "Devices and PAUSE";
     case CycleCause::Halted: return "Halted";
     default: return "";
@@ -141,6 +144,7 @@ const std::vector<CauseGroup>& cause_groups() {
        "c-walk_dim1",
        {CycleCause::FetchWalk, CycleCause::Tlb, CycleCause::Walk1, CycleCause::Walk2}},
       {"serialising instructions and events", "c-serialize", {CycleCause::Serialize, CycleCause::Event}},
+      {"world switches", "c-vm_exit", {CycleCause::VmEntry, CycleCause::VmExit, CycleCause::VmControl}},
       {"devices and PAUSE", "c-device", {CycleCause::Device}},
       {"halted", "c-halted", {CycleCause::Halted}},
   };

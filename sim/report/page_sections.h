@@ -12,6 +12,7 @@ std::string overview_section(const ReportData& data);
 std::string cycles_section(const ReportData& data);
 std::string time_line_section(const ReportData& data);
 std::string caches_section(const ReportData& data);
+std::string exits_section(const ReportData& data);
 std::string translation_section(const ReportData& data);
 std::string address_spaces_section(const ReportData& data);
 std::string pages_section(const ReportData& data);

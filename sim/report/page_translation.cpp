@@ -146,7 +146,7 @@ SpaceSum sum_of(const json& space) {
     u64 total = 0;
     for (unsigned i = 0; i < cycle_causes; ++i) total += get(cycles, std::string(cycle_cause_names[i]).c_str());
     s.halted += get(cycles, "halted");
-    (privilege == "user" ? s.user : s.supervisor) += total - get(cycles, "halted");
+    (privilege.ends_with("user") ? s.user : s.supervisor) += total - get(cycles, "halted");
     for (const char* cause : {"fetch_walk", "tlb", "walk_dim1", "walk_dim2"}) s.translation += get(cycles, cause);
     s.instructions += get(part, "instructions");
     s.walks += get(part, "walks");

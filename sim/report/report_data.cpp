@@ -97,15 +97,18 @@ CycleAccount ReportData::all_accounts(const std::string& scope, const std::strin
 
 std::vector<std::string> ReportData::privileges_of(const std::string& scope, unsigned core) const {
   std::vector<std::string> all{""};
-  for (const std::string_view name : privilege_names) all.push_back(std::string(name) + ".");
-  const bool both = std::all_of(all.begin(), all.end(), [&](const std::string& privilege) {
-    return account(scope, core, privilege).total() != 0;
-  });
-  return both ? all : std::vector<std::string>{""};
+  for (const std::string_view name : privilege_names) {
+    const std::string privilege = std::string(name) + ".";
+    if (account(scope, core, privilege).total() != 0) all.push_back(privilege);
+  }
+  return all.size() > 2 ? all : std::vector<std::string>{""};
 }
 
 std::string ReportData::privilege_title(unsigned core, const std::string& privilege) {
-  return privilege.empty() ? fmt::format("core {}", core) : "… " + privilege.substr(0, privilege.size() - 1);
+  if (privilege.empty()) return fmt::format("core {}", core);
+  std::string title = "… " + privilege.substr(0, privilege.size() - 1);
+  std::ranges::replace(title, '_', ' ');
+  return title;
 }
 
 u64 ReportData::sum(const std::string& scope, const std::string& name) const {

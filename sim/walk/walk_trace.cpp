@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <iterator>
-#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -15,32 +12,8 @@ namespace {
 
 constexpr std::array<std::string_view, 3> access_names{"read", "write", "execute"};
 constexpr std::array<std::string_view, 3> outcome_names{"translated", "page-fault", "second-stage-fault"};
-constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
 
 }  // namespace
-
-WalkTraceFile::WalkTraceFile(const std::string& path)
-    : path_(path), file_(path == "-" ? stdout : std::fopen(path.c_str(), "w")) {
-  if (file_ == nullptr) {
-    throw std::runtime_error(
-        fmt::format("--walk-trace {}: the file cannot be created: {}", path, std::strerror(errno)));
-  }
-  if (file_ != stdout) std::setvbuf(file_, nullptr, _IOFBF, buffer_bytes);
-}
-
-WalkTraceFile::~WalkTraceFile() {
-  if (file_ != stdout) std::fclose(file_);
-}
-
-void WalkTraceFile::write(const std::string& line) {
-  if (!error_.empty() || std::fwrite(line.data(), 1, line.size(), file_) == line.size()) return;
-  error_ = fmt::format("--walk-trace {}: cannot be written: {}", path_, std::strerror(errno));
-}
-
-void WalkTraceFile::flush() {
-  if (!error_.empty() || std::fflush(file_) == 0) return;
-  error_ = fmt::format("--walk-trace {}: cannot be written: {}", path_, std::strerror(errno));
-}
 
 std::size_t CoreWalkTrace::Walk::next() const {
   std::size_t i = 0;

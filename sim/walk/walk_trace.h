@@ -2,7 +2,6 @@
 
 // `run --walk-trace FILE`: every page walk of a running machine, one line of JSON each (docs/walk.md).
 
-#include <cstdio>
 #include <deque>
 #include <memory>
 #include <string>
@@ -11,35 +10,15 @@
 #include "core/cpu.h"
 #include "core/timing/walk_sink.h"
 #include "mmu/walk_listener.h"
+#include "sim/line_file.h"
 
 namespace bunshin {
-
-/// The file. Writing never fails where it happens, in the middle of a run: see error().
-class WalkTraceFile {
- public:
-  /// "-" is standard output. Throws std::runtime_error if the file cannot be created.
-  explicit WalkTraceFile(const std::string& path);
-  ~WalkTraceFile();
-  WalkTraceFile(const WalkTraceFile&) = delete;
-  WalkTraceFile& operator=(const WalkTraceFile&) = delete;
-
-  void write(const std::string& line);
-  /// Everything written so far is with the host.
-  void flush();
-  /// Why nothing more is written; empty if nothing is wrong.
-  const std::string& error() const { return error_; }
-
- private:
-  std::string path_;
-  std::FILE* file_ = nullptr;
-  std::string error_;
-};
 
 /// The walks of one core. A timed core's walks are charged by its pipeline after the block that made them has run: until then
 /// they wait here, as many as a block's log may hold at most.
 class CoreWalkTrace final : public WalkListener, public WalkSink {
  public:
-  CoreWalkTrace(WalkTraceFile& file, const Cpu& cpu) : file_(file), cpu_(cpu) {}
+  CoreWalkTrace(LineFile& file, const Cpu& cpu) : file_(file), cpu_(cpu) {}
 
   /// Writes what still waits.
   void flush();
@@ -84,7 +63,7 @@ class CoreWalkTrace final : public WalkListener, public WalkSink {
 
   static constexpr std::size_t most_waiting = 8192;
 
-  WalkTraceFile& file_;
+  LineFile& file_;
   const Cpu& cpu_;
   Walk current_;
   std::deque<Walk> waiting_;
@@ -95,7 +74,7 @@ class CoreWalkTrace final : public WalkListener, public WalkSink {
 /// The walks of a machine, in one file.
 class WalkTrace {
  public:
-  explicit WalkTrace(const std::string& path) : file_(path) {}
+  explicit WalkTrace(const std::string& path) : file_("--walk-trace", path) {}
 
   /// The trace of one more core.
   CoreWalkTrace& add(const Cpu& cpu) {
@@ -107,7 +86,7 @@ class WalkTrace {
   std::string close();
 
  private:
-  WalkTraceFile file_;
+  LineFile file_;
   std::vector<std::unique_ptr<CoreWalkTrace>> cores_;
 };
 

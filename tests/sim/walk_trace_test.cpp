@@ -22,7 +22,7 @@ class WalkTraceTest : public ::testing::Test {
   WalkTraceTest()
       : path_(std::filesystem::temp_directory_path() /
               ("bunshin-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()))),
-        file_(path_.string()),
+        file_("--walk-trace", path_.string()),
         trace_(file_, machine_.processor.cpu()) {}
   ~WalkTraceTest() override { std::filesystem::remove(path_); }
 
@@ -55,7 +55,7 @@ class WalkTraceTest : public ::testing::Test {
 
   std::filesystem::path path_;
   TestMachine machine_;
-  WalkTraceFile file_;
+  LineFile file_;
   CoreWalkTrace trace_;
 };
 
@@ -127,7 +127,7 @@ TEST_F(WalkTraceTest, TheEndOfTimingWritesWhatWaits) {
 }
 
 TEST(WalkTraceErrors, AFullDeviceIsReportedOnce) {
-  WalkTraceFile file("/dev/full");
+  LineFile file("--walk-trace", "/dev/full");
   file.write(std::string(4u << 20, 'x'));
   EXPECT_NE(file.error().find("No space left"), std::string::npos);
 }

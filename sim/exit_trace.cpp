@@ -1,0 +1,28 @@
+#include "sim/exit_trace.h"
+
+#include <fmt/format.h>
+
+namespace bunshin {
+
+void ExitTrace::Core::exited(const ExitRecord& r, const ExitCause& cause) {
+  std::string line = fmt::format(
+      R"({{"cycle":{},"core":{},"reason":{},"name":"{}","information":"{:#x}","address":"{:#x}","rip":"{:#x}",)"
+      R"("guest_cycles":{})",
+      r.cycle, number_, r.exit.reason, cause.name, r.exit.information, r.exit.address, r.exit.rip, r.guest_cycles);
+  if (r.host_cycles) line += fmt::format(R"(,"host_cycles":{})", *r.host_cycles);
+  line += "}\n";
+  file_.write(line);
+}
+
+void ExitTrace::add(unsigned core, ExitStatistics& statistics) {
+  cores_.push_back(std::make_unique<Core>(file_, core, statistics));
+  statistics.set_sink(cores_.back().get());
+}
+
+std::string ExitTrace::close() {
+  for (const auto& core : cores_) core->finish();
+  file_.flush();
+  return file_.error();
+}
+
+}  // namespace bunshin
