@@ -27,8 +27,8 @@ FaultClass class_of(Vector v) {
 }
 
 /// What to deliver when `second` arises while `first` is delivered (SDM vol. 3, table 6-5); empty: shutdown.
-std::optional<Fault> combine(const Fault& first, const Fault& second) {
-  const FaultClass a = class_of(first.vector);
+std::optional<Fault> combine(Vector first, const Fault& second) {
+  const FaultClass a = class_of(first);
   const FaultClass b = class_of(second.vector);
   if (a == FaultClass::Benign || b == FaultClass::Benign) return second;
   if (a == FaultClass::Contributory && b == FaultClass::Page) return second;
@@ -116,27 +116,31 @@ void shut_down(Cpu& cpu) {
   cpu.state.activity = Activity::Shutdown;
 }
 
-/// `delivering` is what the fault arose in; it does not count towards a double fault unless it was an exception.
-void deliver_chain(Cpu& cpu, const Fault& fault, const Event* delivering) {
+/// `event`, an exception, has failed with Cpu::fault: what is to be delivered next (empty: shutdown). False: the second fault
+/// has left the guest; whether the two make a double fault is asked only of those that stay (SDM vol. 3, 27.2.4).
+bool follow_failed(Cpu& cpu, const Event& event, std::optional<Fault>& next) {
+  const Fault second = cpu.fault;
+  if (leaves_guest(cpu, second, event_of(cpu.state, second), &event)) return false;
+  if (second.vector == Vector::PF) cpu.state.cr2 = second.linear;
+  next = combine(static_cast<Vector>(event.vector), second);
+  return true;
+}
+
+/// Delivers a fault that arose while `delivering` (null: nothing) was being delivered.
+void deliver_chain(Cpu& cpu, std::optional<Fault> current, const Event* delivering) {
   // Benign faults could follow each other for ever in a hostile set of tables; the longest chain that makes progress is
   // contributory, page fault, double fault.
   constexpr unsigned longest_chain = 6;
   std::optional<Event> interrupted;
   if (delivering != nullptr) interrupted = *delivering;
-  std::optional<Fault> current = fault;
   for (unsigned i = 0; i < longest_chain && current; ++i) {
+    // A double fault is not said to have interrupted anything.
+    if (current->vector == Vector::DF) interrupted.reset();
     Event event = event_of(cpu.state, *current);
     if (leaves_guest(cpu, *current, event, interrupted ? &*interrupted : nullptr)) return;
     commit_exception(cpu, event);
-    if (deliver_once(cpu, event)) return;
-    const Fault second = cpu.fault;
-    // Whether the two make a double fault is asked only of those that stay (SDM vol. 3, 27.2.4).
-    if (leaves_guest(cpu, second, event_of(cpu.state, second), &event)) return;
-    if (second.vector == Vector::PF) cpu.state.cr2 = second.linear;
-    const std::optional<Fault> next = combine(*current, second);
-    interrupted.reset();
-    if (next && next->vector != Vector::DF) interrupted = event;
-    current = next;
+    if (deliver_once(cpu, event) || !follow_failed(cpu, event, current)) return;
+    interrupted = event;
   }
   shut_down(cpu);
 }
@@ -157,17 +161,9 @@ void deliver_injected(Cpu& cpu, const Event& injected) {
   if (event.kind == EventKind::Exception && event.vector != static_cast<u8>(Vector::DB)) commit_exception(cpu, event);
   if (event.kind == EventKind::Nmi) cpu.state.nmi_blocked = true;
   if (deliver_once(cpu, event)) return;
-  const Fault second = cpu.fault;
-  if (second.exit != GuestExit::None || event.kind != EventKind::Exception) {
-    deliver_chain(cpu, second, &event);
-    return;
-  }
-  const std::optional<Fault> next =
-      combine(Fault{static_cast<Vector>(event.vector), event.has_error_code, event.error_code, event.linear}, second);
-  if (!next)
-    shut_down(cpu);
-  else
-    deliver_chain(cpu, *next, next->vector == Vector::DF ? nullptr : &event);
+  std::optional<Fault> next = cpu.fault;
+  if (event.kind == EventKind::Exception && !follow_failed(cpu, event, next)) return;
+  deliver_chain(cpu, next, &event);
 }
 
 void deliver_interrupt(Cpu& cpu, u8 vector, EventKind kind) {

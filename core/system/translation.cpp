@@ -8,14 +8,21 @@
 
 namespace bunshin::semantics {
 
-bool invlpg(Cpu& cpu, const Record& r) {
+namespace {
+
+/// The operand's, with no check.
+u64 linear_address(const Cpu& cpu, const Record& r) {
   const Seg seg = cpu.segment_of(r);
-  u64 linear = cpu.effective_address(r);
-  if (cpu.mode.bits != 64) {
-    linear = static_cast<u32>(linear + cpu.state.segment(seg).base);
-  } else if (seg >= Seg::FS) {
-    linear += cpu.state.segment(seg).base;
-  }
+  const u64 offset = cpu.effective_address(r);
+  const u64 base = cpu.state.segment(seg).base;
+  if (cpu.mode.bits != 64) return static_cast<u32>(offset + base);
+  return seg >= Seg::FS ? offset + base : offset;
+}
+
+}  // namespace
+
+bool invlpg(Cpu& cpu, const Record& r) {
+  const u64 linear = linear_address(cpu, r);
   if (intercepted(cpu, r, Intercept::Invlpg, linear)) return false;
   if (cpu.mode.bits == 64 && !canonical(cpu, linear)) return true;  // no operation (SDM vol. 2, INVLPG)
   cpu.mmu.flush_page(Linear(linear));
@@ -23,7 +30,8 @@ bool invlpg(Cpu& cpu, const Record& r) {
 }
 
 bool invpcid(Cpu& cpu, const Record& r) {
-  if (!enabled_in_guest(cpu, Intercept::Invpcid) || intercepted(cpu, r, Intercept::Invpcid)) return false;
+  if (!enabled_in_guest(cpu, Intercept::Invpcid)) return false;
+  if (intercepted(cpu, r, Intercept::Invpcid, linear_address(cpu, r))) return false;
   enum Type : u64 { individual_address = 0, single_context = 1, all_contexts = 2, all_but_globals = 3 };
   const u64 type = cpu.mode.bits == 64 ? cpu.reg<u64>(r.reg) : cpu.reg<u32>(r.reg);
   std::array<u64, 2> descriptor{};

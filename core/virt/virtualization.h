@@ -30,9 +30,9 @@ enum class Intercept : u8 {
   Icebp,  ///< INT1
   IntN,   ///< the vector
   Invd,
-  Invlpg,  ///< the linear address
-  Invpcid,
-  Io,  ///< IoDetail::packed()
+  Invlpg,   ///< the linear address
+  Invpcid,  ///< the descriptor's linear address; record.reg is the type's register
+  Io,       ///< IoDetail::packed()
   Iret,
   Lgdt,
   Lidt,

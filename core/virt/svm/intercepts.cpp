@@ -26,7 +26,9 @@ bool Svm::exit_for(const Record& r, ExitCode code, u64 info_1, u64 info_2) {
   return raise_exit({code, info_1, info_2, cpu_.mode.bits == 64 ? next : static_cast<u32>(next)});
 }
 
-bool Svm::exit_if(const Record& r, ExitCode code, u64 info_1) { return intercepted(code) && exit_for(r, code, info_1); }
+bool Svm::exit_if(const Record& r, ExitCode code, u64 info_1, u64 info_2) {
+  return intercepted(code) && exit_for(r, code, info_1, info_2);
+}
 
 bool Svm::intercepts_own(const Record& r, ExitCode code) { return running() && exit_if(r, code); }
 
@@ -41,7 +43,7 @@ struct PlainIntercept {
 // clang-format off
 constexpr PlainIntercept plain_intercepts[] = {
     {Intercept::Cpuid, ExitCode::Cpuid},    {Intercept::Hlt, ExitCode::Hlt},        {Intercept::Icebp, ExitCode::Icebp},
-    {Intercept::Invd, ExitCode::Invd},      {Intercept::Invpcid, ExitCode::Invpcid}, {Intercept::Iret, ExitCode::Iret},
+    {Intercept::Invd, ExitCode::Invd},      {Intercept::Iret, ExitCode::Iret},
     {Intercept::Lgdt, ExitCode::GdtrWrite}, {Intercept::Lidt, ExitCode::IdtrWrite}, {Intercept::Lldt, ExitCode::LdtrWrite},
     {Intercept::Ltr, ExitCode::TrWrite},    {Intercept::Monitor, ExitCode::Monitor}, {Intercept::Popf, ExitCode::Popf},
     {Intercept::Pushf, ExitCode::Pushf},    {Intercept::Rdpmc, ExitCode::Rdpmc},    {Intercept::Rdtsc, ExitCode::Rdtsc},
@@ -64,6 +66,10 @@ u64 register_number(u8 offset) { return offset / sizeof(u64); }
 
 }  // namespace
 
+u64 Svm::invalidation_type(const Record& r) const {
+  return cpu_.mode.bits == 64 ? cpu_.reg<u64>(r.reg) : cpu_.reg<u32>(r.reg);
+}
+
 u64 Svm::decode_assist(u64 value) const { return has_feature(Feature::DecodeAssists) ? value : 0; }
 
 bool Svm::intercepts(const Record& r, Intercept what, u64 detail) {
@@ -83,6 +89,8 @@ bool Svm::intercepts(const Record& r, Intercept what, u64 detail) {
       return exit_if(r, ExitCode::WriteDr0 + static_cast<unsigned>(detail), decode_assist(register_number(r.rm)));
     case Intercept::IntN: return exit_if(r, ExitCode::SoftwareInterrupt, decode_assist(detail));
     case Intercept::Invlpg: return exit_if(r, ExitCode::Invlpg, decode_assist(detail));
+    // Whatever else it has, the processor tells of this instruction's operands (15.9).
+    case Intercept::Invpcid: return exit_if(r, ExitCode::Invpcid, detail, invalidation_type(r));
     case Intercept::Io: return intercepts_io(r, IoDetail::unpacked(detail));
     case Intercept::Rdmsr: return intercepts_msr(r, static_cast<u32>(detail), false);
     case Intercept::Wrmsr: return intercepts_msr(r, static_cast<u32>(detail), true);

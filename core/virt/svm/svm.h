@@ -104,7 +104,8 @@ class Svm final : public Virtualization {
   // intercepts.cpp, control_intercepts.cpp
   bool raise_exit(const ExitReason& reason);
   bool exit_for(const Record& r, ExitCode code, u64 info_1 = 0, u64 info_2 = 0);
-  bool exit_if(const Record& r, ExitCode code, u64 info_1 = 0);
+  bool exit_if(const Record& r, ExitCode code, u64 info_1 = 0, u64 info_2 = 0);
+  u64 invalidation_type(const Record& r) const;
   bool intercepts_cr_access(const Record& r, ExitCode row);
   bool intercepts_cr0_write(const Record& r, u64 value);
   bool intercepts_io(const Record& r, const IoDetail& access);
