@@ -119,7 +119,7 @@ struct Msrs {
   u64 mtrr_def_type = 0;
   std::array<u64, 11> mtrr_fixed{};
   std::array<u64, 16> mtrr_variable{};  ///< base, mask pairs
-  std::array<u64, 16> mc_banks{};       ///< machine-check banks: control, status, address, miscellaneous of each
+  std::array<u64, 24> mc_banks{};       ///< machine-check banks: control, status, address, miscellaneous of each
   /// AMD: HWCR, SYSCFG, DE_CFG, TOP_MEM, TOP_MEM2 and the two I/O range registers' base, mask pairs.
   u64 hwcr = 0, syscfg = 0, de_cfg = 0, top_mem = 0, top_mem2 = 0;
   std::array<u64, 4> iorr{};

@@ -15,8 +15,9 @@ namespace bunshin {
 /// What IA32_EFER may hold by the profile, LMA (which no write changes) left out.
 u64 efer_writable(const Cpu& cpu);
 
-/// Pairs of variable-range MTRRs (IA32_MTRRCAP.VCNT) and machine-check banks (IA32_MCG_CAP.Count).
-inline constexpr unsigned mtrr_pairs = 8, machine_check_banks = 4;
+/// Pairs of variable-range MTRRs (IA32_MTRRCAP.VCNT) and machine-check banks (IA32_MCG_CAP.Count). AMD's have had six since family
+/// 10h (BKDG 31116, 2.13.1), and software reads bank 4's registers unasked.
+inline constexpr unsigned mtrr_pairs = 8, intel_machine_check_banks = 4, amd_machine_check_banks = 6;
 
 /// IA32_MISC_ENABLE bits that CPUID depends on (SDM vol. 4, table 2-2).
 namespace misc_enable {

@@ -79,7 +79,8 @@ bool write_bank(Cpu& cpu, u32 index, u64 value) {
   return true;
 }
 
-static_assert(4 * machine_check_banks == std::tuple_size_v<decltype(Msrs::mc_banks)>);
+static_assert(4 * std::max(intel_machine_check_banks, amd_machine_check_banks) ==
+              std::tuple_size_v<decltype(Msrs::mc_banks)>);
 
 bool read_iorr(const Cpu& cpu, u32 index, u64& value) {
   value = cpu.state.msr.iorr[(index - 0xc001'0016) & 3];
@@ -108,12 +109,14 @@ constexpr Row rows[] = {
     // Package C-states and C1E: configuration locked, none allowed, none promoted to.
     {0xe2, 1, Feature::Monitor, Maker::Intel, read_constant<package_cstates_locked>},
     {0x10a, 1, Feature::ArchCapabilities, Maker::Any, read_constant<arch_capabilities>},
-    {0x179, 1, Feature::Mca, Maker::Any, read_constant<machine_check_banks>},
+    {0x179, 1, Feature::Mca, Maker::Intel, read_constant<intel_machine_check_banks>},
+    {0x179, 1, Feature::Mca, Maker::Amd, read_constant<amd_machine_check_banks>},
     {0x17a, 1, Feature::Mca, Maker::Any, read_field<&Msrs::mcg_status>, write_masked<&Msrs::mcg_status, 7>},
     {0x198, 1, Feature::Base, Maker::Intel, read_performance_status},
     {0x1a0, 1, Feature::Base, Maker::Intel, read_misc_enable, write_misc_enable},
     {0x1fc, 1, Feature::Monitor, Maker::Intel, read_constant<0>, write_ignored},
-    {0x400, 4 * machine_check_banks, Feature::Mca, Maker::Any, read_bank, write_bank},
+    {0x400, 4 * intel_machine_check_banks, Feature::Mca, Maker::Intel, read_bank, write_bank},
+    {0x400, 4 * amd_machine_check_banks, Feature::Mca, Maker::Amd, read_bank, write_bank},
     {0xc001'0010, 1, Feature::Base, Maker::Amd, read_field<&Msrs::syscfg>, write_masked<&Msrs::syscfg, 0x7f'0000>},
     {0xc001'0015, 1, Feature::Base, Maker::Amd, read_field<&Msrs::hwcr>, write_field<&Msrs::hwcr>},
     {0xc001'0016, 4, Feature::Base, Maker::Amd, read_iorr, write_iorr},
