@@ -153,6 +153,8 @@ class Virtualization {
   /// Before an exception is delivered, or a software exception: `event` as it would be. DR6's bits are in
   /// CpuState::pending_debug.
   [[nodiscard]] virtual bool intercepts_exception(const Event& event) = 0;
+  /// The processor would wait for the platform to deal with a floating-point error (CR0.NE is clear). True: an exit is raised.
+  [[nodiscard]] virtual bool intercepts_freeze() { return false; }
   /// A triple fault. True: it has been raised as an exit.
   [[nodiscard]] virtual bool intercepts_shutdown() = 0;
 

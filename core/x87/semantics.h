@@ -12,8 +12,9 @@ namespace bunshin::x87 {
 /// A waiting instruction first delivers a pending unmasked exception (SDM vol. 1, 8.7.1). With CR0.NE = 0 that is the
 /// platform's business (see ferr()).
 inline bool deliver_pending(Cpu& cpu) {
-  if (!exception_pending(cpu.state.x87) || (cpu.state.cr0 & cr0::NE) == 0) [[likely]]
+  if (!exception_pending(cpu.state.x87)) [[likely]]
     return true;
+  if ((cpu.state.cr0 & cr0::NE) == 0) return cpu.guest == nullptr || !cpu.guest->intercepts_freeze();
   return cpu.raise(Vector::MF);
 }
 

@@ -9,8 +9,8 @@ interrupt_entries:
 .set vector, 0
 .rept 256
         .align 16
-        # Vectors whose exceptions push an error code: Intel SDM vol. 3, table 6-1.
-        .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21)
+        # Vectors whose exceptions push an error code: Intel SDM vol. 3, table 6-1; AMD APM vol. 2, 8.2 (#SX).
+        .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 30)
         push $0
         .endif
         push $vector

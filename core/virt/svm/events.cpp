@@ -1,6 +1,8 @@
 // The global interrupt flag, which interrupts a guest takes and which take the guest, virtual interrupts, and event injection
 // (AMD APM vol. 2, 15.17, 15.13, 15.20 to 15.22, 15.34).
 
+#include <utility>
+
 #include "core/events/debug.h"
 #include "core/events/delivery.h"
 #include "core/virt/svm/event_field.h"
@@ -46,9 +48,10 @@ bool Svm::virtual_interrupt_ready() const {
   return (control & field::ignore_tpr) != 0 || (control >> field::priority_shift & 0xf) > (control & 0xf);
 }
 
-/// In the order of priority (8.5, 15.21.4): NMI, physical interrupt, virtual interrupt.
+/// In the order of priority (8.5, 15.21.4): INIT, NMI, physical interrupt, virtual interrupt.
 std::optional<ExitCode> Svm::due_exit() const {
   const CpuState& s = cpu_.state;
+  if (init_held_ && intercepted(ExitCode::Init)) return ExitCode::Init;
   if (s.nmi_pending && !s.nmi_blocked && intercepted(ExitCode::Nmi)) return ExitCode::Nmi;
   if (cpu_.apic.interrupt_pending() && physical_interrupt_open() && intercepted(ExitCode::Intr)) return ExitCode::Intr;
   if (virtual_interrupt_ready() && intercepted(ExitCode::Vintr)) return ExitCode::Vintr;
@@ -63,6 +66,7 @@ DueEvent Svm::due() const {
     // Breakpoints are discarded while GIF is clear; a single step is not (15.17).
     return (s.pending_debug & dr6::breakpoints) != 0 ? DueEvent{Kind::Absorbed, true} : DueEvent{};
   }
+  if (init_held_) return {running() && intercepted(ExitCode::Init) ? Kind::Exit : Kind::Absorbed, true};
   if (s.activity == Activity::Shutdown) return {};
   const bool nmi = s.nmi_pending && !s.nmi_blocked && (!s.interrupt_shadow || intercepted(ExitCode::Nmi));
   if (nmi) return {intercepted(ExitCode::Nmi) ? Kind::Exit : Kind::Nmi};
@@ -75,10 +79,16 @@ DueEvent Svm::due() const {
 }
 
 void Svm::take_silently() {
-  if (!gif_)
+  if (!gif_) {
     cpu_.state.pending_debug &= ~dr6::breakpoints;
-  else
+  } else if (std::exchange(init_held_, false)) {
+    // The slice ends here: between two of them INIT arrives again.
+    cpu_.deadline -= static_cast<u64>(cpu_.budget);
+    cpu_.budget = 0;
+    watch_events();
+  } else {
     cpu_.end_wait();
+  }
 }
 
 /// With nRIP the field says where software's own events return to, which need not have been executed (15.20).
@@ -111,9 +121,9 @@ u64 Svm::guest_tsc(u64 host) const {
 
 /// INIT waits for GIF; intercepted, it waits on, for the host (15.13.4); redirected, it is #SX (15.28).
 InitAction Svm::init_arrived() {
-  if (!gif_) return InitAction::Hold;
-  if (running() && intercepted(ExitCode::Init)) {
-    exit_guest({ExitCode::Init}, nullptr);
+  init_held_ = !gif_ || (running() && intercepted(ExitCode::Init));
+  if (init_held_) {
+    if (gif_) exit_guest({ExitCode::Init}, nullptr);
     return InitAction::Hold;
   }
   if ((registers_.vm_cr & vm_cr::redirect_init) != 0) {

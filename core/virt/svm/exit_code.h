@@ -3,6 +3,8 @@
 // EXITCODE (AMD APM vol. 2, appendix C). Up to BFH a code is also the number of the bit that asks for the exit, counted through
 // the six words of intercept bits at the head of the VMCB (15.9, table B-1).
 
+#include <optional>
+
 #include "base/types.h"
 
 namespace bunshin::svm {
@@ -84,6 +86,8 @@ struct ExitReason {
   u64 next_rip = 0;
   /// Decode assists look at the instruction's bytes (15.32.1).
   bool shows_instruction = false;
+  /// The guest's RIP, where it is not the instruction's that raised the exit.
+  std::optional<u64> trap_rip{};
 };
 
 }  // namespace bunshin::svm

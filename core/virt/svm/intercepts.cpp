@@ -82,11 +82,10 @@ bool Svm::intercepts(const Record& r, Intercept what, u64 detail) {
     case Intercept::Clts: return exit_if(r, ExitCode::WriteCr0);
     case Intercept::Smsw: return exit_if(r, ExitCode::ReadCr0);
     // The selective intercept takes every LMSW, whatever it writes (15.9).
-    case Intercept::Lmsw: return exit_if(r, ExitCode::Cr0SelectiveWrite) || exit_if(r, ExitCode::WriteCr0);
-    case Intercept::ReadDr:
-      return exit_if(r, ExitCode::ReadDr0 + static_cast<unsigned>(detail), decode_assist(register_number(r.rm)));
-    case Intercept::WriteDr:
-      return exit_if(r, ExitCode::WriteDr0 + static_cast<unsigned>(detail), decode_assist(register_number(r.rm)));
+    case Intercept::Lmsw: return exit_if(r, ExitCode::WriteCr0) || exit_if(r, ExitCode::Cr0SelectiveWrite);
+    // DR4 and DR5 have codes of their own, aliases or not.
+    case Intercept::ReadDr: return exit_if(r, ExitCode::ReadDr0 + r.reg, decode_assist(register_number(r.rm)));
+    case Intercept::WriteDr: return exit_if(r, ExitCode::WriteDr0 + r.reg, decode_assist(register_number(r.rm)));
     case Intercept::IntN: return exit_if(r, ExitCode::SoftwareInterrupt, decode_assist(detail));
     case Intercept::Invlpg: return exit_if(r, ExitCode::Invlpg, decode_assist(detail));
     // Whatever else it has, the processor tells of this instruction's operands (15.9).
@@ -107,11 +106,11 @@ bool Svm::intercepts_cr_access(const Record& r, ExitCode row) {
   return exit_if(r, row + r.reg, decode_assist(is_move | register_number(r.rm)));
 }
 
-/// The selective intercept wants writes that change more than TS and MP, and comes first.
+/// The selective intercept wants writes that change more than TS and MP, and gets those that the other leaves it.
 bool Svm::intercepts_cr0_write(const Record& r, u64 value) {
-  if (intercepted(ExitCode::Cr0SelectiveWrite) && ((value ^ cpu_.state.cr0) & ~u64{cr0::TS | cr0::MP | cr0::ET}) != 0)
-    return exit_for(r, ExitCode::Cr0SelectiveWrite);
-  return intercepts_cr_access(r, ExitCode::WriteCr0);
+  if (intercepts_cr_access(r, ExitCode::WriteCr0)) return true;
+  const bool changes = ((value ^ cpu_.state.cr0) & ~u64{cr0::TS | cr0::MP | cr0::ET}) != 0;
+  return changes && exit_if(r, ExitCode::Cr0SelectiveWrite);
 }
 
 /// 15.14.4: exits only when the count runs out; with a threshold a long time between two PAUSEs begins it anew.
@@ -152,9 +151,14 @@ bool Svm::intercepts_exception(const Event& event) {
       break;
     default: break;
   }
-  // INT3 and INTO are among the instructions that leave nRIP (15.7.1).
+  // INT3 and INTO are among the instructions that leave nRIP (15.7.1); INT1's #DB is a trap.
   if (event.kind == EventKind::SoftwareException) reason.next_rip = event.return_rip;
+  if (event.kind == EventKind::PrivilegedSoftwareException) reason.trap_rip = event.return_rip;
   return raise_exit(reason);
+}
+
+bool Svm::intercepts_freeze() {
+  return registers_.ignne == 0 && intercepted(ExitCode::FerrFreeze) && raise_exit({ExitCode::FerrFreeze});
 }
 
 bool Svm::intercepts_shutdown() { return intercepted(ExitCode::Shutdown) && raise_exit({ExitCode::Shutdown}); }

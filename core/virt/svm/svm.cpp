@@ -12,6 +12,7 @@ void Svm::reset() {
   if (running()) abandon_guest();
   registers_ = {};
   gif_ = true;
+  init_held_ = false;
   vmcb_address_.reset();
   vmcb_ = {};
   host_ = {};

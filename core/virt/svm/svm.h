@@ -70,6 +70,7 @@ class Svm final : public Virtualization {
   [[nodiscard]] bool intercepts(const Record& r, Intercept what, u64 detail) override;
   [[nodiscard]] bool intercepts_task_switch(const TaskSwitchDetail& detail) override;
   [[nodiscard]] bool intercepts_exception(const Event& event) override;
+  [[nodiscard]] bool intercepts_freeze() override;
   [[nodiscard]] bool intercepts_shutdown() override;
   u64 visible_cr0() const override { return cpu_.state.cr0; }
   u64 visible_cr4() const override { return cpu_.state.cr4; }
@@ -98,8 +99,8 @@ class Svm final : public Virtualization {
   bool nested_paging() const { return (vmcb_.control.nested_control & svm::nested_paging) != 0; }
   bool intercepted(ExitCode code) const;
   bool running() const { return cpu_.guest == this; }
-  /// Cpu::event_gate follows GIF and guest mode.
-  void watch_events() { cpu_.event_gate = running() || !gif_ ? this : nullptr; }
+  /// Cpu::event_gate follows GIF, guest mode, and whether an INIT waits for GIF.
+  void watch_events() { cpu_.event_gate = running() || !gif_ || init_held_ ? this : nullptr; }
 
   // intercepts.cpp, control_intercepts.cpp
   bool raise_exit(const ExitReason& reason);
@@ -142,6 +143,7 @@ class Svm final : public Virtualization {
 
   Registers registers_;
   bool gif_ = true;
+  bool init_held_ = false;
 
   /// The VMCB that ran last: what its clean bits may leave unread.
   std::optional<HostPhysical> vmcb_address_;

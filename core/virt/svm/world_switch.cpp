@@ -155,6 +155,7 @@ void Svm::leave_guest(const Fault& why, const Event* delivering) {
 void Svm::exit_guest(const ExitReason& reason, const Event* delivering) {
   CpuState& s = cpu_.state;
   pending_exit_.reset();
+  if (reason.trap_rip) s.rip = *reason.trap_rip;
   record_exit(reason, delivering);
   record_instruction(reason);
   save_guest_state(s, vmcb_.save);
