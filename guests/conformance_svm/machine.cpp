@@ -6,7 +6,6 @@
 
 extern "C" {
 extern guest::u64 gdt[], page_map[];
-extern char guest_entries[];
 void svm_enter(guest::Registers* registers, guest::u64 vmcb);
 alignas(4096) guest::Vmcb vmcb, other_vmcb;
 guest::Registers registers;
@@ -19,33 +18,13 @@ alignas(4096) u8 msr_map[0x2000];
 
 namespace {
 
-constexpr unsigned vectors = 256, entry_bytes = 16;
 alignas(4096) u8 host_save[4096];
-alignas(16) u64 guest_idt[2 * vectors], guest_idt32[vectors];
-alignas(4096) u64 pae_directory[512];
-alignas(32) u64 pae_pointers[4];
-/// RSP0 at 4 (APM vol. 2, figure 12-8); ESP0 and SS0 at 4 and 8 (figure 12-6).
-alignas(16) u32 task_state[26], task_state32[26];
 
 constexpr VmcbSegment code64{code_selector, 0xa9b, 0xffff'ffff, 0}, code32{code32_selector, 0xc9b, 0xffff'ffff, 0},
     data{data_selector, 0xc93, 0xffff'ffff, 0}, no_ldt{0, 0, 0, 0},
     real_code{static_cast<u16>(low_page >> 4), 0x9b, 0xffff, low_page}, real_data{0, 0x93, 0xffff, 0};
 
 constexpr u64 cr0_pe = 1, cr0_et = 0x10, cr0_ne = 0x20, cr0_pg = 0x8000'0000, cr4_pae = 0x20, cr4_sse = 0x600;
-
-void fill_tables() {
-  for (unsigned vector = 0; vector < vectors; ++vector) {
-    const u64 entry = event_entry(vector);
-    const u64 gate = (entry & 0xffff) | (entry & 0xffff'0000) << 32 | u64{0x8e00} << 32;
-    guest_idt[2 * vector] = gate | u64{code_selector} << 16;
-    guest_idt[2 * vector + 1] = entry >> 32;
-    guest_idt32[vector] = gate | u64{code32_selector} << 16;
-  }
-  for (unsigned i = 0; i < 512; ++i) pae_directory[i] = u64{i} << 21 | 0xe7;
-  task_state[1] = task_state32[1] = stack_top - 0x1000;
-  task_state32[2] = data_selector;
-  pae_pointers[0] = reinterpret_cast<u64>(pae_directory) | 1;
-}
 
 void set_segments(const VmcbSegment& code, const VmcbSegment& others) {
   vmcb.cs = code;
@@ -100,13 +79,6 @@ void set_mode(Mode mode) {
   }
 }
 
-void put_code(u64 address, Code code) {
-  auto* to = reinterpret_cast<volatile u8*>(address);
-  for (unsigned i = 0; i < code.size; ++i) to[i] = static_cast<u8>(code.bytes[i]);
-  constexpr u8 end[] = {0x0f, 0x01, 0xd9, 0xf4};  // VMMCALL; HLT
-  for (unsigned i = 0; i < sizeof end; ++i) to[code.size + i] = end[i];
-}
-
 unsigned code_size;
 bool watching = false;
 constexpr unsigned watch_vector = 0x40;
@@ -120,7 +92,7 @@ bool has(unsigned feature) {
 bool is_amd_with_svm() { return (cpuid(0x8000'0001).ecx >> 2 & 1) != 0; }
 
 void start_svm() {
-  fill_tables();
+  fill_guest_tables();
   write_msr(msr_efer, read_msr(msr_efer) | efer_svme);
   write_msr(msr_hsave, reinterpret_cast<u64>(host_save));
 }
@@ -131,7 +103,7 @@ void prepare(Mode mode, Code code) {
   host_flags = 2;
   code_size = code.size;
   set_mode(mode);
-  put_code(vmcb.cs.base == 0 ? code_page : vmcb.cs.base, code);
+  put_code(vmcb.cs.base == 0 ? code_page : vmcb.cs.base, code, "\x0f\x01\xd9"_code);
   vmcb.asid = 1;
   vmcb.tlb_control = 1;
   vmcb.io_map = reinterpret_cast<u64>(io_map);
@@ -178,8 +150,6 @@ u64 enter() {
   }
   return vmcb.exit_code;
 }
-
-u64 event_entry(unsigned vector) { return reinterpret_cast<u64>(guest_entries) + entry_bytes * vector; }
 
 bool arrived(unsigned vector) { return vmcb.exit_code == exit_code::vmmcall && vmcb.rip == event_entry(vector); }
 

@@ -3,10 +3,8 @@
 // A guest under SVM as a test bench: a VMCB that each check fills anew, a few bytes of code behind which VMMCALL waits, and
 // what the exit left behind.
 
-#include <initializer_list>
-
 #include "guests/conformance_svm/vmcb.h"
-#include "guests/virt/checks.h"
+#include "guests/virt/guest_code.h"
 
 namespace guest {
 
@@ -14,14 +12,6 @@ namespace guest {
 struct Registers {
   u64 rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
 };
-
-struct Code {
-  const char* bytes;
-  unsigned size;
-};
-constexpr Code operator""_code(const char* bytes, decltype(sizeof(0)) size) {
-  return {bytes, static_cast<unsigned>(size)};
-}
 
 enum class Mode {
   Long,           ///< 64-bit, level 0, the host's page tables
@@ -41,8 +31,6 @@ extern u64 host_flags;
 /// RFLAGS of the host behind #VMEXIT, before anything changed them.
 extern u64 host_flags_after;
 }
-
-constexpr u64 code_page = 0x30'0000, stack_top = 0x31'0000, data_page = 0x32'0000, low_page = 0x5000;
 
 bool is_amd_with_svm();
 void start_svm();
@@ -65,8 +53,6 @@ void watch();
 /// Enters the guest; returns the exit code.
 u64 enter();
 
-/// prepare() filled it with gates for all vectors: entry `vector` executes VMMCALL at event_entry(vector).
-u64 event_entry(unsigned vector);
 /// Whether the exit was VMMCALL in the entry of `vector`.
 bool arrived(unsigned vector);
 /// Word n of the guest's stack after an event: 0 is RIP if no error code was pushed.

@@ -36,12 +36,16 @@ void absent(const char* name) {
   line_is_open = false;
 }
 
+void leave_out(const char* name, const char* reason) {
+  begin_line(name, ": left out, ", reason, "\n");
+  line_is_open = false;
+}
+
 bool would_end_qemu(const char* name, const char* reason) {
   const CpuId leaf = cpuid(0x4000'0000);
   constexpr u32 tcgt = 0x5447'4354, cgtc = 0x4354'4743;
   if (leaf.ebx != tcgt || leaf.ecx != cgtc) return false;
-  begin_line(name, ": left out, ", reason, "\n");
-  line_is_open = false;
+  leave_out(name, reason);
   return true;
 }
 

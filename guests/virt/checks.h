@@ -39,7 +39,9 @@ inline void check_true(const char* name, bool holds) { check(name, Field{"holds"
 /// Prints the line of a check whose feature this processor lacks.
 void absent(const char* name);
 
-/// Prints the line of a check that would end QEMU's interpreter, with the reason; false elsewhere.
+/// Prints the line of a check that would end the simulator at hand, with the reason.
+void leave_out(const char* name, const char* reason);
+/// Prints that line on QEMU's interpreter; false elsewhere.
 bool would_end_qemu(const char* name, const char* reason);
 
 unsigned failed_checks();

@@ -147,7 +147,7 @@ ROWS = [
     Row("svm", r"undefined or refused first: cpuid with lock", QEMU, "APM vol. 3, 1.2.5", "LOCK is ignored"),
     Row("svm", r"(exception|all other exceptions): icebp", QEMU, "APM vol. 2, 15.12.2", "ICEBP passes the intercept of #DB"),
     Row("svm", r"exception: (int3|into)", QEMU, "APM vol. 2, 15.12.4 and 15.12.5", "no intercepts of INT3 and INTO"),
-    Row("svm", r"(exception|all other exceptions): stack not canonical", QEMU, "APM vol. 2, 1.3.2", "#GP, not #SS"),
+    Row("svm", r"exception: stack not canonical", QEMU, "APM vol. 2, 1.3.2", "#GP, not #SS"),
     Row("svm", r"exception: general protection, int", QEMU, "APM vol. 2, 8.4.1", "the error code scales the vector by 16"),
     Row("svm", r"(exception|all other exceptions): alignment", QEMU, "APM vol. 2, 8.2.18", "no alignment checks"),
     Row("svm", r"(exception|all other exceptions): simd", QEMU, "APM vol. 2, 8.2.20", "no SIMD exceptions"),
