@@ -35,12 +35,6 @@ inline u32 in32(u16 port) {
   return value;
 }
 
-inline u16 in16(u16 port) {
-  u16 value;
-  asm volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
-  return value;
-}
-
 inline volatile u32& mmio(u64 address) {
   asm("" : "+r"(address));  // GCC takes constants in the first page for mistakes
   return *reinterpret_cast<volatile u32*>(address);

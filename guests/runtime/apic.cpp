@@ -4,7 +4,7 @@ namespace guest {
 
 namespace {
 
-constexpr u64 apic_base = 0xfee0'0000;
+constexpr uptr apic_base = 0xfee0'0000;
 constexpr u32 apic_enable = 0x100, delivery_pending = 0x1000, external_interrupt = 0x700, masked = 0x1'0000;
 constexpr u16 pic1 = 0x20, pic2 = 0xa0;
 

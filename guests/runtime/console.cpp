@@ -9,25 +9,26 @@ constexpr u16 line_status = com1 + 5;
 constexpr u8 transmitter_empty = 0x20;
 constexpr u16 debug_exit = 0xf4;
 
-void put(char c) {
-  while ((in8(line_status) & transmitter_empty) == 0) pause();
-  out8(com1, static_cast<u8>(c));
-}
-
-void write_digits(u64 value, unsigned base) {
+void write_digits(u64 value, u32 base) {
   char digits[20];
   unsigned count = 0;
   do {
-    digits[count++] = "0123456789abcdef"[value % base];
-    value /= base;
+    u32 digit;
+    value = divide(value, base, &digit);
+    digits[count++] = "0123456789abcdef"[digit];
   } while (value != 0);
-  while (count != 0) put(digits[--count]);
+  while (count != 0) write(digits[--count]);
 }
 
 }  // namespace
 
+void write(char c) {
+  while ((in8(line_status) & transmitter_empty) == 0) pause();
+  out8(com1, static_cast<u8>(c));
+}
+
 void write(const char* text) {
-  for (; *text != 0; ++text) put(*text);
+  for (; *text != 0; ++text) write(*text);
 }
 
 void write(u64 value) { write_digits(value, 10); }

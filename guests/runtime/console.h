@@ -10,6 +10,7 @@ struct Hex {
   u64 value;
 };
 
+void write(char c);
 void write(const char* text);
 void write(u64 value);
 void write(Hex value);

@@ -37,6 +37,9 @@ common_entry:
         cld
         mov %rsp, %rdi
         call handle_interrupt
+# The way out by itself, for who has filled a frame at RSP.
+.globl return_from_interrupt
+return_from_interrupt:
         pop %r15
         pop %r14
         pop %r13

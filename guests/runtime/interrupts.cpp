@@ -54,6 +54,8 @@ void load_interrupt_table() {
   asm volatile("lidt %0" : : "m"(pointer));
 }
 
+uptr interrupt_table() { return reinterpret_cast<uptr>(idt); }
+
 void set_handler(unsigned vector, Handler handler) { handlers[vector] = handler; }
 
 void set_gate_privilege(unsigned vector, unsigned dpl) { idt[vector].type = static_cast<u8>(0x8e | dpl << 5); }

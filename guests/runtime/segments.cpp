@@ -32,6 +32,8 @@ void set_segment_base(u16 selector, u32 base) {
   descriptor = (descriptor & 0x00ff'ff00'0000'ffff) | u64{base & 0xff'ffff} << 16 | u64{base >> 24} << 56;
 }
 
+void set_kernel_stack(uptr top) { tasks[0].rsp[0] = top; }
+
 }  // namespace guest
 
 void prepare_processor() {

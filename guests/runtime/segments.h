@@ -13,7 +13,11 @@ constexpr u16 code32_selector = 0x30, code16_selector = 0x38, absent_selector = 
 /// Sets the base of an 8-byte descriptor of the GDT.
 void set_segment_base(u16 selector, u32 base);
 
+/// Where interrupts from user mode find their stack, on the first processor.
+void set_kernel_stack(uptr top);
+
 void load_interrupt_table();
+uptr interrupt_table();
 
 }  // namespace guest
 

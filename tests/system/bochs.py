@@ -40,7 +40,7 @@ info: action=ignore
 """
 
 
-def run(kernel, last_lines, memory=64, timeout=60, model=MODEL):
+def run(kernel, last_lines, memory=64, timeout=60, model=MODEL, arguments=""):
     """What the guest printed up to and with a line that begins with one of `last_lines`.
 
     Bochs itself never ends: it has no port to be ended by. Skips where Bochs is missing."""
@@ -50,7 +50,8 @@ def run(kernel, last_lines, memory=64, timeout=60, model=MODEL):
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         serial = directory / "serial"
-        (directory / "rom.bin").write_bytes(peers.option_rom(pathlib.Path(kernel), "", directory, KERNEL_ADDRESS))
+        rom = peers.option_rom(pathlib.Path(kernel), arguments, directory, KERNEL_ADDRESS)
+        (directory / "rom.bin").write_bytes(rom)
         (directory / "bochsrc").write_text(configuration(directory, serial, memory, model))
         # The package is built with the debugger, which waits for its first command.
         (directory / "commands").write_text("c\nq\n")

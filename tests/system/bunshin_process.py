@@ -56,7 +56,7 @@ def run(config, settings=None, options=(), timeout=120, keys=None):
         return Run(process, pathlib.Path(directory))
 
 
-def run_qemu(kernel, processors=1, memory=64, timeout=60):
+def run_qemu(kernel, processors=1, memory=64, timeout=60, arguments=""):
     """The same guest on QEMU's interpreter. Returns its serial output and debug-exit value; skips where there is none."""
     qemu = shutil.which("qemu-system-x86_64")
     if qemu is None:
@@ -64,7 +64,7 @@ def run_qemu(kernel, processors=1, memory=64, timeout=60):
     process = subprocess.run(
         [qemu, "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", str(processors), "-m", str(memory),
          "-display", "none", "-serial", "stdio", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-         "-kernel", str(kernel)],
+         "-kernel", str(kernel), "-append", arguments],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
     # isa-debug-exit ends QEMU with value * 2 + 1.
     return process.stdout, process.returncode >> 1 if process.returncode & 1 else None
