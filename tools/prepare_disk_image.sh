@@ -3,12 +3,19 @@
 #   DIRECTORY/debian.img         raw ext4, debootstrap's minimal system with systemd; root logs in without a password
 #   DIRECTORY/disk-initramfs.img busybox and the kernel's modules for the disk; mounts it and hands over to systemd
 #   DIRECTORY/vmlinuz-cloud      the kernel (command line: console=ttyS0)
-#   tools/prepare_disk_image.sh [DIRECTORY]
+#   tools/prepare_disk_image.sh [--qemu] [DIRECTORY]
+# With --qemu the disk is DIRECTORY/debian-qemu.img, which has QEMU and KVM's modules too: a service (tools/qemu_guest)
+# boots a guest with them, the same kernel with the workload of tools/prepare_linux.sh, and powers off.
 # Needs root (debootstrap makes a root file system), debootstrap and mke2fs; no loop device.
 # Exit status 3: packages cannot be downloaded here, or one of those is missing.
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 
+with_qemu=
+if [[ ${1:-} == --qemu ]]; then
+  with_qemu=1
+  shift
+fi
 output=${1:-$tools/../build/guests}
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
@@ -20,6 +27,37 @@ unavailable() {
 }
 
 "$tools/prepare_linux.sh" --output "$output" >/dev/null
+
+# Puts the guest, KVM's modules and the service into a root file system.
+install_qemu_guest() {
+  local root=$1 directory=$1/usr/local/lib/qemu-guest module
+  mkdir -p "$directory"
+  "$tools/module_order.py" "$output/linux-cloud/lib/modules" kvm_intel kvm_amd | while read -r module; do
+    cp "$module" "$directory/"
+  done
+  cp "$output/vmlinuz-cloud" "$directory/vmlinuz"
+  cp "$output/initramfs.img" "$directory/initrd.img"
+  install -m 755 "$tools/qemu_guest" "$root/usr/local/sbin/qemu_guest"
+  cat >"$root/etc/systemd/system/qemu-guest.service" <<'UNIT'
+[Unit]
+Description=A guest of QEMU with KVM
+After=multi-user.target
+SuccessAction=poweroff
+FailureAction=poweroff
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/qemu_guest
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+TimeoutStartSec=infinity
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  ln -sf ../qemu-guest.service "$root/etc/systemd/system/multi-user.target.wants/qemu-guest.service"
+}
 
 initramfs=$output/disk-initramfs.img
 if [[ ! -f $initramfs || $tools/disk_init -nt $initramfs ]]; then
@@ -37,17 +75,19 @@ if [[ ! -f $initramfs || $tools/disk_init -nt $initramfs ]]; then
   "$tools/pack_initramfs.sh" "$root" "$initramfs"
 fi
 
-image=$output/debian.img
-if [[ ! -f $image ]]; then
+image=$output/debian.img root=$output/debian-root packages=systemd-sysv,udev,dbus size=1G
+if [[ -n $with_qemu ]]; then
+  image=$output/debian-qemu.img root=$output/debian-qemu-root packages+=,kmod,qemu-system-x86 size=1536M
+fi
+if [[ ! -f $image || (-n $with_qemu && $tools/qemu_guest -nt $image) ]]; then
   command -v debootstrap >/dev/null || unavailable "debootstrap is missing (apt-get install debootstrap)"
   command -v mke2fs >/dev/null || unavailable "mke2fs is missing (apt-get install e2fsprogs)"
   ((EUID == 0)) || unavailable "debootstrap needs root; run it once with sudo"
-  root=$output/debian-root
   rm -rf "$root"
   # The mirror that this host's own apt uses.
   mirror=$(apt-cache policy 2>/dev/null | sed -n 's/^ *[0-9]* \(http[^ ]*\) bookworm\/main amd64 Packages$/\1/p' | head -1)
-  debootstrap --variant=minbase --include=systemd-sysv,udev,dbus bookworm "$root" ${mirror:+"$mirror"} \
-    >"$output/debootstrap.log" 2>&1 || unavailable "debootstrap failed; see $output/debootstrap.log"
+  debootstrap --variant=minbase --include="$packages" bookworm "$root" ${mirror:+"$mirror"} \
+    >"${image%.img}.log" 2>&1 || unavailable "debootstrap failed; see ${image%.img}.log"
   echo bunshin >"$root/etc/hostname"
   echo "/dev/vda / ext4 defaults 0 1" >"$root/etc/fstab"
   sed -i 's/^root:[^:]*:/root::/' "$root/etc/shadow"
@@ -58,8 +98,9 @@ if [[ ! -f $image ]]; then
   # Nothing to fetch in a guest without a network.
   ln -sf /dev/null "$root/etc/systemd/system/apt-daily.timer"
   ln -sf /dev/null "$root/etc/systemd/system/apt-daily-upgrade.timer"
+  [[ -z $with_qemu ]] || install_qemu_guest "$root"
   rm -f "$image.part"
-  mke2fs -q -t ext4 -L root -d "$root" "$image.part" 1G
+  mke2fs -q -t ext4 -L root -d "$root" "$image.part" "$size"
   mv "$image.part" "$image"
   rm -rf "$root"
 fi
