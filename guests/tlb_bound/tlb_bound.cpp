@@ -2,6 +2,8 @@
 // paging-structure caches too. The command line names one: gups, join, btree, graph. Memory keeps the zeros it starts with,
 // so that there is nothing to set up; addresses depend on what is loaded all the same, as in the programs they stand for.
 
+#include "guests/tlb_bound/tlb_bound.h"
+
 #include "guests/bench/bench.h"
 
 namespace {
@@ -106,7 +108,7 @@ constexpr guest::Sizes sizes{600'000, 300'000};
 
 }  // namespace
 
-guest::u32 kernel_main() {
+guest::u32 run_tlb_bound() {
   map_pages();
   for (const Workload& w : workloads) {
     if (guest::command_line_holds(w.name)) return guest::measure(w.name, sizes, w.run);

@@ -44,6 +44,7 @@ bool Svm::vmload(u64 address) {
   VmcbSave save{};
   for_hidden_fields(save, [&](u64 offset, std::span<u8> bytes) { read_physical(cpu_, at + offset, bytes); });
   load_hidden_state(cpu_.state, save, cpu_.profile.linear_bits());
+  cpu_.observation.note(Transition::VmLoad);
   return true;
 }
 
@@ -54,6 +55,7 @@ bool Svm::vmsave(u64 address) {
   save_hidden_state(cpu_.state, save);
   for_hidden_fields(
       save, [&](u64 offset, std::span<u8> bytes) { write_physical(cpu_, at + offset, std::span<const u8>(bytes)); });
+  cpu_.observation.note(Transition::VmSave);
   return true;
 }
 
@@ -64,6 +66,7 @@ void Svm::skinit(u32 loader) {
   constexpr u64 loader_bytes = 0x1'0000;
   CpuState& s = cpu_.state;
   const u16 entry = read_physical<u16>(cpu_, HostPhysical(loader));
+  cpu_.observation.note(Transition::Other);
   registers_.vm_cr |= vm_cr::redirect_init | vm_cr::disable_a20 | vm_cr::debug_port_disable;
   s.gpr.fill(0);
   s.gpr[RAX] = loader;
