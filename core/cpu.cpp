@@ -253,6 +253,7 @@ bool Cpu::trapped_read(u64 linear, HostPhysical address, unsigned size, void* da
 }
 
 bool Cpu::translate_fetch(u64 linear, HostPhysical& physical) {
+  left_length = 0;
   if (const auto refused = mmu.translate(Linear(linear), {AccessKind::Execute, state.cpl == 3, false}, physical))
     return raise(*refused);
   if (!is_trapped(physical)) [[likely]]

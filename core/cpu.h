@@ -104,8 +104,12 @@ class Cpu {
   Fault fault;
   /// Device accesses are allowed: the running instruction is alone in its block, so now() is exact.
   bool alone = false;
+  /// The instruction being executed is the one that MOV SS protects (CpuState::debug_shadow until it began).
+  bool behind_mov_ss = false;
   /// Where in its block the instruction stands that left it.
   unsigned left_at = 0;
+  /// … and its length; 0 if it could not even be fetched.
+  u8 left_length = 0;
   /// Set by any device access: deadlines may have moved.
   bool accessed_device = false;
 

@@ -134,6 +134,8 @@ class Mmu final : private WalkObserver {
   void flush_second_stages();                      ///< INVEPT type 2
   void flush_guest(u32 tag);                       ///< TLB_CONTROL 3: all of an ASID, in both dimensions
   void flush_all_guests();                         ///< TLB_CONTROL 1: everything, the host's included
+  /// How often guests have invalidated something themselves.
+  u64 guest_flushes() const { return guest_flushes_; }
   /// The page holds (or no longer holds) decoded instructions: fast writes to it must (may) end.
   void code_page_changed(HostPhysical page);
 
@@ -218,6 +220,7 @@ class Mmu final : private WalkObserver {
   bool fetch_translated_ = false;
   Linear walked_;  ///< the address of the walk in the log
   u64 epoch_ = 0;
+  u64 guest_flushes_ = 0;
   u64 epochs_ = 0;  ///< that there have been
   /// Instructions were fetched through a translation that the TLB has no place for.
   bool fetched_uncached_ = false;

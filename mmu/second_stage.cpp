@@ -75,11 +75,12 @@ u64 SecondStageWalker::nested_page_fault(SecondStageAccess access, Stop stop) co
 SecondStageResult SecondStageWalker::refuse(GuestPhysical address, SecondStageAccess access, const Path& path) {
   using enum SecondStageFault::Cause;
   if (!context_.is_ept()) {
-    fault_ = {NestedPageFault, address, nested_page_fault(access, path.stop)};
+    fault_ = {NestedPageFault, address, nested_page_fault(access, path.stop), false};
   } else if (path.stop == Stop::Reserved) {
-    fault_ = {EptMisconfiguration, address, 0};
+    fault_ = {EptMisconfiguration, address, 0, false};
   } else {
-    fault_ = {EptViolation, address, violation(access, path.permits)};
+    const bool suppressed = path.references == 0 || path.leaf() >> 63 != 0;
+    fault_ = {EptViolation, address, violation(access, path.permits), suppressed};
   }
   SecondStageResult result;
   result.faulted = true;
@@ -114,6 +115,7 @@ SecondStageResult SecondStageWalker::translate(GuestPhysical address, SecondStag
   if (address.value >> address_bits_ != 0) {
     path.stop = Stop::NotPresent;
     path.permits = 0;
+    path.references = 0;
     return refuse(address, access, path);
   }
   const TableWalk::Environment environment{observer_, nullptr,
@@ -124,6 +126,14 @@ SecondStageResult SecondStageWalker::translate(GuestPhysical address, SecondStag
   tables_.descend(address.value, environment, path);
   references_ += path.references;
   if (path.stop != Stop::Leaf || (kinds_of(path.permits) & kind_bit(kind)) == 0) return refuse(address, access, path);
+  const u64 dirty = tables_.level(path.level).dirty;
+  if (dirty_log_ != nullptr && kind == AccessKind::Write && dirty != 0 && (path.leaf() & dirty) == 0 &&
+      !dirty_log_->dirtied(address)) [[unlikely]] {
+    fault_ = {SecondStageFault::Cause::PageModificationLogFull, address, 0, true};
+    SecondStageResult result;
+    result.faulted = true;
+    return result;
+  }
   tables_.set_accessed_dirty(path, kind == AccessKind::Write, environment);
   tables_.cache_path(address.value, context_.tag, structures_, path);
   const SecondStageResult result = found(address, path);

@@ -36,12 +36,23 @@ struct SecondStageContext {
 
 /// Why the last translation was refused: what a VM exit will say.
 struct SecondStageFault {
-  enum class Cause : u8 { None, EptViolation, EptMisconfiguration, NestedPageFault };
+  enum class Cause : u8 { None, EptViolation, EptMisconfiguration, NestedPageFault, PageModificationLogFull };
   Cause cause = Cause::None;
   GuestPhysical address;
   /// EPT violation: the exit qualification, bits 8:0 (SDM vol. 3, table 28-7). Nested page fault: the error code, with bit
   /// 32 or 33 (APM vol. 2, 15.25.6).
   u64 qualification = 0;
+  /// EPT: bit 63 of the last entry read, "suppress #VE" (SDM vol. 3, 25.5.7.1).
+  bool suppresses_exception = false;
+};
+
+/// Told of each page whose D the EPT walker is about to set (SDM vol. 3, 29.3.6). False: it must not.
+class DirtyLog {
+ public:
+  virtual bool dirtied(GuestPhysical address) = 0;
+
+ protected:
+  ~DirtyLog() = default;
 };
 
 class SecondStageWalker final : public SecondStage {
@@ -55,6 +66,8 @@ class SecondStageWalker final : public SecondStage {
   /// Null: every translation walks, from the root. Whoever sets them flushes them.
   void set_structure_caches(StructureCache* caches) { structures_ = caches; }
   void set_nested_tlb(NestedTlb* tlb) { nested_tlb_ = tlb; }
+  /// Null: page modifications are not logged.
+  void set_dirty_log(DirtyLog* log) { dirty_log_ = log; }
 
   SecondStageResult translate(GuestPhysical address, SecondStageAccess access) override;
   std::optional<HostPhysical> peek(GuestPhysical address) const override;
@@ -85,6 +98,7 @@ class SecondStageWalker final : public SecondStage {
   WalkObserver* observer_ = nullptr;
   StructureCache* structures_ = nullptr;
   NestedTlb* nested_tlb_ = nullptr;
+  DirtyLog* dirty_log_ = nullptr;
   unsigned address_bits_ = 0;  ///< that the tables index
   u64 walks_ = 0;
   u64 references_ = 0;

@@ -181,7 +181,7 @@ void OpcodeTable::add(std::span<const Row> rows) {
 OpcodeTable::OpcodeTable() {
   for (const auto rows : {arithmetic_rows(), shift_rows(), multiply_rows(), move_rows(), bit_rows(),
                           bit_manipulation_rows(), control_flow_rows(), stack_rows(), string_rows(), flag_rows(),
-                          system_rows(), event_rows(), x87_rows(), svm_rows(), simd_rows()})
+                          system_rows(), event_rows(), x87_rows(), svm_rows(), vmx_rows(), simd_rows()})
     add(rows);
   for (auto& patterns : by_opcode_) {
     std::stable_sort(patterns.begin(), patterns.end(),

@@ -167,6 +167,7 @@ std::span<const Row> stack_rows();
 std::span<const Row> string_rows();
 std::span<const Row> flag_rows();
 std::span<const Row> system_rows();  // core/system
+std::span<const Row> vmx_rows();     // core/virt/vmx
 std::span<const Row> event_rows();   // core/events
 std::span<const Row> x87_rows();     // core/x87
 std::span<const Row> svm_rows();     // core/virt/svm

@@ -17,6 +17,7 @@ const Record* leave_block(Cpu& cpu, const Record* record) {
   cpu.state.rip = this_rip(cpu, *record);
   cpu.budget += static_cast<i64>(cpu.entry->imm) - record->position;
   cpu.left_at = record->position;
+  cpu.left_length = record->length;
   return nullptr;
 }
 
@@ -327,7 +328,8 @@ void Engine::deliver_gated_event(Virtualization& gate, DueEvent::Kind kind) {
 
 bool Engine::must_step() const {
   const CpuState& s = cpu_.state;
-  return observer_ != nullptr || s.interrupt_shadow || debug_active(cpu_);
+  return observer_ != nullptr || s.interrupt_shadow || debug_active(cpu_) ||
+         (cpu_.guest != nullptr && cpu_.guest->steps());
 }
 
 bool Engine::step() {
@@ -352,12 +354,14 @@ bool Engine::step() {
   const bool completed = cpu_.leave == Leave::None || repeats;
   const bool stayed = cpu_.leave == Leave::Probe || cpu_.leave == Leave::Limit;
   after_block();
+  cpu_.behind_mov_ss = false;
   // Behind a world switch shadows and pending traps are the other world's.
   if (stayed || world != cpu_.guest) return true;
   if (shadow) {
     s.interrupt_shadow = false;
     s.debug_shadow = false;
   }
+  if (cpu_.guest != nullptr) cpu_.guest->stepped();
   if (completed) instruction_completed(cpu_, trace);
   return true;
 }

@@ -59,6 +59,7 @@ bool check_instruction_breakpoint(Cpu& cpu) {
     }
   }
   s.flags.system &= ~rflags::RF;
+  cpu.behind_mov_ss = s.debug_shadow;
   s.debug_shadow = false;
   if ((s.flags.system & rflags::TF) != 0) s.pending_debug |= dr6::BS;
   return true;

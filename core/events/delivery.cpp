@@ -159,7 +159,7 @@ void deliver_injected(Cpu& cpu, const Event& injected) {
   Event event = injected;
   // DR6 and DR7 are as the hypervisor has set them.
   if (event.kind == EventKind::Exception && event.vector != static_cast<u8>(Vector::DB)) commit_exception(cpu, event);
-  if (event.kind == EventKind::Nmi) cpu.state.nmi_blocked = true;
+  if (event.kind == EventKind::Nmi && cpu.guest != nullptr) cpu.guest->block_nmi();
   if (deliver_once(cpu, event)) return;
   std::optional<Fault> next = cpu.fault;
   if (event.kind == EventKind::Exception && !follow_failed(cpu, event, next)) return;

@@ -32,6 +32,7 @@ constexpr CpuidFeatureBit feature_bits[] = {
     {1, 0, RCX, 1, Feature::Pclmulqdq},
     {1, 0, RCX, 3, Feature::Monitor},
     {1, 0, RCX, 5, Feature::Vmx},
+    {1, 0, RCX, 5, Feature::Vmx},
     {1, 0, RCX, 9, Feature::Ssse3},
     {1, 0, RCX, 12, Feature::Fma},
     {1, 0, RCX, 13, Feature::Cx16},

@@ -4,6 +4,7 @@
 #include "core/virt/svm/exit_codes.h"
 #include "core/virt/svm/svm.h"
 #include "core/virt/vmx/exit_reasons.h"
+#include "core/virt/vmx/vmx.h"
 
 namespace bunshin {
 
@@ -27,9 +28,11 @@ void Virtualization::left_guest(const VmExit& exit) {
 ExitTable Virtualization::exits() const {
   return cpu_.profile.has(Feature::Svm) ? svm::exit_table() : vmx::exit_table();
 }
+void Virtualization::block_nmi() { cpu_.state.nmi_blocked = true; }
 
 std::unique_ptr<Virtualization> make_virtualization(Cpu& cpu) {
   if (cpu.profile.has(Feature::Svm)) return std::make_unique<svm::Svm>(cpu);
+  if (cpu.profile.has(Feature::Vmx)) return std::make_unique<vmx::Vmx>(cpu);
   return nullptr;
 }
 

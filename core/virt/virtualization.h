@@ -180,9 +180,15 @@ class Virtualization {
   [[nodiscard]] virtual bool write_apic_page(u64 linear, u64 offset, unsigned size, const void* data) = 0;
   /// IRET is about to unblock NMIs (SVM with virtual NMIs, VMX with NMI exiting and without virtual ones, differ).
   virtual void unblock_nmi() = 0;
+  /// An NMI is injected.
+  virtual void block_nmi();
 
   /// --- Cpu::event_gate: between instructions ---
   virtual DueEvent due() const = 0;
+  /// due() is to be asked again behind the next instruction (the monitor trap flag), and that has happened, or an event was
+  /// delivered in its place.
+  virtual bool steps() const { return false; }
+  virtual void stepped() {}
   virtual void take_silently() = 0;
   virtual Event injected_event() = 0;
   virtual u8 acknowledge_virtual() = 0;
