@@ -59,23 +59,11 @@ Read vmread(u64 field) {
   return r;
 }
 
-u64 read_cr0() {
-  u64 value;
-  asm volatile("mov %%cr0, %0" : "=r"(value));
-  return value;
-}
 u64 read_cr3() {
   u64 value;
   asm volatile("mov %%cr3, %0" : "=r"(value));
   return value;
 }
-u64 read_cr4() {
-  u64 value;
-  asm volatile("mov %%cr4, %0" : "=r"(value));
-  return value;
-}
-void write_cr0(u64 value) { asm volatile("mov %0, %%cr0" : : "r"(value) : "memory"); }
-void write_cr4(u64 value) { asm volatile("mov %0, %%cr4" : : "r"(value) : "memory"); }
 
 u32 field_of(Word word) {
   constexpr u32 fields[] = {vmcs::pin, vmcs::primary, vmcs::secondary, vmcs::exit_controls, vmcs::entry_controls};

@@ -101,11 +101,7 @@ void check_refused(const char* name, u64 error);
 /// An exit that tells of a failed entry.
 void check_entry_failure(const char* name, u64 reason, u64 qualification = any);
 
-u64 read_cr0();
 u64 read_cr3();
-u64 read_cr4();
-void write_cr4(u64 value);
-void write_cr0(u64 value);
 
 void check_operations();
 void check_capabilities();
