@@ -228,8 +228,7 @@ TEST(VmxExit, DuringADeliveryTellsWhatWasDelivered) {
   m.set(Field::ExceptionBitmap, ~u64{0});
   m.launch_until_exit();
   EXPECT_EQ(m.exit_reason(), 0u);
-  EXPECT_EQ(m.vmcs().read(Field::IdtVectoring),
-            interruption::valid | 3u << 8 | interruption::error_code | 13u);
+  EXPECT_EQ(m.vmcs().read(Field::IdtVectoring), interruption::valid | 3u << 8 | interruption::error_code | 13u);
   EXPECT_EQ(m.vmcs().read(Field::IdtVectoringErrorCode), 0x18u);
 }
 
