@@ -141,12 +141,14 @@ bool stgi(Cpu& cpu, const Record& r) {
   if (!may_execute(cpu, enabled(cpu) || cpu.profile.has(Feature::Skinit))) return false;
   if (svm_of(cpu).intercepts_own(r, svm::ExitCode::Stgi)) return false;
   svm_of(cpu).set_global_interrupts(true);
+  cpu.observation.note(Transition::Stgi);
   return true;
 }
 
 bool clgi(Cpu& cpu, const Record& r) {
   if (!may_execute(cpu, enabled(cpu)) || svm_of(cpu).intercepts_own(r, svm::ExitCode::Clgi)) return false;
   svm_of(cpu).set_global_interrupts(false);
+  cpu.observation.note(Transition::Clgi);
   return true;
 }
 
@@ -154,6 +156,7 @@ bool clgi(Cpu& cpu, const Record& r) {
 bool invlpga(Cpu& cpu, const Record& r) {
   if (!may_execute(cpu, enabled(cpu)) || svm_of(cpu).intercepts_own(r, svm::ExitCode::Invlpga)) return false;
   const u64 linear = cpu.reg<u64>(offset_of(RAX)) & (~u64{0} >> (64 - 8 * r.address_bytes()));
+  cpu.observation.note(Transition::InvLpga);
   cpu.mmu.flush_guest_page(cpu.reg<u32>(offset_of(RCX)), Linear(linear));
   return true;
 }

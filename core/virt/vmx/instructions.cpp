@@ -77,6 +77,7 @@ bool Vmx::vmxon(const Record& r) {
   vmxon_pointer_ = address;
   current_vmcs_ = no_vmcs;
   cpu_.disarm_monitor();
+  cpu_.observation.note(Transition::Other);
   return succeed();
 }
 
@@ -84,6 +85,7 @@ bool Vmx::vmxoff(const Record& r) {
   if (!may_execute(r, Reason::Vmxoff)) return false;
   in_operation_ = false;
   current_vmcs_ = no_vmcs;
+  cpu_.observation.note(Transition::Other);
   return succeed();
 }
 
@@ -94,6 +96,7 @@ bool Vmx::vmclear(const Record& r) {
   if (address == vmxon_pointer_) return fail(InstructionError::VmclearVmxonPointer);
   Vmcs(cpu_, address).write_launch_state(LaunchState::Clear);
   if (address == current_vmcs_) current_vmcs_ = no_vmcs;
+  cpu_.observation.note(Transition::VmClear);
   return succeed();
 }
 
@@ -107,11 +110,13 @@ bool Vmx::vmptrld(const Record& r) {
   const u32 allowed = capabilities_.revision() | (shadows ? revision & shadow_indicator : 0);
   if (revision != allowed) return fail(InstructionError::VmptrldRevision);
   current_vmcs_ = address;
+  cpu_.observation.note(Transition::VmPtrld);
   return succeed();
 }
 
 bool Vmx::vmptrst(const Record& r) {
   if (!may_execute(r, Reason::Vmptrst) || !cpu_.store(r, current_vmcs_)) return false;
+  cpu_.observation.note(Transition::Other);
   return succeed();
 }
 
@@ -179,6 +184,7 @@ bool Vmx::vmread(const Record& r) {
   u64 address = 0;
   bool done = false;
   if (!select_vmcs(r, Reason::Vmread, encoding, c_.vmread_bitmap, address, done)) return false;
+  cpu_.observation.note(Transition::VmRead);
   return done || read_field(r, Vmcs(cpu_, address), encoding);
 }
 
@@ -187,6 +193,7 @@ bool Vmx::vmwrite(const Record& r) {
   u64 address = 0;
   bool done = false;
   if (!select_vmcs(r, Reason::Vmwrite, encoding, c_.vmwrite_bitmap, address, done)) return false;
+  cpu_.observation.note(Transition::VmWrite);
   return done || write_field(r, Vmcs(cpu_, address), encoding);
 }
 

@@ -35,6 +35,7 @@ bool Vmx::invept(const Record& r) {
     cpu_.mmu.flush_second_stages();
   else
     cpu_.mmu.flush_second_stage(root);
+  cpu_.observation.note(Transition::InvEpt);
   return succeed();
 }
 
@@ -60,6 +61,7 @@ bool Vmx::invvpid(const Record& r) {
     else
       cpu_.mmu.flush_guest_linear(tag);
   });
+  cpu_.observation.note(Transition::InvVpid);
   return succeed();
 }
 
