@@ -1,0 +1,72 @@
+#pragma once
+
+// AMD-V (APM vol. 2, ch. 15): a guest's processor is a VMCB.
+
+#include "vmm-model/arch/svm/vmcb.h"
+#include "vmm-model/guest_execution.h"
+#include "vmm-model/page_pool.h"
+
+namespace bunshin::vmm::svm {
+
+/// What all guests of one processor share. Tells whether the processor can do it, and turns it on.
+class SvmProcessor {
+ public:
+  enum class Problem : u8 { None, NotSupported, DisabledByFirmware, NoMemory };
+
+  /// Sets EFER.SVME and the host save area; fills the MSR and I/O permission maps.
+  Problem enable(Hardware& hardware, PagePool& pool);
+  bool nested_paging() const { return nested_paging_; }
+  HostPhysical host_state() const { return host_state_; }
+  HostPhysical msr_permissions() const { return msr_permissions_; }
+  HostPhysical io_permissions() const { return io_permissions_; }
+  u32 new_asid();
+
+ private:
+  void permit_msr(Hardware& hardware, u32 number, bool write) const;
+
+  bool nested_paging_ = false;
+  HostPhysical host_state_, msr_permissions_, io_permissions_;
+  u32 asids_ = 0, next_asid_ = 1;
+};
+
+class SvmExecution final : public GuestExecution {
+ public:
+  /// `vmcb` is a zeroed page.
+  SvmExecution(Hardware& hardware, SvmProcessor& processor, HostPhysical vmcb);
+
+  u64 get(StateField field) override;
+  void set(StateField field, u64 value) override;
+  SegmentState segment(SegmentName name) override;
+  void set_segment(SegmentName name, const SegmentState& state) override;
+  void use_second_stage(HostPhysical root) override;
+  SecondStageFormat second_stage_format() const override { return SecondStageFormat::Npt; }
+  void use_shadow(HostPhysical root) override;
+  void intercept_invlpg(bool wanted) override;
+  void flush_translations() override { flush_ = true; }
+  void flush_page(Linear address) override;
+  void inject(const Event& event) override;
+  bool event_pending() override;
+  void request_interrupt_window(bool wanted) override;
+  Exit enter() override;
+
+ private:
+  u64 load(u32 offset, unsigned size = 8) { return hardware_.load(vmcb_ + offset, size); }
+  void store(u32 offset, u64 value, unsigned size = 8) { hardware_.store(vmcb_ + offset, size, value); }
+  void change_bits(u32 offset, u32 bits, bool set);
+  void load_control_registers();
+  Exit read_exit();
+  void read_control_exit(Exit& exit, u64 code);
+  void read_port_exit(Exit& exit, u64 info, u64 next_rip);
+
+  Hardware& hardware_;
+  SvmProcessor& processor_;
+  const HostPhysical vmcb_;
+  const u32 asid_;
+  bool flush_ = true;
+  bool shadowed_ = false;
+  HostPhysical shadow_root_;
+  // What the guest believes of its control registers while its tables are shadowed.
+  u64 cr0_ = 0, cr3_ = 0, cr4_ = 0, efer_ = 0;
+};
+
+}  // namespace bunshin::vmm::svm

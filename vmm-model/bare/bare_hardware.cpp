@@ -1,0 +1,139 @@
+#include "vmm-model/bare/bare_hardware.h"
+
+#include <cstring>
+
+extern "C" void svm_switch(bunshin::u64 vmcb, bunshin::u64 host_state, bunshin::u64* registers);
+
+namespace bunshin::vmm::bare {
+
+namespace {
+
+/// Debug address registers lie behind the extended state in its page: no control block holds them (APM vol. 2, 15.5.1).
+constexpr u64 debug_registers_at = page_size - 32;
+
+u8* at(HostPhysical address) { return reinterpret_cast<u8*>(address.value); }
+
+bool has(u32 register_value, unsigned bit) { return (register_value >> bit & 1) != 0; }
+
+void save_debug_registers(u64* to) {
+  asm volatile("mov %%dr0, %0" : "=r"(to[0]));
+  asm volatile("mov %%dr1, %0" : "=r"(to[1]));
+  asm volatile("mov %%dr2, %0" : "=r"(to[2]));
+  asm volatile("mov %%dr3, %0" : "=r"(to[3]));
+}
+
+void load_debug_registers(const u64* from) {
+  asm volatile("mov %0, %%dr0" : : "r"(from[0]));
+  asm volatile("mov %0, %%dr1" : : "r"(from[1]));
+  asm volatile("mov %0, %%dr2" : : "r"(from[2]));
+  asm volatile("mov %0, %%dr3" : : "r"(from[3]));
+}
+
+}  // namespace
+
+BareHardware::BareHardware() {
+  constexpr u64 os_xsave = 1 << 18;
+  xsave_ = has(cpuid(1, 0).ecx, 26);
+  tsc_aux_ = has(cpuid(0x8000'0001, 0).edx, 27);
+  if (!xsave_) return;
+  u64 value = 0;
+  asm volatile("mov %%cr4, %0" : "=r"(value));
+  asm volatile("mov %0, %%cr4" : : "r"(value | os_xsave));
+  write_xcr0(1);
+}
+
+u64 BareHardware::load(HostPhysical address, unsigned size) {
+  switch (size) {
+    case 1: return *at(address);
+    case 2: return *reinterpret_cast<u16*>(at(address));
+    case 4: return *reinterpret_cast<u32*>(at(address));
+    default: return *reinterpret_cast<u64*>(at(address));
+  }
+}
+
+void BareHardware::store(HostPhysical address, unsigned size, u64 value) {
+  switch (size) {
+    case 1: *at(address) = static_cast<u8>(value); break;
+    case 2: *reinterpret_cast<u16*>(at(address)) = static_cast<u16>(value); break;
+    case 4: *reinterpret_cast<u32*>(at(address)) = static_cast<u32>(value); break;
+    default: *reinterpret_cast<u64*>(at(address)) = value; break;
+  }
+}
+
+void BareHardware::read(HostPhysical address, std::span<u8> bytes) { memcpy(bytes.data(), at(address), bytes.size()); }
+
+void BareHardware::write(HostPhysical address, std::span<const u8> bytes) {
+  memcpy(at(address), bytes.data(), bytes.size());
+}
+
+void BareHardware::clear(HostPhysical address, u64 bytes) { memset(at(address), 0, bytes); }
+
+void* BareHardware::allocate_object(std::size_t bytes) {
+  const HostPhysical block = pool_->allocate_block(bytes, page_size);
+  if (block.value == 0) return nullptr;
+  clear(block, bytes);
+  return at(block);
+}
+
+CpuidResult BareHardware::cpuid(u32 leaf, u32 subleaf) {
+  CpuidResult r;
+  asm volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+  return r;
+}
+
+void BareHardware::write_msr(u32 number, u64 value) {
+  if (number == msr::tsc_aux && !tsc_aux_) return;  // a processor without RDTSCP
+  bare::write_msr(number, value);
+}
+
+void BareHardware::set_xcr0(u64 value) {
+  if (xsave_) write_xcr0(value);
+}
+
+void BareHardware::save_extended_state(HostPhysical area, u64 /*xcr0*/) {
+  u8* page = at(area);
+  if (xsave_) {
+    asm volatile("xsave64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+  } else {
+    asm volatile("fxsave64 (%0)" : : "r"(page) : "memory");
+  }
+  save_debug_registers(reinterpret_cast<u64*>(page + debug_registers_at));
+}
+
+void BareHardware::load_extended_state(HostPhysical area, u64 xcr0) {
+  const u8* page = at(area);
+  if (xsave_) {
+    write_xcr0(xcr0);
+    asm volatile("xrstor64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+  } else {
+    asm volatile("fxrstor64 (%0)" : : "r"(page) : "memory");
+  }
+  load_debug_registers(reinterpret_cast<const u64*>(page + debug_registers_at));
+}
+
+void BareHardware::run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) {
+  svm_switch(vmcb.value, host_state.value, registers.gpr.data());
+}
+
+void BareHardware::invalidate_guest_page(Linear address, u32 asid) {
+  asm volatile("invlpga" : : "a"(address.value), "c"(asid) : "memory");
+}
+
+void BareHardware::log(std::string_view text) {
+  for (const char c : text) own_.put(c);
+}
+
+void BareHardware::guest_output(std::span<const char> text) {
+  for (const char c : text) guests_.put(c);
+}
+
+// The debug-exit port for a machine that has one and for a run that failed, then ACPI's soft-off as QEMU's boards and ours
+// have it (PM1 control at 604H, SLP_EN, SLP_TYP 0).
+void BareHardware::power_off(bool success) {
+  constexpr u16 debug_exit = 0xf4, pm1_control = 0x604, sleep_enable = 1 << 13;
+  if (!success) out32(debug_exit, 1);
+  out16(pm1_control, sleep_enable);
+  for (;;) asm volatile("cli; hlt");
+}
+
+}  // namespace bunshin::vmm::bare

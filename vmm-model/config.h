@@ -1,0 +1,57 @@
+#pragma once
+
+// The hypervisor's configuration: a small text that the boot loader hands over as the first module.
+//
+//   paging = nested            # shadow | vtlb | nested
+//   nested_page = 2M           # 4K | 2M | 1G: second-stage pages
+//   slice = 10ms               # a guest's turn
+//   [guest debian]
+//   memory = 256M
+//   kernel = vmlinuz           # a module, by the last part of its name or its number (the configuration is 0)
+//   initrd = initrd.gz
+//   cmdline = console=ttyS0 panic=-1
+//   paging = vtlb              # this guest's, if not the one above
+//   [guest lab]
+//   …
+
+#include <array>
+#include <string_view>
+
+#include "base/types.h"
+
+namespace bunshin::vmm {
+
+enum class PagingChoice : u8 { Nested, VirtualTlb, Shadow };
+
+struct GuestConfig {
+  std::string_view name;
+  u64 memory = u64{64} << 20;
+  std::string_view kernel;
+  std::string_view initrd;
+  std::string_view cmdline;
+  PagingChoice paging = PagingChoice::Nested;
+  bool paging_chosen = false;
+};
+
+struct VmmConfig {
+  static constexpr unsigned max_guests = 128;
+  PagingChoice paging = PagingChoice::Nested;
+  u64 nested_page = u64{2} << 20;
+  u64 slice_us = 10'000;
+  std::array<GuestConfig, max_guests> guests;
+  unsigned guest_count = 0;
+};
+
+/// What is wrong with a configuration and where; `problem` is empty if nothing is.
+struct ConfigProblem {
+  unsigned line = 0, column = 0;
+  std::string_view problem;
+  std::string_view text;  ///< what the line says
+};
+
+/// Views into `text` go into `config`. Any bytes may come in.
+ConfigProblem parse_config(std::string_view text, VmmConfig& config);
+
+std::string_view name_of(PagingChoice paging);
+
+}  // namespace bunshin::vmm

@@ -1,0 +1,149 @@
+#include "vmm-model/guest.h"
+
+#include <algorithm>
+
+#include "vmm-model/message.h"
+
+namespace bunshin::vmm {
+
+Guest::Guest(std::string_view name, Hardware& hardware, GuestMemory& memory, GuestExecution& execution,
+             GuestPaging& paging, const VirtualPcSetup& setup, HostPhysical state_area, bool prefix_output)
+    : name_(name),
+      hardware_(hardware),
+      memory_(memory),
+      execution_(execution),
+      paging_(paging),
+      pc_(hardware, memory, *this, setup),
+      output_(hardware, name, prefix_output),
+      state_area_(state_area) {}
+
+bool Guest::power_on() {
+  hardware_.save_extended_state(state_area_, xcr0_);
+  pc_.power_on();
+  return paging_.start();
+}
+
+void Guest::enter_processor() {
+  hardware_.load_extended_state(state_area_, xcr0_);
+  hardware_.write_msr(msr::tsc_aux, msrs_.tsc_aux);
+  execution_.flush_translations();
+  timer_ = SimTime::never();
+}
+
+void Guest::leave_processor() { hardware_.save_extended_state(state_area_, xcr0_); }
+
+void Guest::run(SimTime slice_end) {
+  while (state_ == GuestState::Ready) {
+    if (hardware_.now() >= slice_end) return;
+    const SimTime next = std::min(pc_.run_devices(), slice_end);
+    prepare_interrupts();
+    if (next != timer_) {
+      hardware_.set_timer(next);
+      timer_ = next;
+    }
+    const u64 entered_at = hardware_.tsc();
+    const Exit exit = execution_.enter();
+    const u64 exited_at = hardware_.tsc();
+    guest_tsc_ += exited_at - entered_at;
+    keep_interrupted_event(exit);
+    adopt_task_priority();
+    const ExitRow& row = exit_row(exit.reason);
+    row.handler(*this, exit);
+    ExitCounter& counter = counters_[static_cast<unsigned>(exit.reason)];
+    ++counter.count;
+    counter.tsc += hardware_.tsc() - exited_at;
+  }
+}
+
+// A software interrupt or exception is raised again by its own instruction, at which RIP still stands.
+void Guest::keep_interrupted_event(const Exit& exit) {
+  kept_ = exit.interrupted.kind == Event::Kind::Software ? Event{} : exit.interrupted;
+}
+
+void Guest::inject(const Event& event) {
+  // A fault on the way into a handler: the table of double faults (SDM vol. 3, table 6-5), for those that can happen here.
+  const bool contributory =
+      kept_.kind == Event::Kind::Exception && (kept_.vector == vector::PF || kept_.vector == vector::GP);
+  if (contributory && event.kind == Event::Kind::Exception) {
+    kept_ = Event::exception(vector::DF, 0);
+  } else if (!kept_ || event.kind == Event::Kind::Exception) {
+    // An interrupt whose delivery faulted comes again after the fault's handler: its vector is still in service.
+    if (kept_.kind == Event::Kind::Interrupt) pc_.apic().deliver({.mode = DeliveryMode::Fixed, .vector = kept_.vector});
+    if (kept_.kind == Event::Kind::Nmi) nmi_pending_ = true;
+    kept_ = event;
+  }
+}
+
+void Guest::set_interrupt_window(bool wanted) {
+  if (wanted == window_open_) return;
+  execution_.request_interrupt_window(wanted);
+  window_open_ = wanted;
+}
+
+// CR8 and the local APIC's TPR are one register: the guest may have written either.
+void Guest::adopt_task_priority() {
+  const u8 priority = static_cast<u8>(execution_.get(StateField::task_priority));
+  if (priority != pc_.apic().task_priority_class()) pc_.apic().set_task_priority_class(priority);
+}
+
+void Guest::prepare_interrupts() {
+  prepare_event();
+  const u8 priority = pc_.apic().task_priority_class();
+  if (priority != execution_.get(StateField::task_priority)) execution_.set(StateField::task_priority, priority);
+}
+
+void Guest::prepare_event() {
+  LocalApic& apic = pc_.apic();
+  if (!kept_ && nmi_pending_) {
+    kept_ = Event::nmi();
+    nmi_pending_ = false;
+  }
+  const bool open =
+      (execution_.get(StateField::rflags) & rflags::IF) != 0 && execution_.get(StateField::interrupt_shadow) == 0;
+  if (!kept_ && open && apic.interrupt_pending()) kept_ = Event::interrupt(apic.acknowledge());
+  if (kept_) {
+    execution_.inject(kept_);
+    kept_ = {};
+  }
+  set_interrupt_window(apic.interrupt_pending());
+}
+
+SimTime Guest::wake(SimTime now) {
+  if (state_ != GuestState::Halted) return SimTime::never();
+  const SimTime next = pc_.next_alarm() <= now ? pc_.run_devices() : pc_.next_alarm();
+  if (state_ == GuestState::Halted && (pc_.apic().interrupt_pending() || nmi_pending_)) state_ = GuestState::Ready;
+  return next;
+}
+
+void Guest::halt() {
+  if (pc_.apic().interrupt_pending() || nmi_pending_) return;
+  if ((execution_.get(StateField::rflags) & rflags::IF) == 0) {
+    return end(GuestState::Failed, "halted with interrupts off");
+  }
+  state_ = GuestState::Halted;
+}
+
+void Guest::debug_exit(u32 value) {
+  end(value == 0 ? GuestState::Off : GuestState::Failed,
+      value == 0 ? "wrote 0 to the debug-exit port" : "reported failure to the debug-exit port");
+}
+
+void Guest::end(GuestState state, std::string_view why) {
+  if (state_ == GuestState::Off || state_ == GuestState::Failed) return;
+  state_ = state;
+  reason_ = why;
+  output_.flush();
+}
+
+void Guest::fail(std::string_view why, const Exit& exit) {
+  Message message;
+  message << name_ << ": " << why << ": " << exit_row(exit.reason).name << " code " << hex(exit.code) << " address "
+          << hex(exit.address) << " error " << hex(exit.error_code) << " at rip "
+          << hex(execution_.get(StateField::rip)) << " cr0 " << hex(execution_.get(StateField::cr0)) << " cr3 "
+          << hex(execution_.get(StateField::cr3)) << " cr4 " << hex(execution_.get(StateField::cr4)) << " efer "
+          << hex(execution_.get(StateField::efer)) << "\n";
+  hardware_.log(message.text());
+  end(GuestState::Failed, why);
+}
+
+}  // namespace bunshin::vmm

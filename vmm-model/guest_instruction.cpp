@@ -1,0 +1,148 @@
+// The instruction at a guest's RIP: fetching it, stepping over it, performing it.
+
+#include <algorithm>
+
+#include "vmm-model/guest.h"
+
+namespace bunshin::vmm {
+
+unsigned Guest::code_bits() {
+  const SegmentState cs = execution_.segment(SegmentName::cs);
+  if ((execution_.get(StateField::cr0) & cr0::PE) == 0) return 16;
+  if ((execution_.get(StateField::efer) & efer::LMA) != 0 && (cs.attributes & segment::L) != 0) return 64;
+  if ((execution_.get(StateField::rflags) & rflags::VM) != 0) return 16;
+  return (cs.attributes & segment::DB) != 0 ? 32 : 16;
+}
+
+bool Guest::fetch(Instruction& instruction, bool& fault) {
+  constexpr unsigned longest = 15;
+  const unsigned bits = code_bits();
+  u64 linear = execution_.get(StateField::rip);
+  if (bits != 64) linear = (linear + execution_.segment(SegmentName::cs).base) & 0xffff'ffff;
+  const PagingControls controls = paging_.controls();
+  const WalkAccess access{false, true, execution_.get(StateField::cpl) == 3};
+  std::array<u8, longest> bytes{};
+  unsigned got = 0;
+  fault = false;
+  while (got < longest) {
+    const u64 at = linear + got;
+    const GuestTranslation t = walk_guest(memory_, controls, Linear(at), access, false);
+    const unsigned part = static_cast<unsigned>(std::min<u64>(longest - got, page_size - (at & (page_size - 1))));
+    if (t.fault || !memory_.read(t.address, std::span(bytes).subspan(got, part))) {
+      if (got != 0) break;
+      fault = t.fault;
+      if (t.fault) {
+        execution_.set(StateField::cr2, at);
+        inject(Event::exception(vector::PF, t.error_code));
+      }
+      return false;
+    }
+    got += part;
+  }
+  instruction = decode_instruction(std::span(bytes).first(got), bits);
+  return instruction.operation != Operation::Unknown;
+}
+
+void Guest::skip_instruction(const Exit& exit) {
+  u64 length = exit.length;
+  if (length == 0) {
+    Instruction instruction;
+    bool fault = false;
+    if (!fetch(instruction, fault)) {
+      if (!fault) fail("cannot tell the length of the instruction that exited", exit);
+      return;
+    }
+    length = instruction.length;
+  }
+  advance(length);
+}
+
+void Guest::advance(u64 length) {
+  u64 rip = execution_.get(StateField::rip) + length;
+  if (code_bits() != 64) rip &= 0xffff'ffff;
+  execution_.set(StateField::rip, rip);
+  execution_.set(StateField::interrupt_shadow, 0);
+}
+
+EmulatedProcessor Guest::processor(u64& rip, u64& flags) {
+  EmulatedProcessor p{execution_.registers, rip, flags, code_bits(), {}};
+  for (unsigned i = 0; i < p.segment_base.size(); ++i) {
+    const SegmentName name = static_cast<SegmentName>(i);
+    if (p.code_bits == 64 && name != SegmentName::fs && name != SegmentName::gs) continue;
+    p.segment_base[i] = execution_.segment(name).base;
+  }
+  return p;
+}
+
+void Guest::emulate_instruction(GuestPhysical address) {
+  Instruction instruction;
+  bool fault = false;
+  const bool known = fetch(instruction, fault);
+  if (fault) return;
+  u64 rip = execution_.get(StateField::rip), flags = execution_.get(StateField::rflags);
+  EmulatedProcessor p = processor(rip, flags);
+  const EmulationResult result = known ? emulate(instruction, p, *this) : EmulationResult::Unknown;
+  if (result == EmulationResult::Unknown) {
+    if (memory_.contains(address, 1)) return paging_.give_up_table(address);
+    Exit exit;
+    exit.address = address.value;
+    return fail("an instruction that is not emulated accessed a device", exit);
+  }
+  execution_.set(StateField::rflags, flags);
+  if (result != EmulationResult::Done) return;
+  execution_.set(StateField::rip, p.code_bits == 64 ? rip : rip & 0xffff'ffff);
+  execution_.set(StateField::interrupt_shadow, 0);
+}
+
+bool Guest::translate(u64 linear, bool write, GuestPhysical& address) {
+  const PagingControls controls = paging_.controls();
+  const WalkAccess access{write, false, execution_.get(StateField::cpl) == 3};
+  const GuestTranslation t = walk_guest(memory_, controls, Linear(linear), access, true);
+  address = t.address;
+  if (!t.fault) return true;
+  execution_.set(StateField::cr2, linear);
+  inject(Event::exception(vector::PF, t.error_code));
+  return false;
+}
+
+bool Guest::access_part(u64 linear, unsigned size, bool write, u64& value) {
+  GuestPhysical address;
+  if (!translate(linear, write, address)) return false;
+  if (!memory_.contains(address, size)) {
+    if (write) {
+      pc_.write_memory(address.value, size, value);
+    } else {
+      value = pc_.read_memory(address.value, size);
+    }
+    return true;
+  }
+  if (!write) return memory_.load(address, size, value);
+  memory_.store(address, size, value);
+  paging_.memory_written(address, size);
+  return true;
+}
+
+bool Guest::read(u64 linear, unsigned size, u64& value) {
+  if ((linear & (page_size - 1)) + size <= page_size) return access_part(linear, size, false, value);
+  value = 0;
+  for (unsigned i = 0; i < size; ++i) {
+    u64 byte = 0;
+    if (!access_part(linear + i, 1, false, byte)) return false;
+    value |= (byte & 0xff) << (8 * i);
+  }
+  return true;
+}
+
+// Across two pages nothing is written unless both can be.
+bool Guest::write(u64 linear, unsigned size, u64 value) {
+  if ((linear & (page_size - 1)) + size <= page_size) return access_part(linear, size, true, value);
+  GuestPhysical last;
+  if (!translate(linear + size - 1, true, last)) return false;
+  for (unsigned i = 0; i < size; ++i) {
+    u64 byte = value >> (8 * i) & 0xff;
+    if (!access_part(linear + i, 1, true, byte)) return false;
+  }
+  return true;
+}
+
+}  // namespace bunshin::vmm

@@ -1,0 +1,34 @@
+// Exits for memory: the hidden faults that paging modes live on, and the accesses that reach devices.
+
+#include "vmm-model/guest.h"
+
+namespace bunshin::vmm {
+
+// The policy is the enumeration: go on, tell the guest, or do the access for it.
+void handle_memory_fault(Guest& guest, const Exit& exit) {
+  const FaultResult result = guest.paging().fault(exit);
+  switch (result.outcome) {
+    case FaultOutcome::Resume: return;
+    case FaultOutcome::Inject:
+      guest.execution().set(StateField::cr2, exit.address);
+      return guest.inject(Event::exception(vector::PF, result.error_code));
+    case FaultOutcome::Emulate: return guest.emulate_instruction(result.address);
+    case FaultOutcome::NoMemory: return guest.fail("no memory for its tables", exit);
+  }
+}
+
+void handle_invalidate_page(Guest& guest, const Exit& exit) {
+  Instruction instruction;
+  bool fault = false;
+  if (!guest.fetch(instruction, fault) || instruction.operation != Operation::InvalidatePage) {
+    if (!fault) guest.fail("cannot decode INVLPG", exit);
+    return;
+  }
+  u64 rip = guest.execution().get(StateField::rip), flags = 0;
+  const Linear address(operand_address(instruction, guest.processor(rip, flags)));
+  guest.paging().invalidate(address);
+  guest.execution().flush_page(address);
+  guest.advance(instruction.length);
+}
+
+}  // namespace bunshin::vmm

@@ -1,0 +1,143 @@
+// Exits for what the processor does beside memory and devices.
+
+#include "vmm-model/guest.h"
+#include "vmm-model/guest_cpuid.h"
+#include "vmm-model/message.h"
+
+namespace bunshin::vmm {
+
+void handle_interrupt(Guest& guest, const Exit&) { guest.hardware().take_interrupts(); }
+
+// Guest::run() delivers what waits before the next entry.
+void handle_interrupt_window(Guest&, const Exit&) {}
+
+void handle_invalid_opcode(Guest& guest, const Exit&) { guest.inject(Event::exception(vector::UD)); }
+
+void handle_exception(Guest& guest, const Exit& exit) {
+  const bool coded = exit.number == vector::DF || (exit.number >= 10 && exit.number <= 14) || exit.number == 17;
+  guest.inject(coded ? Event::exception(exit.number, exit.error_code) : Event::exception(exit.number));
+}
+
+void handle_nothing_to_do(Guest& guest, const Exit& exit) { guest.skip_instruction(exit); }
+
+// CPUID shows no performance counters (SDM vol. 2, RDPMC).
+void handle_read_counter(Guest& guest, const Exit&) { guest.inject(Event::exception(vector::GP, 0)); }
+
+void handle_shutdown(Guest& guest, const Exit& exit) { guest.fail("triple fault", exit); }
+
+void handle_unexpected(Guest& guest, const Exit& exit) { guest.fail("an exit that should not happen", exit); }
+
+void handle_hlt(Guest& guest, const Exit& exit) {
+  guest.skip_instruction(exit);
+  guest.halt();
+}
+
+void handle_cpuid(Guest& guest, const Exit& exit) {
+  GeneralRegisters& r = guest.execution().registers;
+  const u32 leaf = static_cast<u32>(r[rax]), subleaf = static_cast<u32>(r[rcx]);
+  const bool os_xsave = (guest.execution().get(StateField::cr4) & cr4::OSXSAVE) != 0;
+  const CpuidResult result = guest_cpuid(guest.hardware(), leaf, subleaf, os_xsave);
+  r[rax] = result.eax;
+  r[rbx] = result.ebx;
+  r[rcx] = result.ecx;
+  r[rdx] = result.edx;
+  guest.skip_instruction(exit);
+}
+
+// SDM vol. 1, 13.3: x87 always, AVX only with SSE, nothing that CPUID.0DH does not list.
+void handle_set_extended_control(Guest& guest, const Exit& exit) {
+  constexpr u64 x87 = 1, sse = 2, avx = 4;
+  GeneralRegisters& r = guest.execution().registers;
+  const u64 value = (r[rdx] & 0xffff'ffff) << 32 | (r[rax] & 0xffff'ffff);
+  const CpuidResult leaf = guest_cpuid(guest.hardware(), 0xd, 0, true);
+  const u64 supported = u64{leaf.edx} << 32 | leaf.eax;
+  const bool good = static_cast<u32>(r[rcx]) == 0 && guest.execution().get(StateField::cpl) == 0 &&
+                    (value & x87) != 0 && (value & ~supported) == 0 && ((value & avx) == 0 || (value & sse) != 0);
+  if (!good) return guest.inject(Event::exception(vector::GP, 0));
+  guest.xcr0() = value;
+  guest.hardware().set_xcr0(value);
+  guest.skip_instruction(exit);
+}
+
+namespace {
+
+constexpr u32 first_x2apic_msr = 0x800, last_x2apic_msr = 0x8ff;
+
+bool read_msr(Guest& guest, u32 number, u64& value) {
+  GuestExecution& execution = guest.execution();
+  switch (number) {
+    case msr::efer: value = execution.get(StateField::efer); return true;
+    case msr::pat: value = execution.get(StateField::pat); return true;
+    case msr::tsc: value = guest.hardware().tsc(); return true;
+    case msr::apic_base: value = guest.pc().apic().base_msr(); return true;
+    case msr::tsc_deadline: value = guest.pc().apic().tsc_deadline(); return true;
+    default: break;
+  }
+  if (number >= first_x2apic_msr && number <= last_x2apic_msr) return guest.pc().apic().read_msr(number, value);
+  return guest.msrs().read(number, value);
+}
+
+// LMA follows CR0.PG and LME cannot change while the guest pages (SDM vol. 3, 2.2.1).
+bool write_efer(Guest& guest, u64 value) {
+  constexpr u64 writable = efer::SCE | efer::LME | efer::NXE | efer::FFXSR | efer::TCE;
+  GuestExecution& execution = guest.execution();
+  const u64 old = execution.get(StateField::efer);
+  if ((value & ~(writable | efer::LMA)) != 0) return false;
+  const bool paging = (execution.get(StateField::cr0) & cr0::PG) != 0;
+  if (paging && ((value ^ old) & efer::LME) != 0) return false;
+  execution.set(StateField::efer, (value & writable) | (old & efer::LMA));
+  if (((value ^ old) & efer::NXE) != 0 && !guest.paging().controls_written())
+    guest.fail("no memory for its tables", {});
+  return true;
+}
+
+bool valid_pat(u64 value) {
+  for (unsigned i = 0; i < 8; ++i, value >>= 8) {
+    const u64 type = value & 0xff;
+    if (type > 7 || type == 2 || type == 3) return false;
+  }
+  return true;
+}
+
+bool write_msr(Guest& guest, u32 number, u64 value) {
+  GuestExecution& execution = guest.execution();
+  switch (number) {
+    case msr::efer: return write_efer(guest, value);
+    case msr::pat:
+      if (!valid_pat(value)) return false;
+      execution.set(StateField::pat, value);
+      return true;
+    case msr::tsc: return true;  // guests share the machine's counter
+    case msr::apic_base: return guest.pc().apic().set_base_msr(value);
+    case msr::tsc_deadline:
+      guest.pc().apic().set_tsc_deadline(value, value == 0 ? SimTime::never() : guest.hardware().time_of_tsc(value));
+      return true;
+    case msr::tsc_aux:
+      if (!guest.msrs().write(number, value)) return false;
+      guest.hardware().write_msr(msr::tsc_aux, value);
+      return true;
+    default: break;
+  }
+  if (number >= first_x2apic_msr && number <= last_x2apic_msr) return guest.pc().apic().write_msr(number, value);
+  return guest.msrs().write(number, value);
+}
+
+}  // namespace
+
+void handle_read_msr(Guest& guest, const Exit& exit) {
+  GeneralRegisters& r = guest.execution().registers;
+  u64 value = 0;
+  if (!read_msr(guest, static_cast<u32>(r[rcx]), value)) return guest.inject(Event::exception(vector::GP, 0));
+  r[rax] = value & 0xffff'ffff;
+  r[rdx] = value >> 32;
+  guest.skip_instruction(exit);
+}
+
+void handle_write_msr(Guest& guest, const Exit& exit) {
+  GeneralRegisters& r = guest.execution().registers;
+  const u64 value = (r[rdx] & 0xffff'ffff) << 32 | (r[rax] & 0xffff'ffff);
+  if (!write_msr(guest, static_cast<u32>(r[rcx]), value)) return guest.inject(Event::exception(vector::GP, 0));
+  guest.skip_instruction(exit);
+}
+
+}  // namespace bunshin::vmm

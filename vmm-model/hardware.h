@@ -1,0 +1,73 @@
+#pragma once
+
+// What a hypervisor may ask of the machine it runs on. Two bindings: bare (vmm-model/bare, its own instructions do it) and
+// hosted (inside the simulator). Nothing here knows guests; nothing above here knows the machine.
+
+#include <span>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/time.h"
+#include "vmm-model/registers.h"
+
+namespace bunshin::vmm {
+
+struct CpuidResult {
+  u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+class Hardware {
+ public:
+  // --- Memory. Addresses are of RAM that the boot loader reported; `size` is 1, 2, 4 or 8. ---
+  virtual u64 load(HostPhysical address, unsigned size) = 0;
+  virtual void store(HostPhysical address, unsigned size, u64 value) = 0;
+  virtual void read(HostPhysical address, std::span<u8> bytes) = 0;
+  virtual void write(HostPhysical address, std::span<const u8> bytes) = 0;
+  virtual void clear(HostPhysical address, u64 bytes) = 0;
+  /// The hypervisor's own objects: zeroed, aligned to a page, never given back. Null: no memory left.
+  virtual void* allocate_object(std::size_t bytes) = 0;
+
+  // --- Time ---
+  /// Since boot. Monotonic, and a fixed function of tsc().
+  virtual SimTime now() = 0;
+  virtual u64 tsc() = 0;
+  virtual u64 tsc_hertz() const = 0;
+  /// When the time-stamp counter will read `tsc`.
+  virtual SimTime time_of_tsc(u64 tsc) = 0;
+  /// A guest is left, and wait_for_interrupt() returns, at `at` at the latest. Replaces the earlier time.
+  virtual void set_timer(SimTime at) = 0;
+
+  // --- Interrupts of the machine ---
+  /// Takes what made a guest exit for an external interrupt.
+  virtual void take_interrupts() = 0;
+  virtual void wait_for_interrupt() = 0;
+
+  // --- Processor ---
+  virtual CpuidResult cpuid(u32 leaf, u32 subleaf) = 0;
+  virtual u64 read_msr(u32 number) = 0;
+  virtual void write_msr(u32 number, u64 value) = 0;
+  /// x87 to AVX registers and XCR0, which no control block holds. `area` is a page of the pool.
+  virtual void save_extended_state(HostPhysical area, u64 xcr0) = 0;
+  virtual void load_extended_state(HostPhysical area, u64 xcr0) = 0;
+  /// XSETBV(0). The caller has checked the value.
+  virtual void set_xcr0(u64 value) = 0;
+  /// AMD-V's world switch (APM vol. 2, 15.5): guest registers in, VMRUN, guest registers out.
+  virtual void run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) = 0;
+  virtual void invalidate_guest_page(Linear address, u32 asid) = 0;
+
+  // --- Consoles ---
+  /// The hypervisor's own: what it says of itself.
+  virtual void log(std::string_view text) = 0;
+  /// The line that guests' serial ports end at.
+  virtual void guest_output(std::span<const char> text) = 0;
+  /// A byte typed for the guests, -1 if there is none.
+  virtual int guest_input() = 0;
+
+  /// All guests are done: ends the machine.
+  virtual void power_off(bool success) = 0;
+
+ protected:
+  ~Hardware() = default;
+};
+
+}  // namespace bunshin::vmm

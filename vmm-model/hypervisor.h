@@ -1,0 +1,56 @@
+#pragma once
+
+// The hypervisor: guests made from a configuration, and turns for them on the one processor (CHAPTER S1, S12).
+
+#include <span>
+
+#include "vmm-model/arch/svm/svm_execution.h"
+#include "vmm-model/boot/guest_loader.h"
+#include "vmm-model/guest.h"
+
+namespace bunshin::vmm {
+
+/// What the boot loader has put into memory beside the hypervisor.
+struct BootModule {
+  std::string_view name;
+  std::span<const u8> bytes;
+};
+
+class Hypervisor {
+ public:
+  Hypervisor(Hardware& hardware, PagePool& pool) : hardware_(hardware), pool_(pool) {}
+
+  /// Module 0 is the configuration. False: a message has been logged.
+  bool start(std::span<const BootModule> modules);
+  /// Until all guests have ended. True: all of them well.
+  bool run();
+
+ private:
+  static constexpr unsigned max_guests = VmmConfig::max_guests;
+
+  template <class T, class... Arguments>
+  T* create(Arguments&&... arguments);
+  bool start_processor();
+  bool create_guest(const GuestConfig& config, std::span<const BootModule> modules);
+  GuestPaging* create_paging(PagingChoice choice, const PagingContext& context);
+  std::span<const u8> find_module(std::string_view name, std::span<const BootModule> modules) const;
+  bool refuse(const GuestConfig& config, std::string_view why);
+  Guest* next_ready();
+  void give_processor(Guest& guest);
+  /// Nobody is ready: sleeps until somebody may be.
+  void idle();
+  void read_input();
+  void report(const Guest& guest);
+  void report_exits(const Guest& guest);
+
+  Hardware& hardware_;
+  PagePool& pool_;
+  svm::SvmProcessor svm_;
+  VmmConfig config_;
+  std::array<Guest*, max_guests> guests_{};
+  unsigned count_ = 0;
+  unsigned turn_ = 0;
+  Guest* on_processor_ = nullptr;
+};
+
+}  // namespace bunshin::vmm

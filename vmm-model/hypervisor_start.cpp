@@ -1,0 +1,122 @@
+// From a configuration and modules to guests that can be entered.
+
+#include <algorithm>
+#include <new>
+
+#include "vmm-model/guest_cpuid.h"
+#include "vmm-model/hypervisor.h"
+#include "vmm-model/message.h"
+#include "vmm-model/paging/nested_paging.h"
+
+namespace bunshin::vmm {
+
+namespace {
+
+/// The part of a module's name that a configuration uses: file name without folders and arguments.
+std::string_view short_name(std::string_view name) {
+  name = name.substr(0, name.find(' '));
+  const std::size_t slash = name.rfind('/');
+  return slash == std::string_view::npos ? name : name.substr(slash + 1);
+}
+
+std::string_view text_of(std::span<const u8> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+template <class T, class... Arguments>
+T* Hypervisor::create(Arguments&&... arguments) {
+  void* place = hardware_.allocate_object(sizeof(T));
+  return place == nullptr ? nullptr : new (place) T(static_cast<Arguments&&>(arguments)...);
+}
+
+bool Hypervisor::start(std::span<const BootModule> modules) {
+  if (modules.empty()) {
+    hardware_.log("no configuration: the first boot module must be one\n");
+    return false;
+  }
+  const ConfigProblem problem = parse_config(text_of(modules.front().bytes), config_);
+  if (!problem.problem.empty()) {
+    Message message;
+    message << short_name(modules.front().name) << ":" << problem.line << ":" << problem.column << ": "
+            << problem.problem;
+    if (!problem.text.empty()) message << ": " << problem.text.substr(0, 80);
+    message << "\n";
+    hardware_.log(message.text());
+    return false;
+  }
+  if (!start_processor()) return false;
+  for (unsigned i = 0; i < config_.guest_count; ++i) {
+    if (!create_guest(config_.guests[i], modules)) return false;
+  }
+  return true;
+}
+
+bool Hypervisor::start_processor() {
+  using Problem = svm::SvmProcessor::Problem;
+  switch (svm_.enable(hardware_, pool_)) {
+    case Problem::None: return true;
+    case Problem::NotSupported: hardware_.log("this processor has no AMD-V (CPUID 80000001H:ECX.SVM)\n"); return false;
+    case Problem::DisabledByFirmware: hardware_.log("AMD-V is disabled by firmware (VM_CR.SVMDIS)\n"); return false;
+    default: hardware_.log("no memory for the processor's own pages\n"); return false;
+  }
+}
+
+std::span<const u8> Hypervisor::find_module(std::string_view name, std::span<const BootModule> modules) const {
+  const auto found =
+      std::find_if(modules.begin() + 1, modules.end(), [&](const BootModule& m) { return short_name(m.name) == name; });
+  if (found != modules.end()) return found->bytes;
+  u64 number = 0;
+  for (const char c : name) {
+    if (c < '0' || c > '9' || number > modules.size()) return {};
+    number = number * 10 + static_cast<u64>(c - '0');
+  }
+  return number >= 1 && number < modules.size() ? modules[number].bytes : std::span<const u8>{};
+}
+
+bool Hypervisor::refuse(const GuestConfig& config, std::string_view why) {
+  Message message;
+  message << "guest " << config.name << ": " << why << "\n";
+  hardware_.log(message.text());
+  return false;
+}
+
+GuestPaging* Hypervisor::create_paging(PagingChoice choice, const PagingContext& context) {
+  if (choice != PagingChoice::Nested) return nullptr;
+  return create<NestedPaging>(context, config_.nested_page);
+}
+
+bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootModule> modules) {
+  GuestImage image{find_module(config.kernel, modules), find_module(config.initrd, modules), config.cmdline};
+  if (image.kernel.empty()) return refuse(config, "there is no boot module for its kernel");
+  if (!config.initrd.empty() && image.initrd.empty()) return refuse(config, "there is no boot module for its initrd");
+  if (config.paging == PagingChoice::Nested && !svm_.nested_paging()) {
+    return refuse(config, "this processor has no nested paging: choose shadow or vtlb");
+  }
+  const u64 alignment = config.memory >= config_.nested_page ? config_.nested_page : page_size;
+  const HostPhysical ram = pool_.allocate_block(config.memory, alignment);
+  const HostPhysical vmcb = pool_.allocate(), state_area = pool_.allocate();
+  if (ram.value == 0 || vmcb.value == 0 || state_area.value == 0)
+    return refuse(config, "the machine has no memory left for it");
+  auto* memory = create<GuestMemory>(hardware_, ram, config.memory);
+  auto* execution = create<svm::SvmExecution>(hardware_, svm_, vmcb);
+  if (memory == nullptr || execution == nullptr) return refuse(config, "the machine has no memory left for it");
+  const PagingContext context{hardware_, pool_, *memory, *execution, physical_bits(hardware_)};
+  GuestPaging* paging = create_paging(config.paging, context);
+  if (paging == nullptr) return refuse(config, "the machine has no memory left for it");
+  VirtualPcSetup setup;
+  const CpuidResult features = guest_cpuid(hardware_, 1, 0, false);
+  setup.apic = {(features.ecx >> 21 & 1) != 0, (features.ecx >> 24 & 1) != 0, physical_bits(hardware_)};
+  Guest* guest =
+      create<Guest>(config.name, hardware_, *memory, *execution, *paging, setup, state_area, config_.guest_count > 1);
+  if (guest == nullptr) return refuse(config, "the machine has no memory left for it");
+  if (const std::string_view problem = load_guest(image, *memory, *execution); !problem.empty()) {
+    return refuse(config, problem);
+  }
+  if (!guest->power_on()) return refuse(config, "the machine has no memory left for its tables");
+  guests_[count_++] = guest;
+  return true;
+}
+
+}  // namespace bunshin::vmm

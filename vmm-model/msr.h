@@ -1,0 +1,31 @@
+#pragma once
+
+// Model-specific registers that a guest may touch and that are not the processor's own while it runs.
+
+#include <array>
+
+#include "base/types.h"
+
+namespace bunshin::vmm {
+
+/// Storage of those registers that do nothing but keep their value: MTRRs, and what firmware leaves.
+class MsrFile {
+ public:
+  MsrFile();
+  /// False: not one of them.
+  bool read(u32 number, u64& value);
+  bool write(u32 number, u64 value);
+
+  u64 tsc_aux = 0;
+
+ private:
+  static constexpr unsigned variable_pairs = 8;
+  u64* find(u32 number);
+
+  std::array<u64, 2 * variable_pairs> mtrr_variable_{};
+  std::array<u64, 11> mtrr_fixed_{};
+  u64 mtrr_default_type_ = 0;
+  u64 misc_enable_ = 1;
+};
+
+}  // namespace bunshin::vmm

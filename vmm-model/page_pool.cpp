@@ -1,0 +1,65 @@
+#include "vmm-model/page_pool.h"
+
+namespace bunshin::vmm {
+
+void PagePool::add(u64 begin, u64 end) {
+  begin = (begin + page_size - 1) & ~(page_size - 1);
+  end &= ~(page_size - 1);
+  if (begin == 0) begin = page_size;  // address 0 says "none"
+  if (begin >= end || count_ == max_ranges) return;
+  ranges_[count_++] = {begin, end};
+  free_ += (end - begin) / page_size;
+}
+
+HostPhysical PagePool::allocate() {
+  HostPhysical page;
+  if (free_list_ != 0) {
+    page = HostPhysical(free_list_);
+    free_list_ = hardware_.load(page, 8);
+  } else {
+    // From the bottom: blocks come from the top.
+    for (unsigned i = 0; i < count_ && page.value == 0; ++i) {
+      if (ranges_[i].begin == ranges_[i].end) continue;
+      page = HostPhysical(ranges_[i].begin);
+      ranges_[i].begin += page_size;
+    }
+    if (page.value == 0) return page;
+  }
+  --free_;
+  hardware_.clear(page, page_size);
+  return page;
+}
+
+void PagePool::release(HostPhysical page) {
+  hardware_.store(page, 8, free_list_);
+  free_list_ = page.value;
+  ++free_;
+}
+
+HostPhysical PagePool::allocate_block(u64 bytes, u64 alignment) {
+  bytes = (bytes + page_size - 1) & ~(page_size - 1);
+  for (unsigned i = count_; i-- > 0;) {
+    Range& range = ranges_[i];
+    if (bytes > range.end - range.begin) continue;
+    const u64 base = (range.end - bytes) & ~(alignment - 1);
+    if (base < range.begin) continue;
+    // What alignment cuts off at the top becomes a range of its own where there is room for one.
+    const u64 above = base + bytes;
+    if (above < range.end) {
+      free_ -= (range.end - above) / page_size;
+      if (count_ < max_ranges) {
+        const u64 end = range.end;
+        range.end = base;
+        free_ -= bytes / page_size;
+        add(above, end);
+        return HostPhysical(base);
+      }
+    }
+    range.end = base;
+    free_ -= bytes / page_size;
+    return HostPhysical(base);
+  }
+  return HostPhysical(0);
+}
+
+}  // namespace bunshin::vmm

@@ -1,0 +1,31 @@
+#include "vmm-model/paging/guest_paging.h"
+
+#include <algorithm>
+
+namespace bunshin::vmm {
+
+PagingControls PagingContext::controls() const {
+  PagingControls c;
+  c.cr0 = execution.get(StateField::cr0);
+  c.cr3 = execution.get(StateField::cr3);
+  c.cr4 = execution.get(StateField::cr4);
+  c.efer = execution.get(StateField::efer);
+  c.alignment_check = (execution.get(StateField::rflags) & rflags::AC) != 0;
+  c.physical_bits = physical_bits;
+  return c;
+}
+
+HostPhysical GuestPaging::new_table() {
+  const HostPhysical table = context_.pool.allocate();
+  if (table.value == 0) return table;
+  ++counters_.table_pages;
+  counters_.most_pages = std::max(counters_.most_pages, counters_.table_pages);
+  return table;
+}
+
+void GuestPaging::release_table(HostPhysical table) {
+  context_.pool.release(table);
+  --counters_.table_pages;
+}
+
+}  // namespace bunshin::vmm

@@ -1,0 +1,79 @@
+#pragma once
+
+// The ways to give a guest its linear memory (CHAPTER S14 to S17), interchangeable: a mode owns the tables that the hardware
+// walks, and is told of everything that the guest does to its own.
+
+#include <string_view>
+
+#include "vmm-model/guest_execution.h"
+#include "vmm-model/guest_walk.h"
+#include "vmm-model/page_pool.h"
+
+namespace bunshin::vmm {
+
+enum class FaultOutcome : u8 {
+  Resume,   ///< the tables hold the translation now
+  Inject,   ///< the guest's own tables do not allow it: deliver #PF with `error_code`
+  Emulate,  ///< no RAM there, or a page table: carry out the instruction that accessed `address`
+  NoMemory
+};
+
+struct FaultResult {
+  FaultOutcome outcome = FaultOutcome::Resume;
+  u32 error_code = 0;
+  GuestPhysical address;
+};
+
+/// What a mode has done, for reports.
+struct PagingCounters {
+  u64 fills = 0;         ///< hidden faults: a translation was added
+  u64 guest_faults = 0;  ///< handed on to the guest
+  u64 table_writes = 0;  ///< writes to write-protected guest tables
+  u64 flushes = 0;       ///< everything forgotten
+  u64 table_pages = 0;   ///< pages of tables now in use
+  u64 most_pages = 0;    ///< … at once
+};
+
+/// The machine that a mode works for and with.
+struct PagingContext {
+  Hardware& hardware;
+  PagePool& pool;
+  GuestMemory& memory;
+  GuestExecution& execution;
+  u8 physical_bits = 40;
+
+  /// How the guest translates now.
+  PagingControls controls() const;
+};
+
+class GuestPaging {
+ public:
+  virtual std::string_view name() const = 0;
+  /// Builds what the first entry needs. False: no memory.
+  virtual bool start() = 0;
+  /// PageFault or SecondStageFault.
+  virtual FaultResult fault(const Exit& exit) = 0;
+  /// The guest has loaded CR3, or changed other registers that decide how it translates. False: no memory.
+  virtual bool root_written() { return true; }
+  virtual bool controls_written() { return true; }
+  virtual void invalidate(Linear /*address*/) {}
+  /// Somebody other than the guest's own instructions has written guest memory.
+  virtual void memory_written(GuestPhysical /*address*/, u64 /*bytes*/) {}
+  /// An instruction that writes a page table could not be emulated: the table must become writable.
+  virtual void give_up_table(GuestPhysical /*address*/) {}
+  const PagingCounters& counters() const { return counters_; }
+  /// How the guest's own tables are to be read.
+  PagingControls controls() const { return context_.controls(); }
+
+ protected:
+  explicit GuestPaging(const PagingContext& context) : context_(context) {}
+  ~GuestPaging() = default;
+
+  HostPhysical new_table();
+  void release_table(HostPhysical table);
+
+  PagingContext context_;
+  PagingCounters counters_;
+};
+
+}  // namespace bunshin::vmm

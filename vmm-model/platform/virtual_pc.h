@@ -1,0 +1,154 @@
+#pragma once
+
+// The machine that a guest sees: the board of devices/tlm/pc.h once more, of the same plain device classes, without buses. Each
+// guest has its own (CHAPTER S1): UART, PICs, PIT, CMOS clock, HPET, local and I/O APIC, ACPI, PCI, keyboard controller, VGA.
+//
+//   memory    0x000B8000 text memory   0xE0000000 PCI configuration   0xFEC00000 IOAPIC   0xFED00000 HPET   local APIC
+
+#include "devices/acpi_pm.h"
+#include "devices/debug_ports.h"
+#include "devices/hpet.h"
+#include "devices/i8042.h"
+#include "devices/interrupt_bus.h"
+#include "devices/pci_host.h"
+#include "devices/pit.h"
+#include "devices/rtc.h"
+#include "devices/system_control.h"
+#include "devices/tlm/pc_lines.h"
+#include "devices/uart16550.h"
+#include "devices/vga_text.h"
+#include "vmm-model/guest_memory.h"
+
+namespace bunshin::vmm {
+
+/// What the board asks of the one who runs the guest.
+class VirtualPcEvents {
+ public:
+  virtual void power_off() = 0;
+  virtual void reset() = 0;
+  virtual void debug_exit(u32 value) = 0;
+  virtual void nmi() = 0;
+  virtual void serial_output(u8 byte) = 0;
+  /// A device has written guest memory.
+  virtual void memory_written(GuestPhysical address, u64 bytes) = 0;
+
+ protected:
+  ~VirtualPcEvents() = default;
+};
+
+struct VirtualPcSetup {
+  u64 epoch = 1'704'067'200;  ///< what the CMOS clock shows at boot
+  Clock apic_timer{1'000'000'000};
+  LocalApicFeatures apic;
+};
+
+class VirtualPc final : private ProcessorPins, private SerialPort {
+ public:
+  static constexpr u64 ecam_base = 0xe000'0000, io_apic_base = 0xfec0'0000, hpet_base = 0xfed0'0000;
+
+  VirtualPc(Hardware& hardware, GuestMemory& memory, VirtualPcEvents& events, const VirtualPcSetup& setup);
+  VirtualPc(const VirtualPc&) = delete;
+  VirtualPc& operator=(const VirtualPc&) = delete;
+
+  /// As firmware leaves the board: devices reset, interrupts routed, tables in memory.
+  void power_on();
+
+  /// What nobody answers reads as ones. `size` is 1, 2, 4 or 8.
+  u64 read_port(u16 port, unsigned size);
+  void write_port(u16 port, unsigned size, u64 value);
+  u64 read_memory(u64 address, unsigned size);
+  void write_memory(u64 address, unsigned size, u64 value);
+
+  /// Serves the alarms that are due; the next one, never() if there is none.
+  SimTime run_devices();
+  SimTime next_alarm() const;
+  LocalApic& apic() { return apic_; }
+  /// A byte typed for the guest; false if its line is full.
+  bool serial_input(u8 byte) { return com1_.receive(byte); }
+
+ private:
+  enum class Chip : u8 { pic, pit, rtc, hpet, com1, keyboard, control, pm, debug_exit, apic, bridge, lpc, count };
+  static constexpr unsigned chips = static_cast<unsigned>(Chip::count);
+
+  /// What one device may ask.
+  class Host final : public DeviceHost {
+   public:
+    void connect(VirtualPc& pc, Chip chip) {
+      pc_ = &pc;
+      chip_ = chip;
+    }
+    SimTime now() const override { return pc_->now(); }
+    void set_alarm(SimTime at) override { alarm = at; }
+    void set_pin(unsigned pin, bool level) override { pc_->pin_changed(chip_, pin, level); }
+    bool dma_read(u64 address, std::span<u8> data) override;
+    bool dma_write(u64 address, std::span<const u8> data) override;
+
+    SimTime alarm = SimTime::never();
+
+   private:
+    VirtualPc* pc_ = nullptr;
+    Chip chip_ = Chip::pic;
+  };
+  struct Claim {
+    u64 base = 0;
+    u64 size = 0;
+    Device* device = nullptr;
+    u8 region = 0;
+  };
+  static constexpr unsigned max_claims = 24;
+  /// Alarms served at once; after that time jumps, or a guest with a fast timer could keep the hypervisor busy for ever.
+  static constexpr unsigned max_alarms = 64;
+
+  /// Alarms are served late, but see the time they were set for: a pulse must not be over before its device looks.
+  SimTime now() const { return serving_ ? served_ : hardware_.now(); }
+  Host& host(Chip chip) { return hosts_[static_cast<unsigned>(chip)]; }
+  void claim(u16 port, u16 size, Device& device, u8 region);
+  void claim_ports();
+  const Claim* find_port(u16 port, unsigned size) const;
+  const Claim* find_memory(u64 address, unsigned size, Claim& scratch);
+  void pin_changed(Chip chip, unsigned pin, bool level);
+  void drive_legacy_timers();
+  void start_legacy_chips();
+  void set_cmos();
+  void write_firmware_data();
+
+  // ProcessorPins and SerialPort.
+  void interrupt_request_changed() override {}
+  void nmi() override { events_.nmi(); }
+  void smi() override {}
+  void init() override { events_.reset(); }
+  void startup(u8 /*vector*/) override {}
+  void transmit(u8 byte) override { events_.serial_output(byte); }
+
+  Hardware& hardware_;
+  GuestMemory& memory_;
+  VirtualPcEvents& events_;
+  std::array<Host, chips> hosts_;
+  std::array<Device*, chips> alarmed_{};
+  InterruptRouter router_;
+  Pic pic_;
+  IoApic io_apic_;
+  Pit pit_;
+  Rtc rtc_;
+  Hpet hpet_;
+  Uart16550 com1_;
+  I8042 keyboard_;
+  SystemControl control_;
+  AcpiPm pm_;
+  IsaDebugExit debug_exit_;
+  DebugConsole debug_console_;
+  PostCode post_code_;
+  VgaText vga_;
+  LocalApic apic_;
+  PciHost pci_;
+  PciHostBridge bridge_;
+  LpcBridge lpc_;
+  InterruptLines lines_;
+  bool serving_ = false;
+  SimTime served_;
+  bool legacy_replacement_ = false, pit_level_ = false, rtc_level_ = false;
+  std::array<Claim, max_claims> ports_{};
+  unsigned port_count_ = 0;
+};
+
+}  // namespace bunshin::vmm
