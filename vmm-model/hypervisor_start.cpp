@@ -7,6 +7,7 @@
 #include "vmm-model/hypervisor.h"
 #include "vmm-model/message.h"
 #include "vmm-model/paging/nested_paging.h"
+#include "vmm-model/paging/virtual_tlb.h"
 
 namespace bunshin::vmm {
 
@@ -83,8 +84,10 @@ bool Hypervisor::refuse(const GuestConfig& config, std::string_view why) {
 }
 
 GuestPaging* Hypervisor::create_paging(PagingChoice choice, const PagingContext& context) {
-  if (choice != PagingChoice::Nested) return nullptr;
-  return create<NestedPaging>(context, config_.nested_page);
+  switch (choice) {
+    case PagingChoice::Nested: return create<NestedPaging>(context, config_.nested_page);
+    default: return create<VirtualTlb>(context);
+  }
 }
 
 bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootModule> modules) {

@@ -149,7 +149,9 @@ void SvmExecution::load_control_registers() {
   if (long_mode) real_efer |= efer::LME | efer::LMA;
   store(save::cr0, cr0_ | cr0::PG | cr0::WP);
   store(save::cr3, shadow_root_.value);
-  store(save::cr4, (cr4_ | cr4::PAE) & ~(cr4::PGE | cr4::PCIDE | cr4::LA57 | cr4::PKE | cr4::PSE));
+  // A guest that does not page has no user pages to be kept from.
+  const u64 paging_only = (cr0_ & cr0::PG) == 0 ? cr4::SMEP | cr4::SMAP : 0;
+  store(save::cr4, (cr4_ | cr4::PAE) & ~(paging_only | cr4::PGE | cr4::PCIDE | cr4::LA57 | cr4::PKE | cr4::PSE));
   store(save::efer, real_efer);
 }
 

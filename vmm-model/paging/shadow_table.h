@@ -1,0 +1,46 @@
+#pragma once
+
+// The format of the tables that the hardware walks for a guest whose own tables it must not see: 4-level in long mode, PAE
+// otherwise (a guest of 32-bit paging, or of none, is shadowed in PAE), 4 KiB pages throughout.
+
+#include "vmm-model/guest_walk.h"
+
+namespace bunshin::vmm {
+
+namespace shadow {
+
+inline constexpr u64 address_bits = 0x000f'ffff'ffff'f000;
+inline constexpr unsigned entries = 512;
+
+constexpr unsigned shift_of(unsigned level) { return page_shift + 9 * (level - 1); }
+constexpr unsigned index_of(u64 address, unsigned level) {
+  return static_cast<unsigned>(address >> shift_of(level) & 511);
+}
+inline unsigned levels(const PagingControls& controls) { return (controls.efer & 1 << 10) != 0 ? 4 : 3; }
+
+/// The page-directory-pointer entries of PAE have no rights, and bits that are reserved (SDM vol. 3, table 4-8).
+constexpr u64 table_entry(u64 table, unsigned level, unsigned levels) {
+  return table | (level == 3 && levels == 3 ? pte::P : pte::P | pte::RW | pte::US | pte::A);
+}
+
+/// A leaf for what a guest's walk has found. Writes to a page that is not dirty yet must fault: D is the guest's to see. With
+/// CR0.WP clear a supervisor may write to read-only pages; the hardware has WP set, so such a page becomes the supervisor's
+/// alone until the next user access faults.
+inline u64 leaf_entry(HostPhysical page, const GuestTranslation& t, const PagingControls& controls, WalkAccess access,
+                      bool write_protected) {
+  u64 entry = page.value | pte::P | pte::A | pte::D;
+  bool writable = t.writable && t.dirty;
+  bool user = t.user;
+  if (access.write && !access.user && !t.writable && !controls.write_protect()) {
+    writable = true;
+    user = false;
+  }
+  if (writable && !write_protected) entry |= pte::RW;
+  if (user) entry |= pte::US;
+  if (!t.executable) entry |= pte::XD;
+  return entry;
+}
+
+}  // namespace shadow
+
+}  // namespace bunshin::vmm

@@ -1,0 +1,94 @@
+#include "vmm-model/paging/virtual_tlb.h"
+
+namespace bunshin::vmm {
+
+namespace {
+constexpr u64 piece_of_large_page = 1 << 9;
+}
+
+bool VirtualTlb::start() {
+  context_.execution.intercept_invlpg(true);
+  return flush();
+}
+
+bool VirtualTlb::flush() {
+  if (root_.value != 0) release_tree(root_, levels_);
+  ++counters_.flushes;
+  levels_ = shadow::levels(controls());
+  root_ = new_table();
+  if (root_.value == 0) return false;
+  context_.execution.use_shadow(root_);
+  return true;
+}
+
+void VirtualTlb::release_tree(HostPhysical table, unsigned level) {
+  for (unsigned i = 0; level > 1 && i < shadow::entries; ++i) {
+    const u64 entry = context_.hardware.load(table + 8 * i, 8);
+    if ((entry & pte::P) != 0) release_tree(HostPhysical(entry & shadow::address_bits), level - 1);
+  }
+  release_table(table);
+}
+
+// A directory entry's bit 9, which is software's, says that pieces of large pages lie below.
+bool VirtualTlb::fill(Linear address, u64 leaf, bool piece) {
+  HostPhysical table = root_;
+  for (unsigned level = levels_; level > 1; --level) {
+    const HostPhysical at = table + 8 * shadow::index_of(address.value, level);
+    const u64 entry = context_.hardware.load(at, 8);
+    const u64 mark = piece && level == 2 ? piece_of_large_page : 0;
+    if ((entry & pte::P) != 0) {
+      table = HostPhysical(entry & shadow::address_bits);
+      if ((mark & ~entry) != 0) context_.hardware.store(at, 8, entry | mark);
+      continue;
+    }
+    table = new_table();
+    if (table.value == 0) return false;
+    context_.hardware.store(at, 8, shadow::table_entry(table.value, level, levels_) | mark);
+    // Processors keep the page-directory-pointer entries of PAE in registers, loaded with CR3 (SDM vol. 3, 4.4.1).
+    if (levels_ == 3 && level == 3) context_.execution.use_shadow(root_);
+  }
+  context_.hardware.store(table + 8 * shadow::index_of(address.value, 1), 8, leaf);
+  return true;
+}
+
+FaultResult VirtualTlb::fault(const Exit& exit) {
+  const PagingControls c = controls();
+  const WalkAccess access{(exit.error_code & page_fault::W) != 0, (exit.error_code & page_fault::ID) != 0,
+                          (exit.error_code & page_fault::U) != 0};
+  const GuestTranslation t = walk_guest(context_.memory, c, Linear(exit.address), access, true);
+  if (t.fault) {
+    ++counters_.guest_faults;
+    return {FaultOutcome::Inject, t.error_code, {}};
+  }
+  if (!context_.memory.contains(t.address.page(), page_size)) return {FaultOutcome::Emulate, 0, t.address};
+  ++counters_.fills;
+  const u64 leaf = shadow::leaf_entry(context_.memory.host(t.address.page()), t, c, access, false);
+  const bool piece = t.shift > page_shift;
+  if (fill(Linear(exit.address), leaf, piece)) return {FaultOutcome::Resume, 0, t.address};
+  // Everything can be filled again.
+  if (!flush() || !fill(Linear(exit.address), leaf, piece)) return {FaultOutcome::NoMemory, 0, t.address};
+  return {FaultOutcome::Resume, 0, t.address};
+}
+
+// INVLPG drops a large page as a whole (SDM vol. 3, 4.10.4.1).
+void VirtualTlb::invalidate(Linear address) {
+  HostPhysical table = root_;
+  for (unsigned level = levels_; level > 2; --level) {
+    const u64 entry = context_.hardware.load(table + 8 * shadow::index_of(address.value, level), 8);
+    if ((entry & pte::P) == 0) return;
+    table = HostPhysical(entry & shadow::address_bits);
+  }
+  const HostPhysical at = table + 8 * shadow::index_of(address.value, 2);
+  const u64 entry = context_.hardware.load(at, 8);
+  if ((entry & pte::P) == 0) return;
+  const HostPhysical pages(entry & shadow::address_bits);
+  if ((entry & piece_of_large_page) == 0) {
+    context_.hardware.store(pages + 8 * shadow::index_of(address.value, 1), 8, 0);
+    return;
+  }
+  context_.hardware.store(at, 8, 0);
+  release_tree(pages, 1);
+  context_.execution.flush_translations();
+}
+
+}  // namespace bunshin::vmm
