@@ -12,8 +12,9 @@ namespace in = semantics;
 constexpr u32 supervisor = attr::privileged;
 /// Changes mode, paging or interrupt state.
 constexpr u32 ending_supervisor = attr::privileged | attr::ends_block;
-constexpr u32 control_register = attr::force64;  // privilege is checked behind the register's number
-constexpr u32 debug_register = attr::privileged | attr::force64;
+// Privilege is checked behind the register's number, or a hypervisor's wishes.
+constexpr u32 control_register = attr::force64;
+constexpr u32 debug_register = attr::force64;
 
 // clang-format off
 constexpr Row rows[] = {

@@ -49,12 +49,7 @@ constexpr Row rows[] = {
      },
      [] { return *reinterpret_cast<volatile u16*>(data_page) == 0x1234; }},
     {"segments", 8, "\x8c\xd8"_code, [] { vmcb.ds.selector = 0x20; }, [] { return (vmcb.rax & 0xffff) == 0x20; }},
-    {"level", 8, "\xf4"_code,
-     [] {
-       at_level_3();
-       vmcb.exceptions = 1u << 13;
-     },
-     [] { return exits_with(exit_code::exception + 13); }},
+    {"level", 8, "\xf4"_code, at_level_3, [] { return exits_with(exit_code::exception + 13); }},
     {"cr2", 9, "\x0f\x20\xd0"_code, [] { vmcb.cr2 = 0x4321; }, [] { return vmcb.rax == 0x4321; }},
 };
 
@@ -63,9 +58,11 @@ void check_row(const Row& row, u64 clean) {
   prepare(row.code);
   intercept(exit_code::io);
   intercept(exit_code::hlt);
+  vmcb.exceptions = 1u << 13;
   open_maps();
   enter();
   prepare(row.code);
+  vmcb.exceptions = 1u << 13;
   open_maps();
   intercept(exit_code::io);
   if (row.bit != 8 || row.code.bytes[0] != '\xf4') intercept(exit_code::hlt);

@@ -292,20 +292,19 @@ TEST_P(SystemDecode, FindsTheRow) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Encodings, SystemDecode,
-                         testing::Values(Encoding{{0x0f, 0x20, 0xd8}, "mov"}, Encoding{{0x44, 0x0f, 0x22, 0xc0}, "mov"},
-                                         Encoding{{0x0f, 0x01, 0x10}, "lgdt"}, Encoding{{0x0f, 0x01, 0xe0}, "smsw"},
-                                         Encoding{{0x0f, 0x01, 0x38}, "invlpg"}, Encoding{{0x0f, 0x01, 0xf8}, "swapgs"},
-                                         Encoding{{0x0f, 0x01, 0xf9}, "rdtscp"}, Encoding{{0x0f, 0x01, 0xee}, "rdpkru"},
-                                         Encoding{{0x0f, 0x01, 0xc8}, "monitor"}, Encoding{{0x0f, 0x01, 0xc1}, "vmcall"},
-                                         Encoding{{0x66, 0x0f, 0x38, 0x82, 0x01}, "invpcid"},
-                                         Encoding{{0xf3, 0x48, 0x0f, 0xae, 0xd0}, "wrfsbase"},
-                                         Encoding{{0x48, 0x0f, 0xc7, 0xf0}, "rdrand"},
-                                         Encoding{{0xf3, 0x0f, 0xc7, 0xf8}, "rdpid"},
-                                         Encoding{{0x0f, 0xc7, 0xf8}, "rdseed"}, Encoding{{0x0f, 0x00, 0xc8}, "str"},
-                                         Encoding{{0xe4, 0x60}, "in"}, Encoding{{0xe7, 0x80}, "out"},
-                                         Encoding{{0xf3, 0x6c}, "insb"}, Encoding{{0x0f, 0xaa}, ""},
-                                         Encoding{{0x0f, 0x32}, "rdmsr"}, Encoding{{0xf4}, "hlt"}));
+INSTANTIATE_TEST_SUITE_P(
+    Encodings, SystemDecode,
+    testing::Values(Encoding{{0x0f, 0x20, 0xd8}, "mov"}, Encoding{{0x44, 0x0f, 0x22, 0xc0}, "mov"},
+                    Encoding{{0x0f, 0x01, 0x10}, "lgdt"}, Encoding{{0x0f, 0x01, 0xe0}, "smsw"},
+                    Encoding{{0x0f, 0x01, 0x38}, "invlpg"}, Encoding{{0x0f, 0x01, 0xf8}, "swapgs"},
+                    Encoding{{0x0f, 0x01, 0xf9}, "rdtscp"}, Encoding{{0x0f, 0x01, 0xee}, "rdpkru"},
+                    Encoding{{0x0f, 0x01, 0xc8}, "monitor"}, Encoding{{0x0f, 0x01, 0xc1}, "vmcall"},
+                    Encoding{{0x66, 0x0f, 0x38, 0x82, 0x01}, "invpcid"},
+                    Encoding{{0xf3, 0x48, 0x0f, 0xae, 0xd0}, "wrfsbase"}, Encoding{{0x48, 0x0f, 0xc7, 0xf0}, "rdrand"},
+                    Encoding{{0xf3, 0x0f, 0xc7, 0xf8}, "rdpid"}, Encoding{{0x0f, 0xc7, 0xf8}, "rdseed"},
+                    Encoding{{0x0f, 0x00, 0xc8}, "str"}, Encoding{{0xe4, 0x60}, "in"}, Encoding{{0xe7, 0x80}, "out"},
+                    Encoding{{0xf3, 0x6c}, "insb"}, Encoding{{0x0f, 0xaa}, ""}, Encoding{{0x0f, 0x32}, "rdmsr"},
+                    Encoding{{0xf4}, "hlt"}));
 
 TEST(SystemRows, EncodingsAreDistinct) {
   std::vector<std::string_view> encodings;
