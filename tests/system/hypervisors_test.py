@@ -1,11 +1,12 @@
-"""What tools/prepare_kvm.sh and tools/prepare_xen.sh make works on QEMU's interpreter, whose processors have SVM."""
+"""What tools/prepare_kvm.sh and tools/prepare_xen.sh make works here, on both makers' processors, and on QEMU's interpreter,
+whose processors have SVM."""
 
 import shutil
 import subprocess
 import unittest
 
 import bunshin_process
-from bunshin_process import prepare
+from bunshin_process import prepare, run
 from linux_test import WORKLOAD
 
 
@@ -20,12 +21,67 @@ def run_qemu(kernel, initrd, cmdline, cpu):
         stdin=subprocess.DEVNULL, capture_output=True, timeout=900, check=False).stdout
 
 
-class Qemu(unittest.TestCase):
+class Hypervisor(unittest.TestCase):
     def finished(self, console, prefix, last):
         for line in WORKLOAD:
             self.assertIn(prefix + line, console, console[-3000:].decode(errors="replace"))
         self.assertIn(last, console)
 
+
+class Here(Hypervisor):
+    """Each of the experiments, as its configuration says."""
+
+    def host(self, config, prefix, last, settings=None):
+        result = run(config, settings, timeout=900)
+        self.assertEqual(result.status, 0, result)
+        self.finished(result.console, prefix, last)
+        return result
+
+    def kvm(self, config, parameter):
+        kernel, initramfs = prepare("prepare_kvm.sh")
+        return self.host(config, b"L1| ", b"bunshin: the guest of level 1 powered off",
+                         {"guest.kernel": kernel, "guest.initrd": initramfs,
+                          "guest.cmdline": f"console=ttyS0 panic=-1 {parameter}"})
+
+    def nested(self, config, parameter):
+        kernel, initramfs = prepare("prepare_kvm.sh", "--nested")
+        self.host(config, b"L1| L2| ", b"L1| bunshin: the guest of level 2 powered off",
+                  {"guest.kernel": kernel, "guest.initrd": initramfs,
+                   "guest.cmdline": f"console=ttyS0 panic=-1 {parameter}"})
+
+    def xen(self, config):
+        hypervisor, kernel, initramfs = prepare("prepare_xen.sh")
+        self.host(config, b"pvh| ", b"bunshin: the PVH guest powered off",
+                  {"guest.kernel": hypervisor, "guest.initrd": f"[{kernel} console=hvc0 panic=-1, {initramfs}]"})
+
+    def test_kvm_vtx_with_ept(self):
+        result = self.kvm("kvm-vtx.yaml", "kvm_intel.ept=1")
+        self.assertGreater(result.stats["core0.vm.entries"], 0)
+
+    def test_kvm_vtx_with_shadow_paging(self):
+        self.kvm("kvm-vtx.yaml", "kvm_intel.ept=0")
+
+    def test_kvm_svm_with_nested_paging(self):
+        result = self.kvm("kvm-svm.yaml", "kvm_amd.npt=1")
+        self.assertGreater(result.stats["core0.vm.entries"], 0)
+
+    def test_kvm_svm_with_shadow_paging(self):
+        self.kvm("kvm-svm.yaml", "kvm_amd.npt=0")
+
+    def test_kvm_in_kvm_vtx(self):
+        self.nested("kvm-nested-vtx.yaml", "kvm_intel.nested=1")
+
+    def test_kvm_in_kvm_svm(self):
+        self.nested("kvm-nested-svm.yaml", "kvm_amd.nested=1")
+
+    def test_xen_vtx(self):
+        self.xen("xen.yaml")
+
+    def test_xen_svm(self):
+        self.xen("xen-svm.yaml")
+
+
+class Qemu(Hypervisor):
     def kvm(self, parameter):
         kernel, initramfs = prepare("prepare_kvm.sh")
         # Time passes by the host's clock: on a busy host the kernel's test of the timer fails.
