@@ -73,7 +73,7 @@ void prepare_row(const Row& row) {
   // A type of INVPCID's that exists, a value that XCR0 may have, an address.
   vmcb.rax = row.exit == exit_code::xsetbv ? 1 : row.exit == exit_code::invpcid ? 2 : data_page;
   for (u64 address = data_page; address < data_page + 16; address += 8) *reinterpret_cast<volatile u64*>(address) = 0;
-  if (row.needs == Needs::Xsave) vmcb.cr4 |= 1u << 18;
+  if (row.needs == Needs::Xsave && is_there(row.needs)) vmcb.cr4 |= 1u << 18;
   // POPF and IRET find something to take.
   u64* const stack = reinterpret_cast<u64*>(stack_top);
   stack[0] = 2;

@@ -218,6 +218,8 @@ void Svm::load_host() {
   load_host_state(s, host, cpu_.profile.linear_bits());
   s.interrupt_shadow = s.debug_shadow = false;
   s.pending_debug = 0;
+  // Whether a line stays watched the manual does not say; one of the guest's is nothing to the host.
+  cpu_.disarm_monitor();
   cpu_.end_wait();
   cpu_.leave = Leave::None;
   cpu_.guest_tag = 0;

@@ -99,6 +99,42 @@ TEST(SvmEvents, NmiTakesTheGuestAndWaitsForStgi) {
   EXPECT_EQ(m.state().rip, SvmMachine::host_code + 4);
 }
 
+TEST(SvmEvents, InitThatGifHoldsTakesTheGuestAndThenTheHost) {
+  SvmMachine m;
+  m.guest_bytes({0xeb, 0xfe});
+  m.request(ExitCode::Init);
+  m.svm().set_global_interrupts(false);
+  m.processor.init();
+  m.processor.run(m.processor.cycles() + 10);  // a slice that ends where it began
+  m.run();
+  EXPECT_EQ(m.exit_code(), ExitCode::Init);
+  EXPECT_EQ(m.state().rip, SvmMachine::host_code + 4);
+  m.svm().set_global_interrupts(true);
+  for (int slice = 0; slice < 2 && m.state().paging(); ++slice) m.processor.run(m.processor.cycles() + 10);
+  EXPECT_FALSE(m.state().paging());
+}
+
+TEST(SvmEvents, LineThatTheGuestMonitorsIsNotTheHosts) {
+  SvmMachine m;
+  m.guest_bytes({0x31, 0xc9, 0x31, 0xd2, 0x0f, 0x01, 0xc8, 0x0f, 0xa2});  // xor ecx, ecx; xor edx, edx; monitor; cpuid
+  m.guest.save.rax = 0x9000;
+  m.request(ExitCode::Cpuid);
+  m.run();
+  EXPECT_EQ(m.exit_code(), ExitCode::Cpuid);
+  EXPECT_EQ(m.state().monitored_line, CpuState::no_line);
+}
+
+TEST(SvmEvents, PausesAreCountedBeforeTheyExit) {
+  SvmMachine m;
+  m.guest_bytes({0xf3, 0x90, 0xff, 0xc1, 0xeb, 0xfa});  // again: pause; inc ecx; jmp again
+  m.state().gpr[RCX] = 0;
+  m.request(ExitCode::Pause);
+  m.guest.control.pause_filter_count = 5;
+  m.run();
+  EXPECT_EQ(m.exit_code(), ExitCode::Pause);
+  EXPECT_EQ(m.state().gpr[RCX], 5u);
+}
+
 TEST(SvmEvents, InterruptShadowOfTheVmcbHoldsForOneInstruction) {
   SvmMachine m;
   m.guest_bytes({0x90, 0x90, 0x90});
