@@ -26,6 +26,7 @@ enum class Vector : u8 {
   AC = 17,
   MC = 18,
   XM = 19,
+  VE = 20,
   SX = 30,  ///< AMD: a security-sensitive event, such as a redirected INIT (APM vol. 2, 8.2.23)
 };
 

@@ -24,7 +24,7 @@ inline constexpr u32 P = 1, W = 2, U = 4, RSVD = 8, ID = 0x10, PK = 0x20;
 }
 /// Bits of EPT entries (SDM vol. 3, tables 29-1 to 29-7). Bits 5:3 of a leaf are its memory type.
 namespace ept {
-inline constexpr u64 R = 1, W = 2, X = 4, ignore_PAT = 0x40, PS = 0x80, A = 0x100, D = 0x200;
+inline constexpr u64 R = 1, W = 2, X = 4, ignore_PAT = 0x40, PS = 0x80, A = 0x100, D = 0x200, XU = 0x400;
 inline constexpr unsigned type_shift = 3;
 }  // namespace ept
 

@@ -20,6 +20,7 @@ void SecondStageWalker::set_context(const SecondStageContext& context) {
   controls.gigabyte_pages = context.gigabyte_pages;
   controls.accessed_dirty = context.accessed_dirty || !context.is_ept();
   controls.execute_only = context.execute_only;
+  controls.mode_based_execute = context.mode_based_execute;
   controls.root_in_memory = true;
   tables_.set_controls(controls);
   const TableWalk::Level& top = tables_.level(tables_.levels());
@@ -38,11 +39,13 @@ AccessKind SecondStageWalker::kind_of(SecondStageAccess access) const {
   return AccessKind::Read;
 }
 
-AccessKinds SecondStageWalker::kinds_of(u64 permits) const {
+AccessKinds SecondStageWalker::kinds_of(u64 permits, bool user_page) const {
   if (context_.is_ept()) {
     static_assert(ept::R == 1u << unsigned(AccessKind::Read) && ept::W == 1u << unsigned(AccessKind::Write) &&
                   ept::X == 1u << unsigned(AccessKind::Execute));
-    return static_cast<AccessKinds>(permits & all_kinds);
+    if (!context_.mode_based_execute || !user_page) return static_cast<AccessKinds>(permits & all_kinds);
+    const u64 execute = (permits & ept::XU) != 0 ? ept::X : 0;
+    return static_cast<AccessKinds>((permits & (ept::R | ept::W)) | execute);
   }
   // Every access is a user-mode one to the nested tables (APM vol. 2, 15.25.6).
   if ((permits & pte::US) == 0) return 0;
@@ -56,6 +59,8 @@ u64 SecondStageWalker::violation(SecondStageAccess access, u64 permits) const {
   const bool table = access == SecondStageAccess::TableRead || access == SecondStageAccess::TableWrite;
   if (table && context_.accessed_dirty) q |= kind_bit(AccessKind::Read) | kind_bit(AccessKind::Write);
   q |= (permits & (ept::R | ept::W | ept::X)) << 3;
+  constexpr u64 user_executable = 1 << 6;
+  if (context_.mode_based_execute && (permits & ept::XU) != 0) q |= user_executable;
   if (access == SecondStageAccess::PdpteRead) return q;
   constexpr u64 linear_valid = 1 << 7, final_access = 1 << 8;
   return q | linear_valid | (table ? 0 : final_access);
@@ -87,12 +92,12 @@ SecondStageResult SecondStageWalker::refuse(GuestPhysical address, SecondStageAc
   return result;
 }
 
-SecondStageResult SecondStageWalker::found(GuestPhysical address, const Path& path) const {
+SecondStageResult SecondStageWalker::found(GuestPhysical address, const Path& path, bool user_page) const {
   const TableWalk::Level& row = tables_.level(path.level);
   SecondStageResult result;
   result.address = HostPhysical(tables_.mapped(path, address.value).value);
   result.shift = row.shift;
-  result.kinds = kinds_of(path.permits);
+  result.kinds = kinds_of(path.permits, user_page);
   result.dirty = (path.leaf() & row.dirty) == row.dirty;
   if (context_.is_ept()) {
     result.memory_type = static_cast<MemoryType>(path.leaf() >> ept::type_shift & 7);
@@ -101,10 +106,12 @@ SecondStageResult SecondStageWalker::found(GuestPhysical address, const Path& pa
   return result;
 }
 
-SecondStageResult SecondStageWalker::translate(GuestPhysical address, SecondStageAccess access) {
+SecondStageResult SecondStageWalker::translate(GuestPhysical address, SecondStageAccess access, bool user_page) {
   const AccessKind kind = kind_of(access);
-  if (nested_tlb_ != nullptr) {
-    if (const SecondStageResult* held = nested_tlb_->find(context_.tag, address, access, kind)) {
+  // What one of its entries permits must not depend on who asks.
+  NestedTlb* const nested = context_.mode_based_execute && access >= SecondStageAccess::Read ? nullptr : nested_tlb_;
+  if (nested != nullptr) {
+    if (const SecondStageResult* held = nested->find(context_.tag, address, access, kind)) {
       SecondStageResult result = *held;
       result.address = result.address + (address.value & ((u64{1} << result.shift) - 1));
       return result;
@@ -125,7 +132,8 @@ SecondStageResult SecondStageWalker::translate(GuestPhysical address, SecondStag
   }
   tables_.descend(address.value, environment, path);
   references_ += path.references;
-  if (path.stop != Stop::Leaf || (kinds_of(path.permits) & kind_bit(kind)) == 0) return refuse(address, access, path);
+  if (path.stop != Stop::Leaf || (kinds_of(path.permits, user_page) & kind_bit(kind)) == 0)
+    return refuse(address, access, path);
   const u64 dirty = tables_.level(path.level).dirty;
   if (dirty_log_ != nullptr && kind == AccessKind::Write && dirty != 0 && (path.leaf() & dirty) == 0 &&
       !dirty_log_->dirtied(address)) [[unlikely]] {
@@ -136,8 +144,8 @@ SecondStageResult SecondStageWalker::translate(GuestPhysical address, SecondStag
   }
   tables_.set_accessed_dirty(path, kind == AccessKind::Write, environment);
   tables_.cache_path(address.value, context_.tag, structures_, path);
-  const SecondStageResult result = found(address, path);
-  if (nested_tlb_ != nullptr) nested_tlb_->insert(context_.tag, address, access, result);
+  const SecondStageResult result = found(address, path, user_page);
+  if (nested != nullptr) nested->insert(context_.tag, address, access, result);
   return result;
 }
 

@@ -25,6 +25,7 @@ struct SecondStageContext {
   PagingMode mode = PagingMode::Ept4Level;  ///< one of EPT's, or the hypervisor's own mode under nested paging
   u64 root = 0;                             ///< EPTP or nCR3
   bool accessed_dirty = false;              ///< EPTP bit 6; nested paging always sets A and D
+  bool mode_based_execute = false;  ///< X is the right to execute at supervisor-mode addresses only, XU at others
   bool execute_only = true, large_pages = true, gigabyte_pages = true;  ///< IA32_VMX_EPT_VPID_CAP bits 0, 16, 17
   bool no_execute = true, pse = true, pse36 = true;  ///< nested paging: the hypervisor's EFER and CR4
   unsigned physical_bits = 46;
@@ -69,7 +70,7 @@ class SecondStageWalker final : public SecondStage {
   /// Null: page modifications are not logged.
   void set_dirty_log(DirtyLog* log) { dirty_log_ = log; }
 
-  SecondStageResult translate(GuestPhysical address, SecondStageAccess access) override;
+  SecondStageResult translate(GuestPhysical address, SecondStageAccess access, bool user_page = true) override;
   std::optional<HostPhysical> peek(GuestPhysical address) const override;
   /// Of the last translation that faulted.
   const SecondStageFault& fault() const { return fault_; }
@@ -85,11 +86,11 @@ class SecondStageWalker final : public SecondStage {
   /// Accesses to the guest's tables count as writes: under nested paging always, with EPT if A and D are in use (APM
   /// vol. 2, 15.25.6; SDM vol. 3, 29.3.3.2).
   AccessKind kind_of(SecondStageAccess access) const;
-  AccessKinds kinds_of(u64 permits) const;
+  AccessKinds kinds_of(u64 permits, bool user_page) const;
   SecondStageResult refuse(GuestPhysical address, SecondStageAccess access, const Path& path);
   u64 violation(SecondStageAccess access, u64 permits) const;
   u64 nested_page_fault(SecondStageAccess access, Stop stop) const;
-  SecondStageResult found(GuestPhysical address, const Path& path) const;
+  SecondStageResult found(GuestPhysical address, const Path& path, bool user_page) const;
 
   TableWalk tables_;
   SecondStageContext context_;

@@ -16,7 +16,7 @@ constexpr u64 bits(unsigned high, unsigned low) { return high < low ? 0 : (~u64{
 
 void TableWalk::derive_levels() {
   format_ = &paging_format(controls_.mode);
-  present_ = format_->present;
+  present_ = format_->present | (controls_.mode_based_execute ? ept::XU : 0);
   levels_ = {};
   unsigned shift = page_shift;
   for (unsigned level = 1; level <= format_->levels; ++level) {

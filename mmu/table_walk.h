@@ -42,7 +42,9 @@ struct SecondStageResult {
 /// Guest-physical to host-physical. A walker without one is not virtualized: the identity.
 class SecondStage {
  public:
-  virtual SecondStageResult translate(GuestPhysical address, SecondStageAccess access) = 0;
+  /// `user_page`: what the page's linear address is in the guest's tables, which decides which of two rights to execute counts
+  /// (SDM vol. 3, 29.3.2). Without paging every address is a user's.
+  virtual SecondStageResult translate(GuestPhysical address, SecondStageAccess access, bool user_page = true) = 0;
   /// Without checks, updates, observer or counters. Empty if not mapped.
   virtual std::optional<HostPhysical> peek(GuestPhysical address) const = 0;
 
@@ -75,15 +77,16 @@ class WalkObserver {
 /// The controls that decide what a format's entries may say.
 struct TableControls {
   PagingMode mode = PagingMode::None;
-  u8 physical_bits = 46;        ///< MAXPHYADDR, 32 to 52
-  bool pse = false;             ///< 4 MiB pages in 32-bit paging
-  bool pse36 = true;            ///< … above 4 GiB
-  bool no_execute = false;      ///< EFER.NXE
-  bool large_pages = true;      ///< 2 MiB pages; an option of EPT only
-  bool gigabyte_pages = true;   ///< 1 GiB pages
-  bool accessed_dirty = true;   ///< A and D exist; EPT: EPTP bit 6
-  bool execute_only = true;     ///< EPT: a page may be executable and not readable
-  bool root_in_memory = false;  ///< PAE: no page-directory-pointer registers (APM vol. 2, 15.25)
+  u8 physical_bits = 46;            ///< MAXPHYADDR, 32 to 52
+  bool pse = false;                 ///< 4 MiB pages in 32-bit paging
+  bool pse36 = true;                ///< … above 4 GiB
+  bool no_execute = false;          ///< EFER.NXE
+  bool large_pages = true;          ///< 2 MiB pages; an option of EPT only
+  bool gigabyte_pages = true;       ///< 1 GiB pages
+  bool accessed_dirty = true;       ///< A and D exist; EPT: EPTP bit 6
+  bool mode_based_execute = false;  ///< EPT: bit 10 is a right
+  bool execute_only = true;         ///< EPT: a page may be executable and not readable
+  bool root_in_memory = false;      ///< PAE: no page-directory-pointer registers (APM vol. 2, 15.25)
   bool operator==(const TableControls&) const = default;
 };
 

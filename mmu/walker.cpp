@@ -102,7 +102,7 @@ WalkResult Walker::finish(GuestPhysical address, const Access& access, Translati
   if (second_stage_ != nullptr) [[unlikely]] {
     const auto data = static_cast<SecondStageAccess>(static_cast<unsigned>(SecondStageAccess::Read) +
                                                      static_cast<unsigned>(access.kind));
-    const SecondStageResult stage = second_stage_->translate(address, data);
+    const SecondStageResult stage = second_stage_->translate(address, data, t.rights.user);
     if (stage.faulted) return {WalkOutcome::SecondStageFault, 0, {}};
     physical = stage.address.value;
     t.shift = std::min(t.shift, stage.shift);

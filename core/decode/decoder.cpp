@@ -79,7 +79,6 @@ class Bytes {
     return static_cast<u64>(static_cast<i64>(unsigned_value(size) << shift) >> shift);
   }
   unsigned position() const { return position_; }
-  bool at_end() const { return position_ == bytes_.size(); }
   bool ran_out() const { return position_ > bytes_.size(); }
 
  private:
@@ -209,8 +208,9 @@ class Decoder {
       if (matches(p)) return &p;
       reads_modrm |= p.has_modrm;
     }
-    // Without its ModRM byte nothing can be said about a group.
-    if (reads_modrm && in_.at_end()) in_.next();
+    // Nothing is said about a group without its ModRM byte, which belongs to the instruction even if there is none: another one
+    // in its place may be defined.
+    if (reads_modrm) in_.next();
     return nullptr;
   }
 

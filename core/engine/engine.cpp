@@ -307,6 +307,9 @@ void Engine::take_gated_event() {
     deliver_gated_event(gate, kind);
   }
   settle_deadline();
+  // The monitor trap comes behind an injected event before the handler's first instruction (SDM vol. 3, 25.5.2).
+  if (kind == DueEvent::Kind::Injected && cpu_.event_gate != nullptr && cpu_.event_gate->due().before_traps)
+    take_gated_event();
 }
 
 void Engine::deliver_gated_event(Virtualization& gate, DueEvent::Kind kind) {

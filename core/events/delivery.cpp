@@ -20,7 +20,8 @@ FaultClass class_of(Vector v) {
     case Vector::NP:
     case Vector::SS:
     case Vector::GP: return FaultClass::Contributory;
-    case Vector::PF: return FaultClass::Page;
+    case Vector::PF:
+    case Vector::VE: return FaultClass::Page;
     case Vector::DF: return FaultClass::Double;
     default: return FaultClass::Benign;
   }

@@ -5,7 +5,10 @@ namespace guest {
 alignas(4096) EptTables ept_tables, other_ept_tables;
 alignas(4096) u8 frame_memory[frames][4096];
 
-bool ept_can(unsigned bit) { return (read_msr(msr_ept_vpid) >> bit & 1) != 0; }
+bool ept_can(unsigned bit) {
+  const bool exists = has_secondary(secondary_control::ept) || has_secondary(secondary_control::vpid);
+  return exists && (read_msr(msr_ept_vpid) >> bit & 1) != 0;
+}
 
 void fill(EptTables& tables) {
   __builtin_memset(&tables, 0, sizeof tables);

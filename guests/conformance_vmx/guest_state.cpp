@@ -104,8 +104,7 @@ constexpr Case refused[] = {
      [] {
        put(vmcs::interruptibility, 2);
        put(vmcs::entry_event, event_valid | event_nmi | 2);
-     },
-     3},
+     }},
     {"pending debug exceptions, bit 4", Mode::Long, [] { put(vmcs::pending_debug, 0x10); }},
     {"pending debug exceptions, bit 13", Mode::Long, [] { put(vmcs::pending_debug, 0x2000); }},
     {"pending debug exceptions, bit 32", Mode::Long, [] { put(vmcs::pending_debug, u64{1} << 32); }},

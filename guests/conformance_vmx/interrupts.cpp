@@ -87,7 +87,7 @@ void blocking() {
   put(vmcs::interruptibility, by_mov_ss);
   send();
   enter();
-  check_left("mov ss does not hold exits back", reason::external, 0);
+  check_left("mov ss holds exits back for an instruction", reason::external, 1);
   prepare("\xfb\x0f\xa2"_code);
   enter();
   check("saved behind sti", Field{"reason", exit_reason(), reason::cpuid},

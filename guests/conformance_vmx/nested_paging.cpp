@@ -79,7 +79,9 @@ constexpr Bad misconfigured[] = {
 };
 
 void check_misconfiguration(const Bad& row) {
-  if ((row.entry >> 51 & 1) != 0 && (cpuid(0x8000'0008).eax & 0xff) >= 52) return absent(row.name);
+  const unsigned physical_bits = cpuid(0x8000'0008).eax & 0xff;
+  if ((row.entry >> 51 & 1) != 0 && physical_bits >= 52) return absent(row.name);
+  if (row.level == 4 && physical_bits <= 39) return absent(row.name);
   prepare_access(Access::Read, 0);
   constexpr u64 low = 0xfff | u64{1} << 51;
   u64* const entries[] = {&ept_tables.window1[0], &ept_tables.window2[0], &ept_tables.level3[1], &ept_tables.level4[1]};

@@ -251,5 +251,16 @@ TEST(Engine, LockMovCr0IsUndefinedOnIntel) {
   EXPECT_EQ(m.processor.run(100), Stop::Shutdown);
 }
 
+TEST(Engine, AGroupsUndefinedMemberIsDecodedAnewWhenItsModRmByteChanges) {
+  TestMachine m;
+  m.enter_protected(0x1000);
+  m.state().idtr = {0, 0};
+  m.write(0x1000, {0x0f, 0xba, 0xc0, 0x00, 0xf4});
+  ASSERT_EQ(m.processor.run(100), Stop::Shutdown);
+  m.write(0x1002, {0xe0});  // bt eax, 0
+  m.state().activity = Activity::Active;
+  EXPECT_EQ(m.processor.run(200), Stop::Halted);
+}
+
 }  // namespace
 }  // namespace bunshin

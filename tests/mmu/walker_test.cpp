@@ -25,7 +25,7 @@ class RecordingObserver final : public WalkObserver {
 class ShiftedStage final : public SecondStage {
  public:
   explicit ShiftedStage(u64 offset) : offset_(offset) {}
-  SecondStageResult translate(GuestPhysical address, SecondStageAccess access) override {
+  SecondStageResult translate(GuestPhysical address, SecondStageAccess access, bool) override {
     asked.push_back(access);
     SecondStageResult result;
     result.address = HostPhysical(address.value + offset_);

@@ -8,8 +8,6 @@
 namespace bunshin::vmx {
 namespace {
 
-constexpr Vector virtualization_exception{20};
-/// VMX-abort indicators (27.7).
 /// Exit qualification of an APIC access, bits 15:12 (table 27-6): event delivery.
 constexpr u64 during_delivery = 3u << 12;
 
@@ -19,6 +17,7 @@ bool found_in_instruction(Reason reason) {
          reason == Reason::EptMisconfiguration || reason == Reason::PmlFull;
 }
 
+/// VMX-abort indicators (27.7).
 enum Abort : u32 { storing_msrs = 1, host_pdptes = 2, loading_msrs = 4 };
 
 }  // namespace
@@ -70,7 +69,7 @@ bool Vmx::deliver_virtualization_exception(const Fault& why, const ExitInformati
   write_physical(cpu_, area + offsetof(Information, linear), why.linear);
   write_physical(cpu_, area + offsetof(Information, physical), f.address.value);
   write_physical(cpu_, area + offsetof(Information, eptp_index), static_cast<u16>(current().read(Field::EptpIndex)));
-  deliver_exception(cpu_, Fault::plain(virtualization_exception));
+  deliver_exception(cpu_, Fault::plain(Vector::VE));
   return true;
 }
 

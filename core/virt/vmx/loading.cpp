@@ -86,6 +86,7 @@ void Vmx::set_second_stage(u64 eptp) {
   context.root = eptp & eptp::root;
   context.tag = context.root;
   context.accessed_dirty = (eptp & eptp::accessed_dirty) != 0;
+  context.mode_based_execute = c_.also(secondary::mode_based_execute);
   context.execute_only = (capabilities_.ept_vpid & ept_vpid_cap::execute_only) != 0;
   context.gigabyte_pages = (capabilities_.ept_vpid & ept_vpid_cap::gigabyte_pages) != 0;
   context.physical_bits = capabilities_.physical_bits;

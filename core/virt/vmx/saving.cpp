@@ -62,7 +62,10 @@ void Vmx::save_non_register_state(Vmcs vmcs, const ExitInformation& exit) {
   if (c_.has_pin(pin::virtual_nmis) ? virtual_nmi_blocked_ : s.nmi_blocked) blocking |= interruptibility::nmi;
   vmcs.write(Field::GuestInterruptibility, blocking);
   constexpr u64 enabled_breakpoint = 1u << 12;
-  const u64 debug = exit.keeps_debug ? s.pending_debug & (dr6::breakpoints | dr6::BS) : 0;
+  u64 debug = exit.keeps_debug || mov_ss ? s.pending_debug & (dr6::breakpoints | dr6::BS) : 0;
+  // Behind a shadow the step is pending exactly if RFLAGS.TF makes it so: the next entry checks that (26.3.1.5).
+  const bool steps = (s.flags.system & rflags::TF) != 0 && (s.msr.debugctl & debugctl::BTF) == 0;
+  if (s.interrupt_shadow) debug = (debug & ~dr6::BS) | (steps ? dr6::BS : 0);
   vmcs.write(Field::GuestPendingDebug, debug | ((debug & dr6::breakpoints) != 0 ? enabled_breakpoint : 0));
   if (c_.on_exit(exit_control::save_preemption_timer)) {
     const unsigned shift = capabilities_.preemption_timer_shift();

@@ -1,5 +1,6 @@
 // Exits: their reason, and what they tell.
 
+#include "core/events/debug.h"
 #include "tests/core/virt/vmx_fixture.h"
 
 namespace bunshin::vmx {
@@ -289,6 +290,52 @@ TEST(VmxExit, PageModificationsAreLoggedUntilTheLogIsFull) {
   m.vmresume();
   for (unsigned i = 0; i < 10 && m.in_guest(); ++i) m.steps(1);
   EXPECT_EQ(m.exit_reason(), 62u);
+}
+
+/// Pages of user-mode addresses, as all of the fixture's are, need bit 10 to be executed, whoever executes them.
+TEST(VmxExit, ModeBasedExecuteControlAsksForTheUsersRight) {
+  for (const bool user_right : {false, true}) {
+    VmxMachine m;
+    m.prepare();
+    constexpr u64 user_executable = 0x400;
+    const u64 page = VmxMachine::guest_code;
+    map_ept(m, page, page | 0x37 | (user_right ? user_executable : 0));
+    for (const u64 table : {0u, 0x1000u, 0x2000u}) {
+      const u64 at = VmxMachine::ept_root + table;
+      m.poke<u64>(at, m.peek<u64>(at) | user_executable);
+    }
+    m.activate_secondary(secondary::mode_based_execute);
+    m.launch_until_exit();
+    EXPECT_EQ(m.exit_reason(), user_right ? 10u : 48u);
+    constexpr u64 fetch = 4, readable_writable_executable = 7 << 3, linear = 3 << 7;
+    if (!user_right) {
+      EXPECT_EQ(qualification(m), fetch | readable_writable_executable | linear);
+    }
+  }
+}
+
+TEST(VmxExit, OfTheMonitorTrapFlagComesBehindAnInjectedEvent) {
+  VmxMachine m;
+  m.prepare({0x90});
+  add_gate(m, 0x40);
+  m.add(Field::GuestRflags, rflags::IF);
+  m.add(Field::PrimaryControls, primary::monitor_trap_flag);
+  m.set(Field::EntryInterruption, interruption::valid | 0x40);
+  m.launch_until_exit();
+  EXPECT_EQ(m.exit_reason(), 37u);
+  EXPECT_EQ(m.vmcs().read(Field::GuestRip), 0x72000u);
+}
+
+TEST(VmxExit, BehindMovSsKeepsTheStepPending) {
+  VmxMachine m;
+  m.prepare({0x8e, 0xd0, 0x0f, 0xa2});  // mov ss, eax; cpuid
+  add_gate(m, 1);
+  m.state().gpr[RAX] = 0x10;
+  m.add(Field::GuestRflags, rflags::TF);
+  m.launch_until_exit();
+  EXPECT_EQ(m.exit_reason(), 10u);
+  EXPECT_EQ(m.vmcs().read(Field::GuestInterruptibility), interruptibility::mov_ss);
+  EXPECT_EQ(m.vmcs().read(Field::GuestPendingDebug), dr6::BS);
 }
 
 TEST(VmxExit, TprBelowThresholdComesBehindTheWrite) {
