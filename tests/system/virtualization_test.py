@@ -1,0 +1,48 @@
+"""AMD-V and VT-x on bare metal: the guests `svm` and `vmx` on every profile that has the extension. They judge by the
+manuals themselves; peers_test.py compares them with QEMU and Bochs."""
+
+import unittest
+
+import bunshin_process
+from bunshin_process import GUESTS, SOURCE, run
+
+AMD = ("generic-amd", "barcelona", "zen2", "zen3")
+INTEL = ("generic", "p4-672", "merom", "penryn", "nehalem", "westmere", "sandy-bridge", "haswell", "skylake")
+
+
+class Conformance(unittest.TestCase):
+    def passes(self, guest, profile, timing="none"):
+        with self.subTest(guest=guest, profile=profile, timing=timing):
+            end = run("multiboot.yaml", {"include": SOURCE / f"configs/cpu/{profile}.yaml", "guest.kernel": GUESTS / guest,
+                                         "machine.memory": "64MiB", "machine.timing": timing},
+                      ("--max-cycles", 20_000_000_000))
+            lines = end.console.decode(errors="replace").splitlines()
+            wrong = [line for line in lines if not line.endswith((": ok", ": not present"))]
+            self.assertEqual(wrong, ["end of facts"], end)
+            self.assertNotIn(f"{guest}: not present", lines)
+            self.assertEqual(end.status, 0, end)
+
+    def test_svm(self):
+        for profile in AMD:
+            self.passes("svm", profile)
+
+    def test_vmx(self):
+        for profile in INTEL:
+            self.passes("vmx", profile)
+
+    def test_under_timing(self):
+        for timing in ("inorder", "ooo"):
+            self.passes("svm", "zen3", timing)
+            self.passes("vmx", "haswell", timing)
+
+    def test_each_says_so_where_its_extension_is_absent(self):
+        for guest, profile in (("svm", "generic"), ("vmx", "generic-amd")):
+            with self.subTest(guest):
+                end = run("multiboot.yaml", {"include": SOURCE / f"configs/cpu/{profile}.yaml",
+                                             "guest.kernel": GUESTS / guest})
+                self.assertEqual(end.status, 0, end)
+                self.assertIn(f"{guest}: not present".encode(), end.console)
+
+
+if __name__ == "__main__":
+    bunshin_process.main()
