@@ -218,8 +218,9 @@ bool Cpu::write_slow(u64 linear, const void* data, unsigned size, Privilege priv
   const u8* from = static_cast<const u8*>(data);
   for (unsigned i = 0; i < 2 && !alone; ++i) {
     const u8* piece = from + (i == 0 ? 0 : pieces.size[0]);
+    // What a page of registers holds says nothing: a write to one does what it does.
     if (pieces.size[i] != 0 && needs_alone(pieces.address[i], pieces.size[i]) &&
-        !holds(memory, pieces.address[i], piece, pieces.size[i])) {
+        (is_trapped(pieces.address[i]) || !holds(memory, pieces.address[i], piece, pieces.size[i]))) {
       leave = Leave::DeviceAccess;
       return false;
     }

@@ -134,7 +134,7 @@ void check_guest_segments() {
     check_finished(each.name);
   }
   for (const Mode mode : {Mode::Protected, Mode::Real}) {
-    constexpr const char* name = "cs, type 3, unrestricted";
+    const char* const name = mode == Mode::Real ? "cs, type 3, real mode" : "cs, type 3, protected mode";
     if (!prepare(mode, ""_code)) {
       absent(name);
       continue;

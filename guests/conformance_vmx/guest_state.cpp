@@ -228,7 +228,9 @@ void check_guest_state() {
     prepare(Mode::Protected, ""_code);
     check_finished("protected mode without paging");
   } else {
-    for (const char* name : {"1", "2", "3", "4"}) absent(name);
+    for (const char* name : {"pg without pe", "rflags.vm in real mode", "real mode", "protected mode without paging"}) {
+      absent(name);
+    }
   }
   begin_group("guest state accepted");
   for (const auto mode : {Mode::Long, Mode::Compatibility, Mode::Pae, Mode::Virtual8086}) {

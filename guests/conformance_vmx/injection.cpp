@@ -128,7 +128,9 @@ void activity_states() {
     enter();
     check_true("halted, an nmi injected", arrived(2));
     if (is_bochs()) {
-      leave_out("halted, an external interrupt", "at which Bochs hangs"), leave_out("hlt of the guest", "likewise");
+      for (const char* name : {"halted, an external interrupt", "hlt of the guest", "shutdown, an nmi injected"}) {
+        leave_out(name, "at which Bochs hangs");
+      }
       return;
     }
     prepare("\x90"_code);
@@ -143,7 +145,10 @@ void activity_states() {
     check("hlt of the guest", Field{"reason", exit_reason(), reason::external},
           Field{"activity", get(vmcs::activity), 1}, Field{"rip", code_offset(), 1});
   } else {
-    for (const char* name : {"1", "2", "3", "4", "5"}) absent(name);
+    for (const char* name : {"halted, an interrupt injected", "then active", "halted, an nmi injected",
+                             "halted, an external interrupt", "hlt of the guest"}) {
+      absent(name);
+    }
   }
   if ((misc >> 7 & 1) == 0) return absent("shutdown, an nmi injected");
   prepare_event(2, event_nmi, any, 0);

@@ -126,6 +126,7 @@ void interrupt_window() {
   enter();
   check_true("an injected interrupt comes first", arrived(0x30));
   if ((read_msr(msr_vmx_misc) >> 6 & 1) == 0) return absent("halted");
+  if (is_bochs()) return leave_out("halted", "at which Bochs hangs");
   prepare(nops);
   set(vmcs::guest_rflags, interrupt_flag);
   put(vmcs::activity, 1);
@@ -176,8 +177,8 @@ void nmi() {
 
 void virtual_nmi() {
   begin_group("virtual nmi");
-  constexpr const char* names[] = {"injected, then blocked", "iret unblocks",      "window, blocked",
-                                   "window, not blocked",    "window, behind sti", "window, behind mov ss"};
+  constexpr const char* names[] = {"injected, then blocked", "iret unblocks", "window, blocked", "window, not blocked",
+                                   "window, behind mov ss"};
   if (!has(Word::Pin, pin_control::virtual_nmi) || !has(Word::Primary, primary_control::nmi_window)) {
     for (const char* name : names) absent(name);
     return;
@@ -212,7 +213,7 @@ void virtual_nmi() {
   enable(Word::Primary, primary_control::nmi_window);
   set(vmcs::guest_rflags, interrupt_flag);
   put(vmcs::interruptibility, by_mov_ss);
-  check_exit(names[5], {.reason = reason::nmi_window, .at = 1});
+  check_exit(names[4], {.reason = reason::nmi_window, .at = 1});
 }
 
 void trap_flag() {

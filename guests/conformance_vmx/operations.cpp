@@ -212,23 +212,34 @@ void invalidations() {
     check_error("invept, a bad pointer", invept(1, pointer | 7), 28);
   } else {
     check_raises("invept", invalid_opcode, operations[9].run);
-    for (const char* name : {"single", "all", "type 0", "type 3"}) absent(name);
+    for (const char* name :
+         {"invept, type 0", "invept, type 3", "invept, single", "invept, all", "invept, a bad pointer"}) {
+      absent(name);
+    }
   }
+  constexpr const char* names[] = {"invvpid, address",
+                                   "invvpid, single",
+                                   "invvpid, all",
+                                   "invvpid, single but global",
+                                   "invvpid, type 4",
+                                   "invvpid, vpid 0",
+                                   "invvpid, reserved bits",
+                                   "invvpid, an address that is not canonical",
+                                   "invvpid, all, with vpid 0"};
   if (!ept_can(ept_capability::invvpid)) {
     check_raises("invvpid", invalid_opcode, operations[10].run);
-    for (const char* name : {"1", "2", "3", "4", "5", "6", "7", "8"}) absent(name);
+    for (const char* name : names) absent(name);
     return;
   }
-  constexpr const char* names[] = {"invvpid, address", "invvpid, single", "invvpid, all", "invvpid, single but global"};
   for (unsigned type = 0; type < 4; ++type) {
     const bool can = ept_can(ept_capability::invvpid_address + type);
     check(names[type], Field{"flags", invvpid(type, type == 2 ? 0 : 1, 0), can ? succeeded : failed_valid});
   }
-  check_error("invvpid, type 4", invvpid(4, 1, 0), 28);
-  check_error("invvpid, vpid 0", invvpid(1, 0, 0), 28);
-  check_error("invvpid, reserved bits", invvpid(1, 0x1'0001, 0), 28);
-  check_error("invvpid, an address that is not canonical", invvpid(0, 1, u64{1} << 60), 28);
-  check("invvpid, all, with vpid 0", Field{"flags", invvpid(2, 0, 0), succeeded});
+  check_error(names[4], invvpid(4, 1, 0), 28);
+  check_error(names[5], invvpid(1, 0, 0), 28);
+  check_error(names[6], invvpid(1, 0x1'0001, 0), 28);
+  check_error(names[7], invvpid(0, 1, u64{1} << 60), 28);
+  check(names[8], Field{"flags", invvpid(2, 0, 0), succeeded});
 }
 
 }  // namespace

@@ -26,6 +26,12 @@ guest::u32 kernel_main() {
   check_injection();
   check_interrupts();
   check_nested_paging();
+  check_ept_features();
+  check_translations();
+  check_virtual_apic();
+  check_shadowing();
+  check_state();
+  check_time();
   check_end();
   print("end of facts\n");
   return failed_checks() == 0 ? 0 : 1;

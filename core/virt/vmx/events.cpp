@@ -1,6 +1,8 @@
 // What happens between two instructions of a guest (SDM vol. 3, 25.2, 25.5, 26.7): by priority injected events, exits behind the
 // last instruction, monitor trap, debug traps (the engine's), preemption timer, windows, NMIs, interrupts.
 
+#include <utility>
+
 #include "core/virt/vmx/vmx.h"
 
 namespace bunshin::vmx {
@@ -24,6 +26,7 @@ DueEvent Vmx::due() const {
   if (injected_) return {Injected, true};
   if (trap_exit_ || monitor_trap_ == MonitorTrap::Pending) return {Exit, true};
   if (s.activity == Activity::WaitForSipi) return {};
+  if (init_held_) return {Absorbed, true};
   if (timer_expired()) return {Exit, false};
   if (s.interrupt_shadow) return {};
   if (c_.has(primary::nmi_window) && !virtual_nmi_blocked_) return {Exit, false};
@@ -101,8 +104,15 @@ void Vmx::unblock_nmi() {
   unblocking_iret_ = was_blocked ? cpu_.completed() : ~u64{0};
 }
 
-/// An interrupt while posted interrupts are processed (29.6): only the notification vector stays here.
+/// An INIT that root operation held back (23.8); an interrupt while posted interrupts are processed (29.6), of which only the
+/// notification vector stays here.
 void Vmx::take_silently() {
+  if (std::exchange(init_held_, false)) {
+    // The slice ends here: between two of them INIT arrives again.
+    cpu_.deadline -= static_cast<u64>(cpu_.budget);
+    cpu_.budget = 0;
+    return;
+  }
   constexpr u32 word = 4;
   const u8 vector = cpu_.apic.acknowledge();
   if (vector == c_.posted_vector) {
@@ -123,7 +133,8 @@ u64 Vmx::next_cycle() const {
 
 InitAction Vmx::init_arrived() {
   if (!in_operation_) return InitAction::Take;
-  if (!in_guest() || cpu_.state.activity == Activity::WaitForSipi) return InitAction::Hold;
+  init_held_ = !in_guest() || cpu_.state.activity == Activity::WaitForSipi;
+  if (init_held_) return InitAction::Hold;
   pending_ = ExitInformation{.reason = Reason::Init, .keeps_debug = true};
   leave_guest(Fault::intercepted(), nullptr);
   return InitAction::Exited;

@@ -7,7 +7,7 @@ Vmx::Vmx(Cpu& cpu) : Virtualization(cpu), capabilities_(cpu.profile), stage_(cpu
 Vmx::~Vmx() = default;
 
 void Vmx::reset() {
-  in_operation_ = false;
+  in_operation_ = init_held_ = false;
   vmxon_pointer_ = 0;
   current_vmcs_ = no_vmcs;
   c_ = {};
@@ -30,7 +30,7 @@ void Vmx::reset() {
 /// The running guest's controls are those in its VMCS, in memory; what is left is what this object alone knows.
 void Vmx::hash(StateHash& hash) const {
   if (!in_operation_) return;
-  for (const u64 v : {vmxon_pointer_, current_vmcs_, link_pointer_}) hash.add(v);
+  for (const u64 v : {vmxon_pointer_, current_vmcs_, link_pointer_, u64{init_held_}}) hash.add(v);
   if (!in_guest()) return;
   hash.add(timer_expiry_);
   hash.add(u64{interrupt_status_} | u64{virtual_nmi_blocked_} << 16 | u64{virtual_interrupt_pending_} << 17 |

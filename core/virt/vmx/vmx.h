@@ -201,6 +201,7 @@ class Vmx final : public Virtualization, private DirtyLog {
   bool in_operation_ = false;
   u64 vmxon_pointer_ = 0;
   u64 current_vmcs_ = no_vmcs;
+  bool init_held_ = false;  ///< INIT came while nothing was to take it: in root operation, or waiting for a SIPI
 
   // --- Of the running guest ---
   Controls c_;
