@@ -24,6 +24,10 @@ class GuestMemory {
   /// Pages of RAM, numbered without the holes: what per-page tables are indexed by.
   u64 pages() const { return bytes_ >> page_shift; }
   u64 page_index(GuestPhysical address) const;
+  /// The inverse of host(), for an address that host() has given.
+  GuestPhysical guest(HostPhysical address) const {
+    return page_at((address.value - memory_.value) >> page_shift) + address.page_offset();
+  }
 
   /// [address, address + bytes) is RAM of this guest.
   bool contains(GuestPhysical address, u64 bytes) const;

@@ -7,6 +7,7 @@
 #include "vmm-model/hypervisor.h"
 #include "vmm-model/message.h"
 #include "vmm-model/paging/nested_paging.h"
+#include "vmm-model/paging/shadow_paging.h"
 #include "vmm-model/paging/virtual_tlb.h"
 
 namespace bunshin::vmm {
@@ -86,7 +87,8 @@ bool Hypervisor::refuse(const GuestConfig& config, std::string_view why) {
 GuestPaging* Hypervisor::create_paging(PagingChoice choice, const PagingContext& context) {
   switch (choice) {
     case PagingChoice::Nested: return create<NestedPaging>(context, config_.nested_page);
-    default: return create<VirtualTlb>(context);
+    case PagingChoice::VirtualTlb: return create<VirtualTlb>(context);
+    default: return create<ShadowPaging>(context);
   }
 }
 

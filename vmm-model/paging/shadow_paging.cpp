@@ -1,0 +1,163 @@
+#include "vmm-model/paging/shadow_paging.h"
+
+#include <algorithm>
+
+namespace bunshin::vmm {
+
+namespace {
+
+constexpr u32 none = ShadowPages::none;
+
+}  // namespace
+
+bool ShadowPaging::start() {
+  context_.execution.intercept_invlpg(false);
+  if (!pages_.start()) return false;
+  return load_root();
+}
+
+void ShadowPaging::count_tables() {
+  counters_.table_pages = pages_.in_use();
+  counters_.most_pages = std::max(counters_.most_pages, counters_.table_pages);
+}
+
+void ShadowPaging::forget_all() {
+  ++counters_.flushes;
+  pages_.release_all();
+  root_ = own_root_ = none;
+}
+
+// In long mode the guest's root table has a shadow like every other. PAE's four entries are registers, 32-bit paging has half
+// as large entries, and a guest that does not page has no table: these get a root of our own, filled on faults.
+bool ShadowPaging::load_root() {
+  const PagingControls c = controls();
+  levels_ = shadow::levels(c);
+  const GuestPhysical table(c.cr3 & shadow::address_bits);
+  if (c.mode() == PagingMode::FourLevel && context_.memory.contains(table, page_size)) {
+    const ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), 4, 0, false};
+    root_ = pages_.find(key);
+    if (root_ == none) {
+      root_ = pages_.allocate(key);
+      if (root_ == none) return false;
+      pages_.write_protect(key.page);
+    }
+    pages_.table(root_).writes = 0;
+  } else {
+    if (own_root_ == none) own_root_ = pages_.allocate();
+    if (own_root_ == none) return false;
+    root_ = own_root_;
+    drop_entries(root_);
+  }
+  count_tables();
+  context_.execution.use_shadow(pages_.address(root_));
+  return true;
+}
+
+bool ShadowPaging::root_written() {
+  if (load_root()) return true;
+  forget_all();
+  return load_root();
+}
+
+bool ShadowPaging::controls_written() {
+  forget_all();
+  return load_root();
+}
+
+/// What the entry of `level` that leads to `child` allows: what the guest's allows.
+u64 ShadowPaging::upper_entry(const Mapping& m, unsigned level, u32 child) const {
+  const u64 table = pages_.address(child).value;
+  if (level == 3 && levels_ == 3) return table | pte::P;
+  const u64 all = table | pte::P | pte::RW | pte::US | pte::A;
+  if (level <= m.found.leaf_level || level > m.found.levels) return all;
+  const u64 guest = m.found.steps[level].entry;
+  u64 entry = table | pte::P | pte::A | (guest & (pte::RW | pte::US));
+  if (m.controls.no_execute() && m.controls.mode() != PagingMode::TwoLevel) entry |= guest & pte::XD;
+  return entry;
+}
+
+/// The table below `level`: the shadow of the guest's, or one for pieces of what the guest maps as a whole.
+u32 ShadowPaging::child_of(const Mapping& m, unsigned level, u64 linear) {
+  const unsigned below = level - 1;
+  if (below < m.found.leaf_level || m.found.levels == 0 || below > m.found.levels) return pages_.allocate();
+  const GuestPhysical table = m.found.steps[below].address.page();
+  if (!context_.memory.contains(table, page_size)) return pages_.allocate();
+  ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), static_cast<u8>(below), 0,
+                m.controls.mode() == PagingMode::TwoLevel};
+  if (key.narrow) key.quadrant = static_cast<u8>(below == 2 ? linear >> 30 & 3 : linear >> 21 & 1);
+  const u32 found = pages_.find(key);
+  if (found != none) return found;
+  const u32 fresh = pages_.allocate(key);
+  if (fresh != none && pages_.write_protect(key.page)) context_.execution.flush_translations();
+  return fresh;
+}
+
+bool ShadowPaging::set_leaf(HostPhysical at, u64 guest_entry, GuestPhysical page, bool tracked, bool executable) {
+  const u32 number = static_cast<u32>(context_.memory.page_index(page));
+  drop_entry(at, 1);
+  u64 entry = context_.memory.host(page).value | pte::P | pte::A | pte::D | (guest_entry & pte::US);
+  if (!executable) entry |= pte::XD;
+  const bool writable = (guest_entry & pte::RW) != 0 && (!tracked || (guest_entry & pte::D) != 0);
+  if (writable && !pages_.shadowed(number)) {
+    if (!pages_.add_writer(number, at)) return false;
+    entry |= pte::RW;
+  }
+  context_.hardware.store(at, 8, entry);
+  return true;
+}
+
+bool ShadowPaging::map(const Mapping& m) {
+  u32 table = root_;
+  for (unsigned level = levels_; level > 1; --level) {
+    const HostPhysical at = pages_.address(table) + 8 * shadow::index_of(m.linear, level);
+    const u64 entry = context_.hardware.load(at, 8);
+    pages_.table(table).writes = 0;
+    if ((entry & pte::P) != 0) {
+      table = pages_.index_of(entry & shadow::address_bits);
+      continue;
+    }
+    const u32 child = child_of(m, level, m.linear);
+    if (child == none) return false;
+    ShadowPages::Table& t = pages_.table(child);
+    ++t.parents;
+    t.parent = at.value;
+    context_.hardware.store(at, 8, upper_entry(m, level, child));
+    // Processors keep the page-directory-pointer entries of PAE in registers, loaded with CR3 (SDM vol. 3, 4.4.1).
+    if (levels_ == 3 && level == 3) context_.execution.use_shadow(pages_.address(root_));
+    table = child;
+  }
+  pages_.table(table).writes = 0;
+  count_tables();
+  const HostPhysical at = pages_.address(table) + 8 * shadow::index_of(m.linear, 1);
+  const bool paging = m.found.levels != 0;
+  const u64 leaf = paging ? m.found.steps[m.found.leaf_level].entry : pte::RW | pte::US;
+  const bool executable =
+      !m.controls.no_execute() || m.controls.mode() == PagingMode::TwoLevel || (leaf & pte::XD) == 0;
+  return set_leaf(at, leaf, m.found.address.page(), paging, executable || !paging);
+}
+
+FaultResult ShadowPaging::fault(const Exit& exit) {
+  const PagingControls c = controls();
+  const WalkAccess access{(exit.error_code & page_fault::W) != 0, (exit.error_code & page_fault::ID) != 0,
+                          (exit.error_code & page_fault::U) != 0};
+  const GuestTranslation t = walk_guest(context_.memory, c, Linear(exit.address), access, true);
+  if (t.fault) {
+    ++counters_.guest_faults;
+    return {FaultOutcome::Inject, t.error_code, {}};
+  }
+  const GuestPhysical page = t.address.page();
+  if (!context_.memory.contains(page, page_size)) return {FaultOutcome::Emulate, 0, t.address};
+  const bool table = access.write && pages_.shadowed(static_cast<u32>(context_.memory.page_index(page)));
+  // The hardware has CR0.WP set; for a guest that has not, the hypervisor writes.
+  if (table || (access.write && !t.writable)) {
+    counters_.table_writes += table ? 1 : 0;
+    return {FaultOutcome::Emulate, 0, t.address};
+  }
+  ++counters_.fills;
+  const Mapping m{c, t, exit.address};
+  if (map(m)) return {FaultOutcome::Resume, 0, t.address};
+  forget_all();
+  return {load_root() && map(m) ? FaultOutcome::Resume : FaultOutcome::NoMemory, 0, t.address};
+}
+
+}  // namespace bunshin::vmm

@@ -1,0 +1,57 @@
+#pragma once
+
+// Shadow paging (CHAPTER S15): for each page table of the guest there is one that the hardware walks, kept the same at every
+// moment. The guest's tables are write-protected: each write to one faults, is performed by the hypervisor, and propagated.
+// Shadow tables are kept by guest table, so that a load of CR3 finds the address space as it was left.
+
+#include "vmm-model/paging/guest_paging.h"
+#include "vmm-model/paging/shadow_pages.h"
+#include "vmm-model/paging/shadow_table.h"
+
+namespace bunshin::vmm {
+
+class ShadowPaging final : public GuestPaging {
+ public:
+  explicit ShadowPaging(const PagingContext& context)
+      : GuestPaging(context), pages_(context.hardware, context.pool, context.memory) {}
+
+  std::string_view name() const override { return "shadow"; }
+  bool start() override;
+  FaultResult fault(const Exit& exit) override;
+  bool root_written() override;
+  bool controls_written() override;
+  void memory_written(GuestPhysical address, u64 bytes) override;
+  void give_up_table(GuestPhysical address) override;
+
+ private:
+  struct Mapping {
+    const PagingControls& controls;
+    const GuestTranslation& found;
+    u64 linear;
+  };
+
+  bool load_root();
+  /// Forgets all shadow tables.
+  void forget_all();
+  /// Installs what a walk has found, down to its leaf. False: tables have run out.
+  bool map(const Mapping& m);
+  u32 child_of(const Mapping& m, unsigned level, u64 linear);
+  u64 upper_entry(const Mapping& m, unsigned level, u32 child) const;
+  bool set_leaf(HostPhysical at, u64 guest_entry, GuestPhysical page, bool tracked, bool executable);
+  void drop_entry(HostPhysical at, unsigned level);
+  void drop_entries(u32 table);
+  /// A table that no entry points to any more is no table of the guest's any more.
+  void unlink_child(u32 child, HostPhysical from, unsigned level);
+  void remove_table(u32 table);
+  void remove_parents(u32 table);
+  void entry_written(u32 table, unsigned guest_index);
+  void propagate(u32 table, unsigned index, unsigned guest_index);
+  void count_tables();
+
+  ShadowPages pages_;
+  u32 root_ = ShadowPages::none;
+  u32 own_root_ = ShadowPages::none;  ///< of guests whose root table has not the form of ours
+  unsigned levels_ = 0;
+};
+
+}  // namespace bunshin::vmm

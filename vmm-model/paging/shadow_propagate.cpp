@@ -1,0 +1,140 @@
+// What a write to a guest's page table does to its shadow.
+
+#include <algorithm>
+
+#include "vmm-model/paging/shadow_paging.h"
+
+namespace bunshin::vmm {
+
+namespace {
+
+constexpr u32 none = ShadowPages::none;
+
+}  // namespace
+
+void ShadowPaging::drop_entry(HostPhysical at, unsigned level) {
+  const u64 entry = context_.hardware.load(at, 8);
+  if ((entry & pte::P) == 0) return;
+  context_.hardware.store(at, 8, 0);
+  if (level > 1) return unlink_child(pages_.index_of(entry & shadow::address_bits), at, level);
+  if ((entry & pte::RW) == 0) return;
+  const GuestPhysical page = context_.memory.guest(HostPhysical(entry & shadow::address_bits));
+  pages_.remove_writer(static_cast<u32>(context_.memory.page_index(page)), at);
+}
+
+void ShadowPaging::drop_entries(u32 table) {
+  const unsigned level = table == own_root_ ? levels_ : pages_.table(table).key.level;
+  const HostPhysical address = pages_.address(table);
+  for (unsigned i = 0; i < shadow::entries; ++i) drop_entry(address + 8 * i, level);
+}
+
+void ShadowPaging::unlink_child(u32 child, HostPhysical from, unsigned level) {
+  ShadowPages::Table& t = pages_.table(child);
+  --t.parents;
+  if (t.parent == from.value) t.parent = 0;
+  // What CR3 leads to is kept for the next time that it does.
+  const bool root_of_guest = t.keyed && levels_ == 3 && level == 3;
+  if (t.parents != 0 || root_of_guest) return;
+  if (!t.keyed) t.key.level = static_cast<u8>(level - 1);
+  remove_table(child);
+}
+
+void ShadowPaging::remove_table(u32 table) {
+  if (table == root_) return;
+  drop_entries(table);
+  pages_.release(table);
+  // The hardware may still walk it from its caches.
+  context_.execution.flush_translations();
+}
+
+// One parent is remembered; several are looked for.
+void ShadowPaging::remove_parents(u32 table) {
+  const u64 address = pages_.address(table).value;
+  if (pages_.table(table).parents == 1 && pages_.table(table).parent != 0) {
+    context_.hardware.store(HostPhysical(pages_.table(table).parent), 8, 0);
+    pages_.table(table).parents = 0;
+    return;
+  }
+  const unsigned level = pages_.table(table).key.level + 1u;
+  for (u32 i = 0; i < pages_.count() && pages_.table(table).parents != 0; ++i) {
+    const ShadowPages::Table& t = pages_.table(i);
+    if (!t.used || (t.keyed ? t.key.level != level : i != own_root_ || levels_ != level)) continue;
+    for (unsigned e = 0; e < shadow::entries; ++e) {
+      const HostPhysical at = pages_.address(i) + 8 * e;
+      if ((context_.hardware.load(at, 8) & (shadow::address_bits | pte::P)) != (address | pte::P)) continue;
+      context_.hardware.store(at, 8, 0);
+      --pages_.table(table).parents;
+    }
+  }
+}
+
+// The table in use as root cannot go: everything goes then, and comes again.
+void ShadowPaging::give_up_table(GuestPhysical address) {
+  const u32 page = static_cast<u32>(context_.memory.page_index(address.page()));
+  for (u32 i = pages_.first_of(page); i != none; i = pages_.first_of(page)) {
+    if (i == root_) {
+      forget_all();
+      load_root();
+      return;
+    }
+    remove_parents(i);
+    remove_table(i);
+  }
+  count_tables();
+}
+
+void ShadowPaging::memory_written(GuestPhysical address, u64 bytes) {
+  constexpr u32 root_writes = 3;  // a root that is written and not used was freed
+  for (u64 at = address.value; at < address.value + bytes;) {
+    const u32 page = static_cast<u32>(context_.memory.page_index(GuestPhysical(at)));
+    const u64 end = std::min(address.value + bytes, (at | (page_size - 1)) + 1);
+    for (u32 i = pages_.first_of(page), next = none; i != none; i = next) {
+      next = pages_.table(i).next;
+      ShadowPages::Table& t = pages_.table(i);
+      const unsigned entry_shift = t.key.narrow ? 2 : 3;
+      const unsigned first = static_cast<unsigned>((at & (page_size - 1)) >> entry_shift);
+      const unsigned last = static_cast<unsigned>(((end - 1) & (page_size - 1)) >> entry_shift);
+      ++t.writes;
+      for (unsigned index = first; index <= last; ++index) entry_written(i, index);
+      if (t.parents == 0 && t.writes > root_writes) remove_table(i);
+    }
+    at = end;
+  }
+}
+
+// A 4-byte entry of a page directory is two of ours, in the quarter of the address space that the shadow is for.
+void ShadowPaging::entry_written(u32 table, unsigned guest_index) {
+  const ShadowKey key = pages_.table(table).key;
+  const HostPhysical address = pages_.address(table);
+  if (!key.narrow) {
+    drop_entry(address + 8 * guest_index, key.level);
+    if (key.level == 1) propagate(table, guest_index, guest_index);
+  } else if (key.level == 1) {
+    if (guest_index >> 9 != key.quadrant) return;
+    drop_entry(address + 8 * (guest_index & 511), 1);
+    propagate(table, guest_index & 511, guest_index);
+  } else if (guest_index >> 8 == key.quadrant) {
+    const unsigned index = (guest_index & 255) * 2;
+    drop_entry(address + 8 * index, 2);
+    drop_entry(address + 8 * (index + 1), 2);
+  }
+}
+
+// An entry that the guest has made as if it had been used: its shadow too, which saves the fault.
+void ShadowPaging::propagate(u32 table, unsigned index, unsigned guest_index) {
+  const ShadowKey key = pages_.table(table).key;
+  const unsigned bytes = key.narrow ? 4 : 8;
+  u64 entry = 0;
+  context_.memory.load(context_.memory.page_at(key.page) + u64{guest_index} * bytes, bytes, entry);
+  if ((entry & (pte::P | pte::A)) != (pte::P | pte::A)) return;
+  const PagingControls c = controls();
+  const u64 high = key.narrow ? 0 : entry & ~shadow::address_bits & ~((u64{1} << 52) - 1);
+  const bool wide = c.mode() == PagingMode::FourLevel;
+  if ((high & pte::XD) != 0 && !c.no_execute()) return;
+  if (!wide && (high & ~pte::XD) != 0) return;  // reserved
+  const GuestPhysical page(key.narrow ? entry & 0xffff'f000 : entry & shadow::address_bits);
+  if (!context_.memory.contains(page, page_size)) return;
+  set_leaf(pages_.address(table) + 8 * index, entry, page, true, (high & pte::XD) == 0);
+}
+
+}  // namespace bunshin::vmm
