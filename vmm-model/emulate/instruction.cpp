@@ -50,6 +50,7 @@ class Decoder {
   void group_3(u8 opcode);
   void group_7();
   void group_8();
+  void control_register(Operation operation);
   void string(u8 opcode);
   void modrm();
   void memory16(u8 mod, u8 rm);
@@ -295,6 +296,15 @@ void Decoder::group_7() {
   }
 }
 
+// ModRM.mod is ignored (SDM vol. 2, MOV to and from control registers); LOCK is AMD's way to CR8 from outside of 64-bit mode.
+void Decoder::control_register(Operation operation) {
+  const u8 byte = next();
+  insn_.operation = operation;
+  insn_.operand_size = bits_ == 64 ? 8 : 4;
+  insn_.reg = static_cast<u8>((byte >> 3 & 7) | (rex_r_ || insn_.locked ? 8 : 0));
+  insn_.rm = static_cast<u8>((byte & 7) | (rex_b_ ? 8 : 0));
+}
+
 void Decoder::group_8() {
   binary(Operation::Unknown, true, false);
   const u8 reg = insn_.reg & 7;
@@ -316,11 +326,7 @@ void Decoder::two_bytes(u8 opcode) {
     case 0xa2:  // CPUID
       return plain();
     case 0x20:
-    case 0x22:
-      binary(opcode == 0x20 ? Operation::MovFromControl : Operation::MovToControl, true, false);
-      insn_.operand_size = bits_ == 64 ? 8 : 4;
-      // These ignore ModRM.mod; LOCK is AMD's way to CR8 from outside of 64-bit mode.
-      return;
+    case 0x22: return control_register(opcode == 0x20 ? Operation::MovFromControl : Operation::MovToControl);
     case 0xa3: return binary(Operation::BitTest, true, false);
     case 0xab: return binary(Operation::BitSet, true, false);
     case 0xb0:

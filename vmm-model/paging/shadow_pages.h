@@ -20,6 +20,8 @@ struct ShadowKey {
 class ShadowPages {
  public:
   static constexpr u32 none = ~u32{0};
+  /// Tables that may shadow one guest page: levels 1 to 4, or the parts of 32-bit paging's two.
+  static constexpr unsigned max_roles = 8;
 
   struct Table {
     ShadowKey key;

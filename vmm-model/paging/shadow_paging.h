@@ -44,6 +44,8 @@ class ShadowPaging final : public GuestPaging {
   void unlink_child(u32 child, HostPhysical from, unsigned level);
   void remove_table(u32 table);
   void remove_parents(u32 table);
+  /// Bytes first .. last of a page that is a table.
+  void table_page_written(u32 page, unsigned first, unsigned last);
   void entry_written(u32 table, unsigned guest_index);
   void propagate(u32 table, unsigned index, unsigned guest_index);
   void count_tables();

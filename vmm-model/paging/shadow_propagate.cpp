@@ -83,21 +83,29 @@ void ShadowPaging::give_up_table(GuestPhysical address) {
   count_tables();
 }
 
-void ShadowPaging::memory_written(GuestPhysical address, u64 bytes) {
+// Dropping an entry of one table may end another that shadows the same page on another level.
+void ShadowPaging::table_page_written(u32 page, unsigned first, unsigned last) {
   constexpr u32 root_writes = 3;  // a root that is written and not used was freed
+  std::array<u32, ShadowPages::max_roles> tables{};
+  unsigned count = 0;
+  for (u32 i = pages_.first_of(page); i != none && count < tables.size(); i = pages_.table(i).next) tables[count++] = i;
+  for (unsigned n = 0; n < count; ++n) {
+    const u32 i = tables[n];
+    const ShadowPages::Table& t = pages_.table(i);
+    const auto still = [&] { return t.used && t.keyed && t.key.page == page; };
+    if (!still()) continue;
+    const unsigned shift = t.key.narrow ? 2 : 3;
+    for (unsigned index = first >> shift; index <= last >> shift && still(); ++index) entry_written(i, index);
+    if (still() && t.parents == 0 && ++pages_.table(i).writes > root_writes) remove_table(i);
+  }
+}
+
+void ShadowPaging::memory_written(GuestPhysical address, u64 bytes) {
   for (u64 at = address.value; at < address.value + bytes;) {
-    const u32 page = static_cast<u32>(context_.memory.page_index(GuestPhysical(at)));
     const u64 end = std::min(address.value + bytes, (at | (page_size - 1)) + 1);
-    for (u32 i = pages_.first_of(page), next = none; i != none; i = next) {
-      next = pages_.table(i).next;
-      ShadowPages::Table& t = pages_.table(i);
-      const unsigned entry_shift = t.key.narrow ? 2 : 3;
-      const unsigned first = static_cast<unsigned>((at & (page_size - 1)) >> entry_shift);
-      const unsigned last = static_cast<unsigned>(((end - 1) & (page_size - 1)) >> entry_shift);
-      ++t.writes;
-      for (unsigned index = first; index <= last; ++index) entry_written(i, index);
-      if (t.parents == 0 && t.writes > root_writes) remove_table(i);
-    }
+    const u32 page = static_cast<u32>(context_.memory.page_index(GuestPhysical(at)));
+    const unsigned first = static_cast<unsigned>(at & (page_size - 1));
+    if (pages_.shadowed(page)) table_page_written(page, first, first + static_cast<unsigned>(end - at) - 1);
     at = end;
   }
 }

@@ -1,0 +1,95 @@
+#pragma once
+
+// A machine for the hypervisor's parts without their surroundings: memory in an array, time that a test sets, and a processor
+// that never runs. What the hypervisor says is kept.
+
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "vmm-model/guest_execution.h"
+#include "vmm-model/page_pool.h"
+
+namespace bunshin::vmm {
+
+class HostMachine final : public Hardware {
+ public:
+  /// Addresses 0 .. bytes.
+  explicit HostMachine(u64 bytes = 64 << 20) : memory_(bytes) {}
+
+  u64 load(HostPhysical address, unsigned size) override {
+    u64 value = 0;
+    std::memcpy(&value, &memory_.at(address.value), size);
+    return value;
+  }
+  void store(HostPhysical address, unsigned size, u64 value) override {
+    std::memcpy(&memory_.at(address.value + size - 1) - (size - 1), &value, size);
+  }
+  void read(HostPhysical address, std::span<u8> bytes) override {
+    if (!bytes.empty()) std::memcpy(bytes.data(), &memory_.at(address.value), bytes.size());
+  }
+  void write(HostPhysical address, std::span<const u8> bytes) override {
+    if (!bytes.empty()) std::memcpy(&memory_.at(address.value), bytes.data(), bytes.size());
+  }
+  void clear(HostPhysical address, u64 bytes) override { std::memset(&memory_.at(address.value), 0, bytes); }
+  void* allocate_object(std::size_t bytes) override {
+    objects_.emplace_back((bytes + 15) / 16 * 2);
+    return objects_.back().data();
+  }
+  SimTime now() override { return time; }
+  u64 tsc() override { return time.ps / 1000; }
+  u64 tsc_hertz() const override { return 1'000'000'000; }
+  SimTime time_of_tsc(u64 tsc) override { return SimTime{tsc * 1000}; }
+  void set_timer(SimTime) override {}
+  void take_interrupts() override {}
+  void wait_for_interrupt() override {}
+  CpuidResult cpuid(u32, u32) override { return {}; }
+  u64 read_msr(u32) override { return 0; }
+  void write_msr(u32, u64) override {}
+  void save_extended_state(HostPhysical, u64) override {}
+  void load_extended_state(HostPhysical, u64) override {}
+  void set_xcr0(u64) override {}
+  void run_vmcb(HostPhysical, HostPhysical, GeneralRegisters&) override {}
+  void invalidate_guest_page(Linear, u32) override {}
+  void log(std::string_view text) override { said += text; }
+  void guest_output(std::span<const char> text) override { output.append(text.data(), text.size()); }
+  int guest_input() override { return -1; }
+  void power_off(bool) override {}
+
+  SimTime time;
+  std::string said, output;
+
+ private:
+  std::vector<u8> memory_;
+  std::deque<std::vector<u64>> objects_;
+};
+
+/// Registers and no execution.
+class StillProcessor final : public GuestExecution {
+ public:
+  u64 get(StateField field) override { return fields[static_cast<unsigned>(field)]; }
+  void set(StateField field, u64 value) override { fields[static_cast<unsigned>(field)] = value; }
+  SegmentState segment(SegmentName name) override { return segments[static_cast<unsigned>(name)]; }
+  void set_segment(SegmentName name, const SegmentState& state) override {
+    segments[static_cast<unsigned>(name)] = state;
+  }
+  void use_second_stage(HostPhysical table) override { root = table; }
+  SecondStageFormat second_stage_format() const override { return format; }
+  void use_shadow(HostPhysical table) override { root = table; }
+  void intercept_invlpg(bool) override {}
+  void flush_translations() override { ++flushes; }
+  void flush_page(Linear) override {}
+  void inject(const Event&) override {}
+  bool event_pending() override { return false; }
+  void request_interrupt_window(bool) override {}
+  Exit enter() override { return {}; }
+
+  std::array<u64, static_cast<unsigned>(StateField::count)> fields{};
+  std::array<SegmentState, static_cast<unsigned>(SegmentName::count)> segments{};
+  HostPhysical root;
+  SecondStageFormat format = SecondStageFormat::Npt;
+  unsigned flushes = 0;
+};
+
+}  // namespace bunshin::vmm
