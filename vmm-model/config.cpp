@@ -129,7 +129,8 @@ std::string_view Parser::of_guest(std::string_view key, std::string_view value) 
     guest.paging_chosen = true;
     return paging_mode(value, guest.paging) ? "" : "paging is shadow, vtlb or nested";
   }
-  return "unknown key; a guest has memory, kernel, initrd, cmdline and paging";
+  if (key == "limit") return microseconds(value, guest.limit_us) ? "" : "limit is a time like 500ms, up to 1000s";
+  return "unknown key; a guest has memory, kernel, initrd, cmdline, paging and limit";
 }
 
 std::string_view Parser::check_last() const {

@@ -11,6 +11,7 @@
 //   initrd = initrd.gz
 //   cmdline = console=ttyS0 panic=-1
 //   paging = vtlb              # this guest's, if not the one above
+//   limit = 5s                 # stopped when the machine has run for so long
 //   [guest lab]
 //   …
 
@@ -31,6 +32,7 @@ struct GuestConfig {
   std::string_view cmdline;
   PagingChoice paging = PagingChoice::Nested;
   bool paging_chosen = false;
+  u64 limit_us = 0;  ///< 0: none
 };
 
 struct VmmConfig {

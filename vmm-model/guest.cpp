@@ -7,7 +7,8 @@
 namespace bunshin::vmm {
 
 Guest::Guest(std::string_view name, Hardware& hardware, GuestMemory& memory, GuestExecution& execution,
-             GuestPaging& paging, const VirtualPcSetup& setup, HostPhysical state_area, bool prefix_output)
+             GuestPaging& paging, const VirtualPcSetup& setup, HostPhysical state_area, SimTime limit,
+             bool prefix_output)
     : name_(name),
       hardware_(hardware),
       memory_(memory),
@@ -15,7 +16,8 @@ Guest::Guest(std::string_view name, Hardware& hardware, GuestMemory& memory, Gue
       paging_(paging),
       pc_(hardware, memory, *this, setup),
       output_(hardware, name, prefix_output),
-      state_area_(state_area) {}
+      state_area_(state_area),
+      limit_(limit) {}
 
 bool Guest::power_on() {
   hardware_.save_extended_state(state_area_, xcr0_);
@@ -34,7 +36,9 @@ void Guest::leave_processor() { hardware_.save_extended_state(state_area_, xcr0_
 
 void Guest::run(SimTime slice_end) {
   while (state_ == GuestState::Ready) {
-    if (hardware_.now() >= slice_end) return;
+    const SimTime now = hardware_.now();
+    if (now >= limit_) return end(GuestState::Failed, "stopped: its time is over");
+    if (now >= slice_end) return;
     const SimTime next = std::min(pc_.run_devices(), slice_end);
     prepare_interrupts();
     if (next != timer_) {
@@ -110,6 +114,7 @@ void Guest::prepare_event() {
 
 SimTime Guest::wake(SimTime now) {
   if (state_ != GuestState::Halted) return SimTime::never();
+  if (now >= limit_) end(GuestState::Failed, "stopped: its time is over");
   const SimTime next = pc_.next_alarm() <= now ? pc_.run_devices() : pc_.next_alarm();
   if (state_ == GuestState::Halted && (pc_.apic().interrupt_pending() || nmi_pending_)) state_ = GuestState::Ready;
   return next;

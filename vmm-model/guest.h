@@ -27,9 +27,9 @@ struct ExitCounter {
 
 class Guest final : private VirtualPcEvents, private GuestAccess {
  public:
-  /// `name` and what the references name must outlive the guest. `state_area`: a page for extended processor state.
+  /// `name` and what the references name must outlive the guest. `state_area`: a page for extended processor state. It is stopped at `limit`.
   Guest(std::string_view name, Hardware& hardware, GuestMemory& memory, GuestExecution& execution, GuestPaging& paging,
-        const VirtualPcSetup& setup, HostPhysical state_area, bool prefix_output);
+        const VirtualPcSetup& setup, HostPhysical state_area, SimTime limit, bool prefix_output);
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
 
@@ -109,6 +109,7 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   MsrFile msrs_;
   OutputLine output_;
   const HostPhysical state_area_;
+  const SimTime limit_;
   u64 xcr0_ = 1;
   GuestState state_ = GuestState::Ready;
   std::string_view reason_;

@@ -31,7 +31,11 @@ bool Hypervisor::run() {
 
 Guest* Hypervisor::next_ready() {
   const SimTime now = hardware_.now();
-  for (unsigned i = 0; i < count_; ++i) guests_[i]->wake(now);
+  for (unsigned i = 0; i < count_; ++i) {
+    const bool before = alive(*guests_[i]);
+    guests_[i]->wake(now);
+    if (before && !alive(*guests_[i])) report(*guests_[i]);
+  }
   for (unsigned i = 0; i < count_; ++i) {
     Guest* guest = guests_[(turn_ + i) % count_];
     if (guest->state() != GuestState::Ready) continue;

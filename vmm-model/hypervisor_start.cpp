@@ -113,8 +113,9 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   VirtualPcSetup setup;
   const CpuidResult features = guest_cpuid(hardware_, 1, 0, false);
   setup.apic = {(features.ecx >> 21 & 1) != 0, (features.ecx >> 24 & 1) != 0, physical_bits(hardware_)};
-  Guest* guest =
-      create<Guest>(config.name, hardware_, *memory, *execution, *paging, setup, state_area, config_.guest_count > 1);
+  const SimTime limit = config.limit_us == 0 ? SimTime::never() : SimTime{config.limit_us * 1'000'000};
+  Guest* guest = create<Guest>(config.name, hardware_, *memory, *execution, *paging, setup, state_area, limit,
+                               config_.guest_count > 1);
   if (guest == nullptr) return refuse(config, "the machine has no memory left for it");
   if (const std::string_view problem = load_guest(image, *memory, *execution); !problem.empty()) {
     return refuse(config, problem);

@@ -37,8 +37,8 @@ class VirtualPcEvents {
 };
 
 struct VirtualPcSetup {
-  u64 epoch = 1'704'067'200;  ///< what the CMOS clock shows at boot
-  Clock apic_timer{1'000'000'000};
+  u64 epoch = 1'704'067'200;      ///< what the CMOS clock shows at boot
+  Clock apic_timer{100'000'000};  ///< what the local APIC's timer divides
   LocalApicFeatures apic;
 };
 

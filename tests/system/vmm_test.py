@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""The project's own hypervisor, booted as an image: on the simulated machine's AMD-V, and on QEMU's."""
+
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from bunshin_process import GUESTS, run, main
+
+IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
+PAGING = ("nested", "shadow", "vtlb")
+
+
+def guest(name, kernel, **keys):
+    """A section of the hypervisor's configuration."""
+    lines = [f"[guest {name}]", f"kernel = {kernel}"]
+    return "\n".join(lines + [f"{key} = {value}" for key, value in keys.items()]) + "\n"
+
+
+class Hypervisor(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.folder = pathlib.Path(self.directory.name)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def boot(self, configuration, *kernels, cpu="barcelona", memory="256MiB"):
+        """The run on the simulated machine."""
+        source = pathlib.Path(__file__).resolve().parents[2]
+        machine = self.write("machine.yaml", f"include: [{source}/configs/platform/pc.yaml, {source}/configs/cpu/{cpu}.yaml]\n"
+                                             "guest:\n  loader: multiboot\n")
+        modules = [self.write("vmm.cfg", configuration)] + [GUESTS / kernel for kernel in kernels]
+        return run(machine, {"guest.kernel": IMAGE, "guest.initrd": "[" + ",".join(map(str, modules)) + "]",
+                             "machine.memory": memory, "devices.com2": "true"}, options=["--timing", "none"])
+
+    def qemu(self, configuration, *kernels):
+        """Guests' console, hypervisor's console and status on QEMU."""
+        program = shutil.which("qemu-system-x86_64")
+        if program is None:
+            raise unittest.SkipTest("qemu-system-x86_64 is not installed")
+        modules = [self.write("vmm.cfg", configuration)] + [GUESTS / kernel for kernel in kernels]
+        consoles = [self.folder / "com1", self.folder / "com2"]
+        process = subprocess.run(
+            [program, "-accel", "tcg", "-cpu", "max", "-m", "256", "-display", "none", "-no-reboot", "-kernel", IMAGE,
+             "-initrd", ",".join(map(str, modules)), "-serial", f"file:{consoles[0]}", "-serial", f"file:{consoles[1]}",
+             "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=240, check=False)
+        return consoles[0].read_text(), consoles[1].read_text(), process.returncode
+
+    def test_selftest_passes_in_every_mode(self):
+        for paging in PAGING:
+            with self.subTest(paging=paging):
+                result = self.boot(f"paging = {paging}\n" + guest("a", "selftest"), "selftest")
+                self.assertEqual(result.status, 0, str(result))
+                self.assertIn(b"selftest: all passed", result.console, str(result))
+
+    def test_lab_kernels_pass_in_every_mode(self):
+        for paging in PAGING:
+            for kernel in ("lab", "lab32"):
+                with self.subTest(paging=paging, kernel=kernel):
+                    result = self.boot(f"paging = {paging}\n" + guest("a", kernel, cmdline="run=check"), kernel)
+                    self.assertEqual(result.status, 0, str(result))
+                    self.assertIn(b"lab: power off, 0 failed", result.console, str(result))
+
+    def test_nested_pages_of_every_size(self):
+        for size in ("4K", "2M", "1G"):
+            with self.subTest(size=size):
+                result = self.boot(f"nested_page = {size}\n" + guest("a", "lab", cmdline="run=check"), "lab")
+                self.assertEqual(result.status, 0, str(result))
+
+    def test_a_bad_neighbour_harms_nobody(self):
+        """S2: a guest panics, one loops with interrupts off, one writes everywhere, one shuts its processor down."""
+        bad = ("panic", "hang", "scribble", "triplefault")
+        configuration = "slice = 2ms\n"
+        for index, paging in enumerate(PAGING):
+            configuration += guest(f"good{index}", "lab", memory="16M", paging=paging, cmdline="run=check")
+        for index, program in enumerate(bad):
+            configuration += guest(program, "lab", memory="16M", paging=PAGING[index % 3], limit="400ms", cmdline=f"run={program}")
+        result = self.boot(configuration, "lab")
+        self.assertEqual(result.status, 1, str(result))  # the bad ones failed, and that is told
+        for index in range(len(PAGING)):
+            self.assertIn(b"good%d| lab: power off, 0 failed" % index, result.console, str(result))
+
+    def test_many_guests(self):
+        """S24, small."""
+        count = 24
+        configuration = "slice = 2ms\n" + "".join(
+            guest(f"g{i}", "lab", memory="6M", cmdline="run=check") for i in range(count))
+        result = self.boot(configuration, "lab", memory="512MiB")
+        self.assertEqual(result.status, 0, str(result))
+        self.assertEqual(result.console.count(b"lab: power off, 0 failed"), count)
+
+    def test_bad_configurations_and_images_are_refused(self):
+        cut = GUESTS / "lab"
+        for configuration in ("# nothing\n", "paging = fast\n", guest("a", "nothing"), guest("a", "lab", memory="4G"),
+                              guest("a", "0"), guest("a", "lab", memory="1M")):
+            with self.subTest(configuration=configuration):
+                result = self.boot(configuration, cut.name)
+                self.assertEqual(result.status, 1, str(result))
+
+    def test_repeats_to_the_cycle(self):
+        results = [self.boot("paging = shadow\n" + guest("a", "lab", cmdline="run=check"), "lab") for _ in range(2)]
+        self.assertEqual(results[0].stats["sim.state_hash"], results[1].stats["sim.state_hash"])
+
+    def test_boots_on_qemu_with_the_same_console(self):
+        for paging in PAGING:
+            with self.subTest(paging=paging):
+                configuration = f"paging = {paging}\n" + guest("a", "selftest")
+                guests, own, status = self.qemu(configuration, "selftest")
+                self.assertEqual(status, 0, own + guests)
+                here = self.boot(configuration, "selftest")
+                self.assertIn(guests.strip().encode(), here.console.replace(b"\r", b""))
+
+    def test_qemu_is_told_what_is_wrong(self):
+        _, own, status = self.qemu("paging = nested\n  colour = red\n", "lab")
+        self.assertNotEqual(status, 0)
+        self.assertIn("vmm.cfg:2:3: unknown key", own)
+
+
+if __name__ == "__main__":
+    main()
