@@ -1,10 +1,15 @@
 // The guest's clock, the VMX-preemption timer, PAUSE-loop exiting (Intel SDM vol. 3, 25.3, 25.5.1, 25.1.3).
 
 #include "guests/conformance_vmx/machine.h"
+#include "guests/runtime/apic.h"
+#include "guests/runtime/processors.h"
 
 namespace guest {
 
 namespace {
+
+volatile bool wants_startup = false;
+constexpr u32 startup_vector = 0x12;
 
 constexpr u64 shift = u64{1} << 44;
 
@@ -162,6 +167,22 @@ void init() {
   check_finished("only once");
 }
 
+/// A guest that is entered waiting for a SIPI (26.6.2), which the second processor sends until it has arrived.
+void startup() {
+  begin_group("sipi");
+  if (processor_count() != 2 || (read_msr(msr_vmx_misc) >> 8 & 1) == 0) return absent("exits");
+  enable_apic(false);
+  start_processors();
+  prepare("\x90"_code);
+  put(vmcs::activity, 3);
+  wants_startup = true;
+  enter();
+  wants_startup = false;
+  check("exits", Field{"reason", exit_reason(), reason::sipi},
+        Field{"qualification", get(vmcs::qualification), startup_vector}, Field{"activity", get(vmcs::activity), 3},
+        Field{"rip", code_offset(), 0});
+}
+
 }  // namespace
 
 void check_time() {
@@ -169,6 +190,17 @@ void check_time() {
   preemption_timer();
   pause_loops();
   init();
+  startup();
 }
 
 }  // namespace guest
+
+void processor_main(guest::u32) {
+  using namespace guest;
+  enable_apic(false);
+  while (!wants_startup) pause();
+  while (wants_startup) {
+    send_command(0, 0x4600 | startup_vector);
+    for (unsigned i = 0; i < 1000; ++i) pause();
+  }
+}

@@ -11,15 +11,17 @@ INTEL = ("generic", "p4-672", "merom", "penryn", "nehalem", "westmere", "sandy-b
 
 
 class Conformance(unittest.TestCase):
-    def passes(self, guest, profile, timing="none"):
+    def passes(self, guest, profile, timing="none", processors=1):
         with self.subTest(guest=guest, profile=profile, timing=timing):
             end = run("multiboot.yaml", {"include": SOURCE / f"configs/cpu/{profile}.yaml", "guest.kernel": GUESTS / guest,
-                                         "machine.memory": "64MiB", "machine.timing": timing},
+                                         "machine.memory": "64MiB", "machine.timing": timing,
+                                         "machine.cores": processors},
                       ("--max-cycles", 20_000_000_000))
             lines = end.console.decode(errors="replace").splitlines()
             wrong = [line for line in lines if not line.endswith((": ok", ": not present"))]
             self.assertEqual(wrong, ["end of facts"], end)
             self.assertNotIn(f"{guest}: not present", lines)
+            self.assertEqual("sipi: exits: ok" in lines, processors == 2)
             self.assertEqual(end.status, 0, end)
 
     def test_svm(self):
@@ -29,6 +31,9 @@ class Conformance(unittest.TestCase):
     def test_vmx(self):
         for profile in INTEL:
             self.passes("vmx", profile)
+
+    def test_a_second_processor_sends_the_sipi(self):
+        self.passes("vmx", "generic", processors=2)
 
     def test_under_timing(self):
         for timing in ("inorder", "ooo"):
