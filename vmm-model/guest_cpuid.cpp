@@ -1,5 +1,7 @@
 #include "vmm-model/guest_cpuid.h"
 
+#include <algorithm>
+
 namespace bunshin::vmm {
 
 namespace {
@@ -31,11 +33,23 @@ CpuidResult structured(CpuidResult r, u32 subleaf) {
   return {0, r.ebx & ~hidden_7_ebx, r.ecx & ~hidden_7_ecx, 0};
 }
 
-CpuidResult extended_state(CpuidResult r, u32 subleaf) {
-  constexpr u32 states = 0x7 | 0xe0;  // x87, SSE, AVX, AVX-512
-  if (subleaf == 0) return {r.eax & states, r.ebx, r.ecx, 0};
-  if (subleaf == 1) return {r.eax & ~bit(3), 0, 0, 0};  // no XSAVES: IA32_XSS is not virtualized
-  return subleaf < 32 && (states >> subleaf & 1) != 0 ? r : CpuidResult{};
+constexpr u32 shown_states = 0x7 | 0xe0;  // x87, SSE, AVX, AVX-512
+
+/// The area's size with everything shown enabled: software compares it with the sum of the parts.
+u32 largest_area(Hardware& hardware, u32 states) {
+  u32 end = 0x240;  // legacy area and header (SDM vol. 1, 13.4)
+  for (u32 i = 2; i < 32; ++i) {
+    if ((states >> i & 1) == 0) continue;
+    const CpuidResult part = hardware.cpuid(0xd, i);
+    end = std::max(end, part.ebx + part.eax);
+  }
+  return end;
+}
+
+CpuidResult extended_state(Hardware& hardware, CpuidResult r, u32 subleaf) {
+  if (subleaf == 0) return {r.eax & shown_states, r.ebx, largest_area(hardware, r.eax & shown_states), 0};
+  if (subleaf == 1) return {r.eax & ~bit(3), r.ebx, 0, 0};  // no XSAVES: IA32_XSS is not virtualized
+  return subleaf < 32 && (shown_states >> subleaf & 1) != 0 ? r : CpuidResult{};
 }
 
 }  // namespace
@@ -55,7 +69,7 @@ CpuidResult guest_cpuid(Hardware& hardware, u32 leaf, u32 subleaf, bool os_xsave
     case 0xb:
     case 0x1f:
       return {0, subleaf < 2 ? 1u : 0u, (subleaf & 0xff) | (subleaf == 0 ? 0x100u : subleaf == 1 ? 0x200u : 0u), 0};
-    case 0xd: return extended_state(r, subleaf);
+    case 0xd: return extended_state(hardware, r, subleaf);
     case 0x8000'0001: return {r.eax, r.ebx, r.ecx & ~hidden_extended_ecx, r.edx};
     case 0x8000'0008: return {r.eax, 0, 0, 0};
     default: return r;

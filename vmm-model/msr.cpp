@@ -27,6 +27,8 @@ u64* MsrFile::find(u32 number) {
   }
   if (number == msr::mtrr_default_type) return &mtrr_default_type_;
   if (number == msr::misc_enable) return &misc_enable_;
+  if (number == msr::hwcr) return &hwcr_;
+  if (number == msr::nb_cfg) return &nb_cfg_;
   return nullptr;
 }
 
@@ -39,7 +41,6 @@ bool MsrFile::read(u32 number, u64& value) {
     case msr::mcg_status:
     case msr::bios_signature:
     case msr::syscfg:
-    case msr::hwcr:
     case msr::vm_cr: value = 0; return true;
     default: break;
   }
@@ -57,8 +58,7 @@ bool MsrFile::write(u32 number, u64 value) {
       return true;
     case msr::mcg_status:
     case msr::bios_signature:
-    case msr::syscfg:
-    case msr::hwcr: return true;
+    case msr::syscfg: return true;
     default: break;
   }
   u64* stored = find(number);

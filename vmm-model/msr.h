@@ -26,6 +26,8 @@ class MsrFile {
   std::array<u64, 11> mtrr_fixed_{};
   u64 mtrr_default_type_ = 0;
   u64 misc_enable_ = 1;
+  u64 hwcr_ = 1 << 24;  ///< TscFreqSel: the counter runs at the frequency of P-state 0
+  u64 nb_cfg_ = 0;
 };
 
 }  // namespace bunshin::vmm
