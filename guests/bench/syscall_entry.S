@@ -6,18 +6,15 @@
 .set calls_per_round, 32
 .set leave, 2                               # number of the call that ends the program
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 
 # u64 run_user(u64 rounds, void* stack): the program's sum.
 .globl run_user
 run_user:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         mov %rsp, kernel_stack
         mov %rdi, %r12
         mov %rsi, %rsp
@@ -42,12 +39,7 @@ bench_system_call_entry:
         mov user_stack_pointer, %rsp
         sysretq
 1:      mov %rdi, %rax
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 # RBX is the sum. A round: system calls, a touch of every page (each faults once), and the call that unmaps them.

@@ -1,6 +1,8 @@
 # 64-bit mode: a stub for each exception and for INT 80H, and the way into the tested code and back. Tested code ends in
 # INT 80H or in an exception; both are recorded in `outcome` and come back to attempt()'s caller.
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 .globl exception_entries
@@ -47,23 +49,13 @@ record: push %rax
         mov %eax, %ss
         push $2
         popfq
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 # void attempt(code, rflags, cs, ss, rsp)
 .globl attempt
 attempt:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         mov %rsp, bench_stack
         push %rcx
         push %r8

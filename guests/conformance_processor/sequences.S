@@ -1,5 +1,7 @@
 # Instruction sequences whose addresses the checks compare, and the way to user mode and back.
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 
@@ -137,12 +139,7 @@ jump_1:
 
 # void enter_user_mode(void (*program)(), void* stack)
 sequence enter_user_mode
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         mov %rsp, user_return_stack
         push $0x23
         push %rsi
@@ -156,12 +153,7 @@ sequence enter_user_mode
         ud2
 .globl user_returned
 user_returned:
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 .bss

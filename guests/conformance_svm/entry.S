@@ -1,17 +1,14 @@
 # Into a guest and back, with all state that VMRUN leaves to software (AMD APM vol. 2, 15.5 and 15.6), and the entries of
 # the guest's interrupt table.
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 # void svm_enter(Registers* registers, u64 vmcb)
 .globl svm_enter
 svm_enter:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         push %rdi
         clgi
         mov $host_state, %eax
@@ -61,12 +58,7 @@ svm_enter:
         stgi
         cld
         pop %rdi
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 # 16 bytes for each vector.

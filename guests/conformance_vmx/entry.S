@@ -4,17 +4,14 @@
 .set host_rsp, 0x6c14
 .set host_rip, 0x6c16
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 # u64 vmx_enter(Registers* registers, u64 launched): 0 behind an exit, else RFLAGS of the failure
 .globl vmx_enter, vmx_exit
 vmx_enter:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         push %rdi
         mov $host_rsp, %eax
         vmwrite %rsp, %rax
@@ -66,12 +63,7 @@ vmx_exit:
         xor %eax, %eax
 3:      cld
         pop %rdi
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 # u64 vmx_enter_behind_mov_ss(): VMLAUNCH in the shadow of MOV SS; RFLAGS

@@ -1,30 +1,14 @@
 # Entries, one after the other, with nothing in between.
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
-
-.macro save_registers
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
-.endm
-
-.macro restore_registers
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
-.endm
 
 # void svm_rounds(u64 vmcb, u64 count): rAX is the host's own (AMD APM vol. 2, 15.5.1); the guest leaves rcx alone.
 .globl svm_rounds
 svm_rounds:
-        save_registers
+        push_callee_saved
         mov %rdi, %rax
         mov %rsi, %rcx
         clgi
@@ -33,7 +17,7 @@ svm_rounds:
         dec %rcx
         jnz 1b
         stgi
-        restore_registers
+        pop_callee_saved
         ret
 
 # u64 vmx_rounds(u64 count, u64 launched): 0, or 1 if an entry failed. Exits come to 2, with the stack as it is now; the guest
@@ -42,7 +26,7 @@ svm_rounds:
 .set host_rip, 0x6c16
 .globl vmx_rounds
 vmx_rounds:
-        save_registers
+        push_callee_saved
         mov $host_rsp, %eax
         vmwrite %rsp, %rax
         mov $host_rip, %eax
@@ -59,10 +43,10 @@ vmx_rounds:
         jz 4f
         vmresume
 3:      mov $1, %eax
-        restore_registers
+        pop_callee_saved
         ret
 4:      xor %eax, %eax
-        restore_registers
+        pop_callee_saved
         ret
 
 # What a guest is left for; each exit leaves RIP where it is.

@@ -4,6 +4,8 @@
 .set user_code, 0x2b
 .set system_call_vector, 0x80
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 
@@ -20,21 +22,7 @@ system_call_entry:
         push %rcx                           # RIP
         push $0
         push $system_call_vector
-        push %rax
-        push %rbx
-        push %rcx
-        push %rdx
-        push %rsi
-        push %rdi
-        push %rbp
-        push %r8
-        push %r9
-        push %r10
-        push %r11
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_general
         mov %rsp, %rdi
         call handle_system_call
         pop %r15
@@ -60,20 +48,10 @@ system_call_entry:
 # void switch_stacks(word* save, word load)
 .globl switch_stacks
 switch_stacks:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         mov %rsp, (%rdi)
         mov %rsi, %rsp
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 .bss

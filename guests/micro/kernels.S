@@ -1,5 +1,7 @@
 # The measured loops: the same bytes on the simulated machine and on a real one. System V calling convention.
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 
 # Follows RSI pointers from RDI on.
@@ -145,12 +147,7 @@ micro_adds_per_round: .quad 256
 # vectors are ones, so is the x87 stack.
 .macro one_loop repetitions text
 .balign 64
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         mov %rsi, (%rsi)
         mov $1, %ecx
         xor %edx, %edx
@@ -169,12 +166,7 @@ micro_adds_per_round: .quad 256
         dec %rdi
         jnz 1b
         fninit
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 .endm
 

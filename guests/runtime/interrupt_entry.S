@@ -1,6 +1,8 @@
 # One entry for each of the 256 vectors; all end in handle_interrupt(Frame*). And try_call(), which comes back when the
 # called function raises an exception.
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 .globl interrupt_entries
@@ -19,54 +21,21 @@ interrupt_entries:
 .endr
 
 common_entry:
-        push %rax
-        push %rbx
-        push %rcx
-        push %rdx
-        push %rsi
-        push %rdi
-        push %rbp
-        push %r8
-        push %r9
-        push %r10
-        push %r11
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_general
         cld
         mov %rsp, %rdi
         call handle_interrupt
 # The way out by itself, for who has filled a frame at RSP.
 .globl return_from_interrupt
 return_from_interrupt:
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %r11
-        pop %r10
-        pop %r9
-        pop %r8
-        pop %rbp
-        pop %rdi
-        pop %rsi
-        pop %rdx
-        pop %rcx
-        pop %rbx
-        pop %rax
+        pop_general
         add $16, %rsp
         iretq
 
 # void try_call(void (*function)(u64), u64 argument)
 .globl try_call, try_recover
 try_call:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         sub $8, %rsp
         mov %rsp, recovery_stack
         mov %rdi, %rax
@@ -75,12 +44,7 @@ try_call:
 try_recover:
         movq $0, recovery_stack
         add $8, %rsp
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 .bss

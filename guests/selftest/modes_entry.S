@@ -1,5 +1,7 @@
 # Ways out of 64-bit kernel mode and back.
 
+#include "guests/runtime/saved_registers.inc"
+
 .text
 .code64
 
@@ -40,12 +42,7 @@ code16: mov $0x1233, %ax
 # u64 enter_user(u64 rip, u64 rsp): SYSRET there; returns what RAX holds when it executes SYSCALL.
 .globl enter_user
 enter_user:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_callee_saved
         mov %rsp, kernel_stack
         mov %rdi, %rcx
         mov %rsi, %rsp
@@ -55,12 +52,7 @@ enter_user:
 .globl system_call_entry
 system_call_entry:
         mov kernel_stack, %rsp
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_callee_saved
         ret
 
 # Programs for user mode.
