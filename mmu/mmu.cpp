@@ -32,7 +32,8 @@ Mmu::~Mmu() = default;
 void Mmu::set_context(const PagingContext& context) {
   World& next = world_of(context.guest_tag);
   const bool crosses = &next != world_;
-  const bool keep = same_rights(crosses ? next.context : context_, context) && next.stage == second_stage_;
+  const bool keep = same_rights(crosses ? next.context : context_, context) && next.stage == second_stage_ &&
+                    next.trapped_page == trapped_page_;
   if (crosses) enter(next);
   context_ = context;
   walker_.set_context(context);
@@ -46,6 +47,7 @@ void Mmu::set_context(const PagingContext& context) {
     if (context.mode != PagingMode::None) tlb_.set_large_shift(context.mode == PagingMode::TwoLevel ? 22 : 21);
   }
   next.stage = second_stage_;
+  next.trapped_page = trapped_page_;
   if (!keep) flush_fast();
   select_fast();
 }
@@ -122,12 +124,6 @@ void Mmu::set_second_stage(SecondStageWalker* stage) {
   walker_.set_second_stage(stage);
   if (stage != nullptr) stage->set_observer(walker_.observer());
   use_timed_caches();
-}
-
-void Mmu::set_trapped_page(HostPhysical page) {
-  if (page == trapped_page_) return;
-  trapped_page_ = page;
-  flush_fast();
 }
 
 void Mmu::use_timed_caches() {

@@ -109,8 +109,8 @@ class Mmu final : private WalkObserver {
   bool second_stage_faulted() const { return second_stage_faulted_; }
 
   /// No fast cache holds accesses to this page: whoever makes them is to look at them (VMX's APIC-access page). A page that
-  /// does not exist: none.
-  void set_trapped_page(HostPhysical page);
+  /// does not exist: none. A set_context() must follow, as for the second stage.
+  void set_trapped_page(HostPhysical page) { trapped_page_ = page; }
   HostPhysical trapped_page() const { return trapped_page_; }
   static constexpr HostPhysical no_trapped_page{~u64{0}};
 
@@ -194,6 +194,7 @@ class Mmu final : private WalkObserver {
     std::array<FastCache, 4> caches;
     PagingContext context;  ///< when it was left
     const SecondStageWalker* stage = nullptr;
+    HostPhysical trapped_page = no_trapped_page;
     u64 epoch = 0;  ///< when it was left
   };
   /// Where translations of a guest tag are held; made when there is a first guest.
@@ -220,6 +221,7 @@ class Mmu final : private WalkObserver {
   bool fetch_translated_ = false;
   Linear walked_;  ///< the address of the walk in the log
   u64 epoch_ = 0;
+  void count_guest_flush() { guest_flushes_ += context_.guest_tag != 0 ? 1 : 0; }
   u64 guest_flushes_ = 0;
   u64 epochs_ = 0;  ///< that there have been
   /// Instructions were fetched through a translation that the TLB has no place for.
