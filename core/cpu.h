@@ -187,6 +187,15 @@ class Cpu {
     return bytes == 8 ? offset : bytes == 4 ? static_cast<u32>(offset) : static_cast<u16>(offset);
   }
   Seg segment_of(const Record& r) const { return static_cast<Seg>(r.segment); }
+  /// The linear address of an offset, with no check, for who only names it.
+  u64 unchecked_linear(Seg s, u64 offset) const {
+    const u64 base = state.segment(s).base;
+    if (mode.bits != 64) return static_cast<u32>(offset + base);
+    return s >= Seg::FS ? offset + base : offset;
+  }
+  u64 unchecked_linear(const Record& r) const { return unchecked_linear(segment_of(r), effective_address(r)); }
+  /// A general register as wide as the mode, 32 or 64 bits: operands whose size no prefix changes.
+  u64 mode_sized_reg(u8 offset) const { return mode.bits == 64 ? reg<u64>(offset) : reg<u32>(offset); }
 
   /// Segmented data access with the current privilege.
   template <class T>

@@ -57,4 +57,7 @@ struct Record {
 
 static_assert(sizeof(Record) == 32);
 
+/// The number, as instructions encode it, of the general register at this offset (Record::reg, rm, base, index).
+constexpr u32 register_number(u8 offset) { return offset / sizeof(u64); }
+
 }  // namespace bunshin

@@ -92,7 +92,7 @@ void Mmu::flush_timed_pcid(u16 pcid) {
 }
 
 void Mmu::flush_all() {
-  guest_flushes_ += context_.guest_tag != 0 ? 1 : 0;
+  count_guest_flush();
   if (scheme_ != nullptr) scheme_->flush_all();
   flush_timed(context_.guest_tag);
   tlb_.flush_all();
@@ -100,7 +100,7 @@ void Mmu::flush_all() {
 }
 
 void Mmu::flush_non_global() {
-  guest_flushes_ += context_.guest_tag != 0 ? 1 : 0;
+  count_guest_flush();
   if (scheme_ != nullptr) scheme_->flush_non_global();
   flush_timed(context_.guest_tag);
   tlb_.flush_non_global();
@@ -108,7 +108,7 @@ void Mmu::flush_non_global() {
 }
 
 void Mmu::flush_pcid(u16 pcid) {
-  guest_flushes_ += context_.guest_tag != 0 ? 1 : 0;
+  count_guest_flush();
   if (scheme_ != nullptr) scheme_->flush_pcid(pcid);
   flush_timed_pcid(pcid);
   tlb_.flush_pcid(pcid);
@@ -122,7 +122,7 @@ void Mmu::flush_timed_page(Linear address, u16 pcid) {
 }
 
 void Mmu::flush_page(Linear address) {
-  guest_flushes_ += context_.guest_tag != 0 ? 1 : 0;
+  count_guest_flush();
   if (scheme_ != nullptr) scheme_->flush_page(address, tlb_.pcid(), true);
   flush_timed_page(address, tlb_.pcid());
   const Tlb::Flushed flushed = tlb_.flush_page(address, tlb_.pcid(), true);
@@ -131,7 +131,7 @@ void Mmu::flush_page(Linear address) {
 }
 
 void Mmu::flush_page_of_pcid(Linear address, u16 pcid) {
-  guest_flushes_ += context_.guest_tag != 0 ? 1 : 0;
+  count_guest_flush();
   if (scheme_ != nullptr) scheme_->flush_page(address, pcid, false);
   flush_timed_page(address, pcid);
   const Tlb::Flushed flushed = tlb_.flush_page(address, pcid, false);

@@ -158,7 +158,7 @@ void Machine::create_processors() {
     apply_firmware_state(processor.state(), static_cast<unsigned>(profile_.physical_bits), Pc::pci_hole);
     processor.state_changed();
     if (Virtualization* virt = processor.cpu().virt.get(); virt != nullptr) {
-      exits_.push_back(std::make_unique<ExitStatistics>(virt->exits()));
+      exits_.push_back(std::make_unique<ExitStatistics>(virt->exit_table()));
       virt->set_listener(exits_.back().get());
     }
     if (mode_ != TimingMode::None) timing_->attach(processor, mode_);

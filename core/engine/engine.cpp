@@ -259,8 +259,10 @@ bool Engine::interrupt_due() const {
 
 void Engine::take_events() {
   CpuState& s = cpu_.state;
-  if (cpu_.event_gate != nullptr && cpu_.event_gate->due().before_traps) [[unlikely]] {
-    take_gated_event();
+  // Asked once: between any two blocks that a guest's jumps do not chain, the engine comes here.
+  const DueEvent gated = cpu_.event_gate == nullptr ? DueEvent{} : cpu_.event_gate->due();
+  if (gated.before_traps) [[unlikely]] {
+    take_gated_event(gated.kind);
     return;
   }
   if (s.pending_debug != 0 && !s.debug_shadow) [[unlikely]] {
@@ -268,13 +270,13 @@ void Engine::take_events() {
     deliver_pending_debug(cpu_);
     return;
   }
-  if (!interrupt_due()) [[likely]] {
-    if (masked_interrupt_wakes()) [[unlikely]]
-      cpu_.end_wait();
+  if (gated.kind != DueEvent::Kind::None) [[unlikely]] {
+    take_gated_event(gated.kind);
     return;
   }
-  if (cpu_.event_gate != nullptr) [[unlikely]] {
-    take_gated_event();
+  if (cpu_.event_gate != nullptr || !interrupt_due()) [[likely]] {
+    if (masked_interrupt_wakes()) [[unlikely]]
+      cpu_.end_wait();
     return;
   }
   if (s.interrupt_shadow || s.activity == Activity::Shutdown || s.activity == Activity::WaitForSipi) return;
@@ -291,9 +293,8 @@ void Engine::take_events() {
   deliver_interrupt(cpu_, cpu_.apic.acknowledge(), EventKind::External);
 }
 
-void Engine::take_gated_event() {
+void Engine::take_gated_event(DueEvent::Kind kind) {
   Virtualization& gate = *cpu_.event_gate;
-  const DueEvent::Kind kind = gate.due().kind;
   cpu_.open_link = nullptr;
   cpu_.environment.set_local_time(cpu_.now());
   if (kind == DueEvent::Kind::Absorbed) {
@@ -308,8 +309,8 @@ void Engine::take_gated_event() {
   }
   settle_deadline();
   // The monitor trap comes behind an injected event before the handler's first instruction (SDM vol. 3, 25.5.2).
-  if (kind == DueEvent::Kind::Injected && cpu_.event_gate != nullptr && cpu_.event_gate->due().before_traps)
-    take_gated_event();
+  if (kind != DueEvent::Kind::Injected || cpu_.event_gate == nullptr) return;
+  if (const DueEvent next = cpu_.event_gate->due(); next.before_traps) take_gated_event(next.kind);
 }
 
 void Engine::deliver_gated_event(Virtualization& gate, DueEvent::Kind kind) {

@@ -98,7 +98,7 @@ class Engine {
   /// Deals with Cpu::leave.
   void after_block();
   /// What Cpu::event_gate says is due.
-  void take_gated_event();
+  void take_gated_event(DueEvent::Kind kind);
   void deliver_gated_event(Virtualization& gate, DueEvent::Kind kind);
   /// No later than the next event.
   void settle_deadline();

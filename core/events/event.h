@@ -36,4 +36,7 @@ struct Event {
   bool by_instruction() const { return by_software() || kind == EventKind::PrivilegedSoftwareException; }
 };
 
+/// What asks for a hardware task switch (SDM vol. 3, 7.3).
+enum class TaskSwitchCause : u8 { Call, Return, Jump, Interrupt };
+
 }  // namespace bunshin

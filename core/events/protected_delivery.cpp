@@ -109,7 +109,7 @@ bool enter_task(Cpu& cpu, Event& event, const Descriptor& gate) {
   const u16 selector = gate.gate_selector();
   Descriptor tss;
   if (!read_available_tss(cpu, selector, tss)) return false;
-  TaskSwitch request{TaskSwitchCause::Interrupt, selector, tss, event.return_rip, event.flags, {}, &event};
+  TaskSwitch request{TaskSwitchCause::Interrupt, selector, tss, event.return_rip, event.flags, {}};
   if (event.has_error_code) request.error_code = event.error_code;
   const TaskSwitchResult result = switch_task(cpu, request);
   event.in_new_task = result == TaskSwitchResult::FaultInNewTask;

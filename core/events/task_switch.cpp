@@ -221,10 +221,7 @@ namespace {
 /// the two TSS (SDM vol. 3, 25.4.2).
 bool intercepted_switch(Cpu& cpu, const TaskSwitch& request) {
   if (cpu.guest == nullptr) return false;
-  using Source = TaskSwitchDetail::Source;
-  static constexpr Source sources[] = {Source::Jump, Source::Call, Source::Gate, Source::Iret};
-  return cpu.guest->intercepts_task_switch(
-      {request.selector, sources[static_cast<unsigned>(request.cause)], request.error_code, request.event});
+  return cpu.guest->intercepts_task_switch({request.selector, request.cause, request.error_code});
 }
 
 }  // namespace

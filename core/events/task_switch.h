@@ -9,8 +9,6 @@
 
 namespace bunshin {
 
-enum class TaskSwitchCause : u8 { Jump, Call, Interrupt, Return };
-
 struct TaskSwitch {
   TaskSwitchCause cause = TaskSwitchCause::Jump;
   u16 selector = 0;               ///< of the new task's TSS
@@ -18,7 +16,6 @@ struct TaskSwitch {
   u64 return_rip = 0;             ///< saved as the old task's EIP
   u64 flags = 0;                  ///< saved as the old task's EFLAGS
   std::optional<u32> error_code;  ///< pushed on the new task's stack
-  const Event* event = nullptr;   ///< what is delivered through the task gate
 };
 
 enum class TaskSwitchResult : u8 {

@@ -190,7 +190,7 @@ bool mov_from_cr(Cpu& cpu, const Record& r) {
 
 bool mov_to_cr(Cpu& cpu, const Record& r) {
   if (!may_access(cpu, r.reg)) return false;
-  const u64 value = mode_sized(cpu, cpu.reg<u64>(r.rm));
+  const u64 value = cpu.mode_sized_reg(r.rm);
   if (intercepted(cpu, r, Intercept::WriteCr, value)) return false;
   switch (r.reg) {
     case 0: return write_cr0(cpu, merged_cr0(cpu, value));

@@ -38,7 +38,7 @@ bool mov_from_dr(Cpu& cpu, const Record& r) {
 bool mov_to_dr(Cpu& cpu, const Record& r) {
   unsigned number = 0;
   if (!select_register(cpu, r, Intercept::WriteDr, number)) return false;
-  const u64 value = cpu.mode.bits == 64 ? cpu.reg<u64>(r.rm) : cpu.reg<u32>(r.rm);
+  const u64 value = cpu.mode_sized_reg(r.rm);
   if (number >= 6 && value >> 32 != 0) return cpu.raise(Vector::GP, 0);
   switch (number) {
     case 6: cpu.state.dr[6] = (value & dr6_writable) | dr6::fixed; break;

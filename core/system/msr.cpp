@@ -7,23 +7,13 @@
 #include "core/system/msr_table.h"
 #include "core/system/semantics.h"
 #include "core/virt/intercept.h"
-#include "core/virt/svm/svm.h"
 
 namespace bunshin {
-
-namespace {
-
-/// VM_CR.SVMDIS keeps EFER.SVME clear (APM vol. 2, 15.30.1).
-bool svm_available(const Cpu& cpu) {
-  return cpu.profile.has(Feature::Svm) && static_cast<const svm::Svm&>(*cpu.virt).may_enable();
-}
-
-}  // namespace
 
 u64 efer_writable(const Cpu& cpu) {
   const bool nx = cpu.profile.has(Feature::Nx) && (cpu.state.msr.misc_enable & misc_enable::xd_disable) == 0;
   return (cpu.profile.has(Feature::Syscall) ? efer::SCE : 0) | (cpu.profile.has(Feature::Lm) ? efer::LME : 0) |
-         (nx ? efer::NXE : 0) | (svm_available(cpu) ? efer::SVME : 0);
+         (nx ? efer::NXE : 0) | (cpu.virt != nullptr ? cpu.virt->efer_extension() : 0);
 }
 
 namespace msr {
@@ -35,8 +25,9 @@ bool write_efer(Cpu& cpu, u32 /*index*/, u64 value) {
   value &= ~efer::LMA;
   if ((value & ~efer_writable(cpu)) != 0) return false;
   if (((value ^ s.msr.efer) & efer::LME) != 0 && s.paging()) return false;
-  if ((s.msr.efer & ~value & efer::SVME) != 0) static_cast<svm::Svm&>(*cpu.virt).disabled();
-  s.msr.efer = value | (s.msr.efer & efer::LMA);
+  const u64 before = s.msr.efer;
+  s.msr.efer = value | (before & efer::LMA);
+  if (cpu.virt != nullptr) cpu.virt->efer_written(before);
   cpu.update_mode();
   return true;
 }
@@ -86,7 +77,8 @@ bool belongs_to(const Row& row, const CpuProfile& profile) {
 const std::vector<Row>& table() {
   static const std::vector<Row> sorted = [] {
     std::vector<Row> all(std::begin(core_rows), std::end(core_rows));
-    for (const auto chapter : {memory_type_rows(), time_rows(), debug_rows(), platform_rows(), svm_rows()}) {
+    for (const auto chapter :
+         {memory_type_rows(), time_rows(), debug_rows(), platform_rows(), svm_rows(), vmx_rows()}) {
       all.insert(all.end(), chapter.begin(), chapter.end());
     }
     std::stable_sort(all.begin(), all.end(), [](const Row& a, const Row& b) { return a.first < b.first; });

@@ -3,7 +3,6 @@
 
 #include "core/system/msr.h"
 #include "core/system/msr_table.h"
-#include "core/virt/vmx/capabilities.h"
 
 namespace bunshin::msr {
 namespace {
@@ -25,16 +24,6 @@ bool read_platform_info(const Cpu& cpu, u32 /*index*/, u64& value) {
 bool read_performance_status(const Cpu& cpu, u32 /*index*/, u64& value) {
   value = ((cpu.profile.frequency / bus_clock) & 0xff) << 8;
   return true;
-}
-
-/// Firmware has locked it: every write is refused.
-bool read_feature_control(const Cpu& cpu, u32 /*index*/, u64& value) {
-  value = vmx::feature_control(cpu.profile);
-  return true;
-}
-
-bool read_vmx(const Cpu& cpu, u32 index, u64& value) {
-  return vmx::Capabilities(cpu.profile).read_msr(cpu.profile, index, value);
 }
 
 /// MSR_PKG_CST_CONFIG_CONTROL bit 15 (SDM vol. 4, table 2-20).
@@ -106,7 +95,6 @@ constexpr Row rows[] = {
     // P5_MC_ADDR, P5_MC_TYPE: kept for software written for the Pentium.
     {0x00, 2, Feature::Mce, Maker::Any, read_constant<0>, write_ignored},
     {0x17, 1, Feature::Base, Maker::Intel, read_constant<0>},
-    {0x3a, 1, Feature::Base, Maker::Intel, read_feature_control},
     {0x48, 1, Feature::ArchCapabilities, Maker::Any, read_field<&Msrs::spec_ctrl>,
      write_masked<&Msrs::spec_ctrl, 1>},
     {0x49, 1, Feature::ArchCapabilities, Maker::Any, nullptr,
@@ -125,7 +113,6 @@ constexpr Row rows[] = {
     {0x1fc, 1, Feature::Monitor, Maker::Intel, read_constant<0>, write_ignored},
     {0x400, 4 * intel_machine_check_banks, Feature::Mca, Maker::Intel, read_bank, write_bank},
     {0x400, 4 * amd_machine_check_banks, Feature::Mca, Maker::Amd, read_bank, write_bank},
-    {0x480, 0x14, Feature::Vmx, Maker::Intel, read_vmx},
     {0xc001'0010, 1, Feature::Base, Maker::Amd, read_field<&Msrs::syscfg>, write_masked<&Msrs::syscfg, 0x7f'0000>},
     {0xc001'0015, 1, Feature::Base, Maker::Amd, read_field<&Msrs::hwcr>, write_field<&Msrs::hwcr>},
     {0xc001'0016, 4, Feature::Base, Maker::Amd, read_iorr, write_iorr},

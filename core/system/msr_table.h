@@ -58,6 +58,7 @@ std::span<const Row> memory_type_rows();  // msr_memory_types.cpp: PAT, MTRRs
 std::span<const Row> time_rows();         // msr_time.cpp: TSC, deadline, APIC
 std::span<const Row> debug_rows();        // msr_debug.cpp: DEBUGCTL, last branches, MPERF and APERF
 std::span<const Row> svm_rows();          // core/virt/svm
+std::span<const Row> vmx_rows();          // core/virt/vmx
 std::span<const Row> platform_rows();     // msr_platform.cpp: identity, machine check, mitigations, AMD's own
 
 }  // namespace bunshin::msr

@@ -3,6 +3,8 @@
 // The system instructions' semantics, as the rows of system_rows() bind them, and what several of them share.
 // Unless a row says otherwise privilege level 0 has been checked by the engine (attr::privileged).
 
+#include <array>
+
 #include "core/cpu.h"
 #include "core/record.h"
 
@@ -44,6 +46,8 @@ bool arpl(Cpu& cpu, const Record& r);
 // translation.cpp
 bool invlpg(Cpu& cpu, const Record& r);
 bool invpcid(Cpu& cpu, const Record& r);
+/// The 128-bit memory operand of INVPCID, INVEPT and INVVPID.
+[[nodiscard]] bool load_invalidation_descriptor(Cpu& cpu, const Record& r, std::array<u64, 2>& descriptor);
 bool rdpkru(Cpu& cpu, const Record& r);
 bool wrpkru(Cpu& cpu, const Record& r);
 

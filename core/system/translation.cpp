@@ -8,21 +8,14 @@
 
 namespace bunshin::semantics {
 
-namespace {
-
-/// The operand's, with no check.
-u64 linear_address(const Cpu& cpu, const Record& r) {
-  const Seg seg = cpu.segment_of(r);
-  const u64 offset = cpu.effective_address(r);
-  const u64 base = cpu.state.segment(seg).base;
-  if (cpu.mode.bits != 64) return static_cast<u32>(offset + base);
-  return seg >= Seg::FS ? offset + base : offset;
+bool load_invalidation_descriptor(Cpu& cpu, const Record& r, std::array<u64, 2>& descriptor) {
+  u64 linear = 0;
+  return cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), sizeof(descriptor), AccessKind::Read, linear) &&
+         cpu.read_slow(linear, descriptor.data(), sizeof(descriptor), Cpu::Privilege::Current);
 }
 
-}  // namespace
-
 bool invlpg(Cpu& cpu, const Record& r) {
-  const u64 linear = linear_address(cpu, r);
+  const u64 linear = cpu.unchecked_linear(r);
   if (intercepted(cpu, r, Intercept::Invlpg, linear)) return false;
   if (cpu.mode.bits == 64 && !canonical(cpu, linear)) return true;  // no operation (SDM vol. 2, INVLPG)
   cpu.mmu.flush_page(Linear(linear));
@@ -31,15 +24,11 @@ bool invlpg(Cpu& cpu, const Record& r) {
 
 bool invpcid(Cpu& cpu, const Record& r) {
   if (!enabled_in_guest(cpu, Intercept::Invpcid)) return false;
-  if (intercepted(cpu, r, Intercept::Invpcid, linear_address(cpu, r))) return false;
+  if (intercepted(cpu, r, Intercept::Invpcid, cpu.unchecked_linear(r))) return false;
   enum Type : u64 { individual_address = 0, single_context = 1, all_contexts = 2, all_but_globals = 3 };
-  const u64 type = cpu.mode.bits == 64 ? cpu.reg<u64>(r.reg) : cpu.reg<u32>(r.reg);
+  const u64 type = cpu.mode_sized_reg(r.reg);
   std::array<u64, 2> descriptor{};
-  u64 linear = 0;
-  if (!cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), 16, AccessKind::Read, linear) ||
-      !cpu.read_slow(linear, descriptor.data(), 16, Cpu::Privilege::Current)) {
-    return false;
-  }
+  if (!load_invalidation_descriptor(cpu, r, descriptor)) return false;
   const u64 pcid = descriptor[0];
   if (type > all_but_globals || pcid > 0xfff) return cpu.raise(Vector::GP, 0);
   const bool by_pcid = type == individual_address || type == single_context;

@@ -1,9 +1,7 @@
 #include "core/virt/virtualization.h"
 
 #include "core/cpu.h"
-#include "core/virt/svm/exit_codes.h"
 #include "core/virt/svm/svm.h"
-#include "core/virt/vmx/exit_reasons.h"
 #include "core/virt/vmx/vmx.h"
 
 namespace bunshin {
@@ -20,15 +18,19 @@ void Virtualization::entered_guest() {
 void Virtualization::left_guest(const VmExit& exit) {
   cpu_.guest = nullptr;
   tell_of_entry();
-  const ExitTable table = exits();
-  cpu_.observation.note_exit(table[exit_row(table, exit.reason)].kind);
+  if (cpu_.observation.active()) {
+    const ExitTable table = exit_table();
+    cpu_.observation.note_exit(table[exit_row(table, exit.reason)].kind);
+  }
   if (listener_ != nullptr) listener_->left(cpu_, exit);
 }
 
-ExitTable Virtualization::exits() const {
-  return cpu_.profile.has(Feature::Svm) ? svm::exit_table() : vmx::exit_table();
+void Virtualization::translate_for_host() {
+  cpu_.guest_tag = 0;
+  cpu_.pdptes_in_memory = false;
+  cpu_.mmu.set_second_stage(nullptr);
+  cpu_.mmu.set_trapped_page(Mmu::no_trapped_page);
 }
-void Virtualization::block_nmi() { cpu_.state.nmi_blocked = true; }
 
 std::unique_ptr<Virtualization> make_virtualization(Cpu& cpu) {
   if (cpu.profile.has(Feature::Svm)) return std::make_unique<svm::Svm>(cpu);

@@ -85,11 +85,9 @@ struct IoDetail {
 
 /// A task switch about to happen.
 struct TaskSwitchDetail {
-  enum class Source : u8 { Call, Iret, Jump, Gate };
   u16 selector = 0;
-  Source source = Source::Jump;
+  TaskSwitchCause cause = TaskSwitchCause::Jump;
   std::optional<u32> error_code;
-  const Event* event = nullptr;  ///< what is delivered through the task gate
 };
 
 /// What is to be done before the next instruction.
@@ -146,6 +144,9 @@ class Virtualization {
   /// --- In or out of guest mode: what may be in the control registers, the general rules apart (SDM vol. 3, 23.8). ---
   virtual bool cr0_allowed(u64 value) const = 0;
   virtual bool cr4_allowed(u64 value) const = 0;
+  /// Bits of EFER that are the extension's own; and it has been written, `before` being what it held.
+  virtual u64 efer_extension() const { return 0; }
+  virtual void efer_written(u64 /*before*/) {}
 
   /// --- Cpu::guest only: asked by instructions. True: an exit is raised, the instruction must not happen. ---
   [[nodiscard]] virtual bool intercepts(const Record& r, Intercept what, u64 detail) = 0;
@@ -181,7 +182,7 @@ class Virtualization {
   /// IRET is about to unblock NMIs (SVM with virtual NMIs, VMX with NMI exiting and without virtual ones, differ).
   virtual void unblock_nmi() = 0;
   /// An NMI is injected.
-  virtual void block_nmi();
+  virtual void block_nmi() = 0;
 
   /// --- Cpu::event_gate: between instructions ---
   virtual DueEvent due() const = 0;
@@ -211,7 +212,7 @@ class Virtualization {
     if (listener_ != nullptr) listener_->entered(cpu_);
   }
   /// What exits are called, and what they cost alike.
-  ExitTable exits() const;
+  virtual ExitTable exit_table() const = 0;
 
   /// Null: none. Must outlive its use.
   void set_listener(TransitionListener* listener) { listener_ = listener; }
@@ -221,6 +222,8 @@ class Virtualization {
   /// first; afterwards it is the vendor's business.
   void entered_guest();
   void left_guest(const VmExit& exit);
+  /// Addresses are the host's again, from the next update_mode() on.
+  void translate_for_host();
 
   Cpu& cpu_;
 

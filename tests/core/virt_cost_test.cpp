@@ -55,6 +55,8 @@ class FakeExtension final : public Virtualization {
   bool read_apic_page(u64, u64, unsigned, bool, void*) override { return true; }
   bool write_apic_page(u64, u64, unsigned, const void*) override { return true; }
   void unblock_nmi() override {}
+  void block_nmi() override {}
+  ExitTable exit_table() const override { return vmx::exit_table(); }
   DueEvent due() const override { return {}; }
   void take_silently() override {}
   Event injected_event() override { return {}; }

@@ -25,11 +25,6 @@ void Svm::set_global_interrupts(bool enabled) {
   cpu_.accessed_device = true;
 }
 
-void Svm::disabled() {
-  gif_ = true;
-  watch_events();
-}
-
 bool Svm::global_interrupts_of_guest() const {
   const u64 control = interrupts();
   return !has_feature(Feature::Vgif) || (control & field::gif_enable) == 0 || (control & field::gif) != 0;

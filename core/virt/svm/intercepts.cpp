@@ -62,13 +62,7 @@ constexpr auto plain_codes = [] {
   return codes;
 }();
 
-u64 register_number(u8 offset) { return offset / sizeof(u64); }
-
 }  // namespace
-
-u64 Svm::invalidation_type(const Record& r) const {
-  return cpu_.mode.bits == 64 ? cpu_.reg<u64>(r.reg) : cpu_.reg<u32>(r.reg);
-}
 
 u64 Svm::decode_assist(u64 value) const { return has_feature(Feature::DecodeAssists) ? value : 0; }
 
@@ -89,7 +83,7 @@ bool Svm::intercepts(const Record& r, Intercept what, u64 detail) {
     case Intercept::IntN: return exit_if(r, ExitCode::SoftwareInterrupt, decode_assist(detail));
     case Intercept::Invlpg: return exit_if(r, ExitCode::Invlpg, decode_assist(detail));
     // Whatever else it has, the processor tells of this instruction's operands (15.9).
-    case Intercept::Invpcid: return exit_if(r, ExitCode::Invpcid, detail, invalidation_type(r));
+    case Intercept::Invpcid: return exit_if(r, ExitCode::Invpcid, detail, cpu_.mode_sized_reg(r.reg));
     case Intercept::Io: return intercepts_io(r, IoDetail::unpacked(detail));
     case Intercept::Rdmsr: return intercepts_msr(r, static_cast<u32>(detail), false);
     case Intercept::Wrmsr: return intercepts_msr(r, static_cast<u32>(detail), true);
@@ -131,8 +125,8 @@ bool Svm::intercepts_task_switch(const TaskSwitchDetail& detail) {
   if (!intercepted(ExitCode::TaskSwitch)) return false;
   constexpr u64 by_iret = u64{1} << 36, by_jump = u64{1} << 38, has_code = u64{1} << 44, resume = u64{1} << 48;
   u64 info = 0;
-  if (detail.source == TaskSwitchDetail::Source::Iret) info |= by_iret;
-  if (detail.source == TaskSwitchDetail::Source::Jump) info |= by_jump;
+  if (detail.cause == TaskSwitchCause::Return) info |= by_iret;
+  if (detail.cause == TaskSwitchCause::Jump) info |= by_jump;
   if (detail.error_code) info |= has_code | *detail.error_code;
   if ((cpu_.state.flags.system & rflags::RF) != 0) info |= resume;
   return raise_exit({ExitCode::TaskSwitch, detail.selector, info});

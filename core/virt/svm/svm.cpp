@@ -1,12 +1,25 @@
 #include "core/virt/svm/svm.h"
 
 #include "core/virt/svm/event_field.h"
+#include "core/virt/svm/exit_codes.h"
 
 namespace bunshin::svm {
 
 u32 address_space_count(const CpuProfile& profile) { return profile.family > 0x10 ? 0x8000 : 64; }
 
 Svm::Svm(Cpu& cpu) : Virtualization(cpu), stage_(cpu.memory) {}
+
+ExitTable Svm::exit_table() const { return svm::exit_table(); }
+
+/// VM_CR.SVMDIS keeps EFER.SVME clear (15.30.1).
+u64 Svm::efer_extension() const { return (registers_.vm_cr & vm_cr::svm_disable) == 0 ? efer::SVME : 0; }
+
+/// Without SVM, GIF is set.
+void Svm::efer_written(u64 before) {
+  if ((before & ~cpu_.state.msr.efer & efer::SVME) == 0) return;
+  gif_ = true;
+  watch_events();
+}
 
 void Svm::reset() {
   if (running()) abandon_guest();

@@ -47,9 +47,6 @@ class Svm final : public Virtualization {
   bool write_tsc_ratio(u64 value);
   bool write_ignne(u64 value);
   bool write_key(u64 value);
-  /// EFER.SVME has been cleared: GIF is set, as it is without SVM.
-  void disabled();
-  bool may_enable() const { return (registers_.vm_cr & vm_cr::svm_disable) == 0; }
 
   void vmrun(u64 address);
   [[nodiscard]] bool vmload(u64 address);
@@ -87,6 +84,10 @@ class Svm final : public Virtualization {
   [[nodiscard]] bool read_apic_page(u64, u64, unsigned, bool, void*) override { return true; }
   [[nodiscard]] bool write_apic_page(u64, u64, unsigned, const void*) override { return true; }
   void unblock_nmi() override { cpu_.state.nmi_blocked = false; }
+  void block_nmi() override { cpu_.state.nmi_blocked = true; }
+  ExitTable exit_table() const override;
+  u64 efer_extension() const override;
+  void efer_written(u64 before) override;
   DueEvent due() const override;
   void take_silently() override;
   Event injected_event() override;
@@ -106,7 +107,6 @@ class Svm final : public Virtualization {
   bool raise_exit(const ExitReason& reason);
   bool exit_for(const Record& r, ExitCode code, u64 info_1 = 0, u64 info_2 = 0);
   bool exit_if(const Record& r, ExitCode code, u64 info_1 = 0, u64 info_2 = 0);
-  u64 invalidation_type(const Record& r) const;
   bool intercepts_cr_access(const Record& r, ExitCode row);
   bool intercepts_cr0_write(const Record& r, u64 value);
   bool intercepts_io(const Record& r, const IoDetail& access);

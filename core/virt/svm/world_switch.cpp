@@ -222,9 +222,7 @@ void Svm::load_host() {
   cpu_.disarm_monitor();
   cpu_.end_wait();
   cpu_.leave = Leave::None;
-  cpu_.guest_tag = 0;
-  cpu_.pdptes_in_memory = false;
-  cpu_.mmu.set_second_stage(nullptr);
+  translate_for_host();
   const bool pointers = !legacy_pae(s) || cpu_.mmu.load_pdptes(s.cr3, s.pdpte);
   if (!legal || !pointers) s.activity = Activity::Shutdown;
   cpu_.update_mode();
@@ -236,9 +234,7 @@ void Svm::abandon_guest() {
   pending_exit_.reset();
   vmcb_address_.reset();
   cpu_.guest = nullptr;
-  cpu_.guest_tag = 0;
-  cpu_.pdptes_in_memory = false;
-  cpu_.mmu.set_second_stage(nullptr);
+  translate_for_host();
   watch_events();
 }
 

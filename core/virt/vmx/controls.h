@@ -87,6 +87,9 @@ struct Controls {
   bool on_entry(u32 bit) const { return (entry & bit) != 0; }
 };
 
+/// Bits of CR0 that VM entry and exit leave alone: ET, CD, NW and those that are reserved (26.3.2.1, 27.5.1).
+inline constexpr u64 cr0_kept = 0x7ffa'ffd0;
+
 /// Reads what the controls that are set make meaningful.
 Controls read_controls(const Vmcs& vmcs);
 

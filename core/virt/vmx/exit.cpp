@@ -145,9 +145,7 @@ void Vmx::abort(Vmcs vmcs, u32 indicator) {
   vmcs.write_abort(indicator);
   cpu_.guest = nullptr;
   cpu_.event_gate = nullptr;
-  cpu_.guest_tag = 0;
-  cpu_.mmu.set_second_stage(nullptr);
-  cpu_.mmu.set_trapped_page(Mmu::no_trapped_page);
+  translate_for_host();
   cpu_.state.activity = Activity::Shutdown;
   cpu_.leave = Leave::None;
   cpu_.update_mode();
@@ -156,7 +154,6 @@ void Vmx::abort(Vmcs vmcs, u32 indicator) {
 /// 27.5 and 27.6.
 void Vmx::load_host(Vmcs vmcs) {
   CpuState& s = cpu_.state;
-  constexpr u64 cr0_kept = 0x7ffa'ffd0;
   s.cr0 = (s.cr0 & cr0_kept) | (vmcs.read(Field::HostCr0) & ~cr0_kept);
   s.cr3 = vmcs.read(Field::HostCr3);
   s.cr4 = vmcs.read(Field::HostCr4) & capabilities_.cr4_fixed1;
@@ -218,9 +215,7 @@ void Vmx::load_host_translation() {
   tags_.note_flushes();
   cpu_.guest = nullptr;
   cpu_.event_gate = nullptr;
-  cpu_.guest_tag = 0;
-  cpu_.mmu.set_second_stage(nullptr);
-  cpu_.mmu.set_trapped_page(Mmu::no_trapped_page);
+  translate_for_host();
   cpu_.update_mode();
 }
 

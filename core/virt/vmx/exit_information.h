@@ -80,9 +80,6 @@ struct ExitInformation {
   bool keeps_debug = false;       ///< between instructions: debug exceptions stay pending (27.3.4)
 };
 
-/// Number of the general register at a byte offset of CpuState::gpr.
-constexpr u32 register_number(u8 offset) { return offset / 8; }
-
 /// Exit qualification of an instruction with a memory operand: its displacement, for RIP-relative ones the address.
 u64 displacement(const Cpu& cpu, const Record& r);
 

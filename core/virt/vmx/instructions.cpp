@@ -162,7 +162,7 @@ bool Vmx::read_field(const Record& r, Vmcs vmcs, u64 encoding) {
 bool Vmx::write_field(const Record& r, Vmcs vmcs, u64 encoding) {
   u64 value = 0;
   if (!r.has_memory()) {
-    value = cpu_.reg<u64>(r.rm) & operand_mask(cpu_);
+    value = cpu_.mode_sized_reg(r.rm);
   } else if (cpu_.mode.bits == 64) {
     if (!cpu_.load(r, value)) return false;
   } else {
@@ -180,7 +180,7 @@ bool Vmx::write_field(const Record& r, Vmcs vmcs, u64 encoding) {
 }
 
 bool Vmx::vmread(const Record& r) {
-  const u64 encoding = cpu_.reg<u64>(r.reg) & operand_mask(cpu_);
+  const u64 encoding = cpu_.mode_sized_reg(r.reg);
   u64 address = 0;
   bool done = false;
   if (!select_vmcs(r, Reason::Vmread, encoding, c_.vmread_bitmap, address, done)) return false;
@@ -189,7 +189,7 @@ bool Vmx::vmread(const Record& r) {
 }
 
 bool Vmx::vmwrite(const Record& r) {
-  const u64 encoding = cpu_.reg<u64>(r.reg) & operand_mask(cpu_);
+  const u64 encoding = cpu_.mode_sized_reg(r.reg);
   u64 address = 0;
   bool done = false;
   if (!select_vmcs(r, Reason::Vmwrite, encoding, c_.vmwrite_bitmap, address, done)) return false;

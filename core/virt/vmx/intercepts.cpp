@@ -16,14 +16,6 @@ bool Vmx::exits(const Record& r, Reason reason, u64 qualification) {
   return exit_with({.reason = reason, .qualification = qualification, .instruction_length = r.length});
 }
 
-/// The linear address of the record's memory operand.
-u64 Vmx::operand_linear(const Record& r) const {
-  const u64 offset = cpu_.effective_address(r);
-  const Seg seg = cpu_.segment_of(r);
-  if (cpu_.mode.bits == 64) return offset + (seg >= Seg::FS ? cpu_.state.segment(seg).base : 0);
-  return static_cast<u32>(offset + cpu_.state.segment(seg).base);
-}
-
 /// 25.1.3 "PAUSE" and 25.4 "PAUSE-loop exiting".
 bool Vmx::intercepts_pause(const Record& r) {
   if (c_.has(primary::pause)) return exits(r, Reason::Pause);
@@ -120,11 +112,10 @@ bool Vmx::has(Intercept what) const {
   }
 }
 
-/// 25.4.2.
+/// 25.4.2. The causes are numbered as in the qualification (table 27-2).
 bool Vmx::intercepts_task_switch(const TaskSwitchDetail& detail) {
-  constexpr u64 sources[] = {0, 1, 2, 3};
-  return exit_with({.reason = Reason::TaskSwitch,
-                    .qualification = detail.selector | sources[static_cast<unsigned>(detail.source)] << 30});
+  return exit_with(
+      {.reason = Reason::TaskSwitch, .qualification = detail.selector | static_cast<u64>(detail.cause) << 30});
 }
 
 /// 25.2 "Exceptions", and the qualification of 27.2.1.

@@ -1,31 +1,19 @@
 // INVEPT, INVVPID and VMFUNC (SDM vol. 3, 30.3, 28.3.3 and 25.5.6).
 
+#include "core/system/semantics.h"
 #include "core/virt/vmx/entry_checks.h"
 #include "core/virt/vmx/vmx.h"
 
 namespace bunshin::vmx {
-namespace {
-
-bool load_descriptor(Cpu& cpu, const Record& r, std::array<u64, 2>& descriptor) {
-  u64 linear = 0;
-  return cpu.to_linear(cpu.segment_of(r), cpu.effective_address(r), 16, AccessKind::Read, linear) &&
-         cpu.read_slow(linear, descriptor.data(), 16, Cpu::Privilege::Current);
-}
-
-u64 type_operand(const Cpu& cpu, const Record& r) {
-  return cpu.mode.bits == 64 ? cpu.reg<u64>(r.reg) : cpu.reg<u32>(r.reg);
-}
-
-}  // namespace
 
 bool Vmx::invept(const Record& r) {
   enum Type : u64 { single_context = 1, global = 2 };
   if ((capabilities_.ept_vpid & ept_vpid_cap::invept) == 0) return cpu_.raise(Vector::UD);
   if (!may_execute(r, Reason::Invept)) return false;
-  const u64 type = type_operand(cpu_, r);
+  const u64 type = cpu_.mode_sized_reg(r.reg);
   if (type != single_context && type != global) return fail(InstructionError::InvalidInvalidation);
   std::array<u64, 2> descriptor{};
-  if (!load_descriptor(cpu_, r, descriptor)) return false;
+  if (!semantics::load_invalidation_descriptor(cpu_, r, descriptor)) return false;
   const u64 root = descriptor[0] & eptp::root;
   if (type == single_context && !is_eptp(descriptor[0], capabilities_))
     return fail(InstructionError::InvalidInvalidation);
@@ -43,10 +31,10 @@ bool Vmx::invvpid(const Record& r) {
   enum Type : u64 { address = 0, single_context = 1, all_contexts = 2, single_keeping_globals = 3 };
   if ((capabilities_.ept_vpid & ept_vpid_cap::invvpid) == 0) return cpu_.raise(Vector::UD);
   if (!may_execute(r, Reason::Invvpid)) return false;
-  const u64 type = type_operand(cpu_, r);
+  const u64 type = cpu_.mode_sized_reg(r.reg);
   if (type > single_keeping_globals) return fail(InstructionError::InvalidInvalidation);
   std::array<u64, 2> descriptor{};
-  if (!load_descriptor(cpu_, r, descriptor)) return false;
+  if (!semantics::load_invalidation_descriptor(cpu_, r, descriptor)) return false;
   const auto vpid = static_cast<u16>(descriptor[0]);
   const u64 linear = descriptor[1];
   if (descriptor[0] >> 16 != 0 || (type != all_contexts && vpid == 0) ||

@@ -4,12 +4,6 @@
 #include "core/virt/vmx/vmx.h"
 
 namespace bunshin::vmx {
-namespace {
-
-/// Bits of CR0 that VM entry and exit leave alone: ET, CD, NW and those that are reserved (26.3.2.1).
-constexpr u64 cr0_kept = 0x7ffa'ffd0;
-
-}  // namespace
 
 void Vmx::load_guest(const GuestState& g, const std::array<u64, 4>& pdptes) {
   load_guest_registers(g);

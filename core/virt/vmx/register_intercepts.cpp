@@ -67,7 +67,7 @@ bool Vmx::intercepts_lmsw(const Record& r, u64 value) {
                        .instruction_length = r.length};
   if (r.has_memory()) {
     exit.qualification |= 1u << 6;
-    exit.linear = operand_linear(r);
+    exit.linear = cpu_.unchecked_linear(r);
   }
   return exit_with(exit);
 }
@@ -85,9 +85,7 @@ bool Vmx::io_bitmap_set(u16 port, unsigned bytes) {
 
 u64 Vmx::string_operand_linear(const Record& r, bool input) const {
   const u64 offset = cpu_.state.gpr[input ? RDI : RSI] & (~u64{0} >> (64 - 8 * r.address_bytes()));
-  const Seg seg = input ? Seg::ES : cpu_.segment_of(r);
-  if (cpu_.mode.bits == 64) return offset + (seg >= Seg::FS ? cpu_.state.segment(seg).base : 0);
-  return static_cast<u32>(offset + cpu_.state.segment(seg).base);
+  return cpu_.unchecked_linear(input ? Seg::ES : cpu_.segment_of(r), offset);
 }
 
 bool Vmx::intercepts_io(const Record& r, const IoDetail& access) {

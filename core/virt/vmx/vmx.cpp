@@ -1,10 +1,14 @@
 #include "core/virt/vmx/vmx.h"
 
+#include "core/virt/vmx/exit_reasons.h"
+
 namespace bunshin::vmx {
 
 Vmx::Vmx(Cpu& cpu) : Virtualization(cpu), capabilities_(cpu.profile), stage_(cpu.memory), tags_(cpu.mmu) {}
 
 Vmx::~Vmx() = default;
+
+ExitTable Vmx::exit_table() const { return vmx::exit_table(); }
 
 void Vmx::reset() {
   in_operation_ = init_held_ = false;
@@ -22,9 +26,7 @@ void Vmx::reset() {
   tags_.reset();
   cpu_.guest = nullptr;
   cpu_.event_gate = nullptr;
-  cpu_.guest_tag = 0;
-  cpu_.mmu.set_second_stage(nullptr);
-  cpu_.mmu.set_trapped_page(Mmu::no_trapped_page);
+  translate_for_host();
 }
 
 /// The running guest's controls are those in its VMCS, in memory; what is left is what this object alone knows.

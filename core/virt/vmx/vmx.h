@@ -73,6 +73,7 @@ class Vmx final : public Virtualization, private DirtyLog {
   bool write_apic_page(u64 linear, u64 offset, unsigned size, const void* data) override;
   void unblock_nmi() override;
   void block_nmi() override;
+  ExitTable exit_table() const override;
   DueEvent due() const override;
   bool steps() const override { return monitor_trap_ == MonitorTrap::Armed; }
   void stepped() override;
@@ -169,7 +170,6 @@ class Vmx final : public Virtualization, private DirtyLog {
   bool intercepts_pause(const Record& r);
   bool io_bitmap_set(u16 port, unsigned bytes);
   u64 string_operand_linear(const Record& r, bool input) const;
-  u64 operand_linear(const Record& r) const;
 
   // --- events.cpp ---
   bool timer_expired() const;

@@ -125,15 +125,15 @@ TEST(SvmRegisters, LockGuardsTheSwitchUntilTheKeyFits) {
   m.state().msr.efer &= ~efer::SVME;
   EXPECT_TRUE(svm.write_key(0x1234));
   EXPECT_TRUE(svm.write_vm_cr(svm::vm_cr::svm_disable | svm::vm_cr::lock));
-  EXPECT_FALSE(svm.may_enable());
+  EXPECT_EQ(svm.efer_extension(), 0U);
   EXPECT_TRUE(svm.write_vm_cr(0));
-  EXPECT_FALSE(svm.may_enable());
+  EXPECT_EQ(svm.efer_extension(), 0U);
   EXPECT_TRUE(svm.write_key(0x1235));
   EXPECT_TRUE(svm.write_vm_cr(0));
-  EXPECT_FALSE(svm.may_enable());
+  EXPECT_EQ(svm.efer_extension(), 0U);
   EXPECT_TRUE(svm.write_key(0x1234));
   EXPECT_TRUE(svm.write_vm_cr(0));
-  EXPECT_TRUE(svm.may_enable());
+  EXPECT_EQ(svm.efer_extension(), efer::SVME);
 }
 
 TEST(SvmRegisters, ReservedBitsAreRefused) {
