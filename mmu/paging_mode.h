@@ -28,6 +28,9 @@ inline constexpr u64 R = 1, W = 2, X = 4, ignore_PAT = 0x40, PS = 0x80, A = 0x10
 inline constexpr unsigned type_shift = 3;
 }  // namespace ept
 
+/// Where an 8-byte entry of any format has a physical address.
+inline constexpr u64 entry_address_bits = 0x000f'ffff'ffff'f000;
+
 struct PagingFormat {
   std::string_view name;
   /// Table levels; level 1 holds the entries that map 4 KiB pages, level `levels` is the root.

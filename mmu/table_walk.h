@@ -165,7 +165,7 @@ class TableWalk {
 
   /// What `address` is in the page that the path's leaf maps.
   GuestPhysical mapped(const Path& path, u64 address) const;
-  static constexpr u64 address_mask = 0x000f'ffff'ffff'f000;
+  static constexpr u64 address_mask = entry_address_bits;
 
  private:
   void derive_levels();

@@ -6,12 +6,10 @@ namespace bunshin::vmm {
 
 namespace {
 
-constexpr u64 address_bits = 0x000f'ffff'ffff'f000;
-
 /// Bits that must be zero in an entry of `level` (SDM vol. 3, 4.3 to 4.5).
 u64 reserved_bits(const PagingControls& c, const PagingFormat& format, unsigned level, bool leaf, unsigned shift) {
   if (format.entry_bytes == 4) return 0;  // PSE-36: bit 21 is the only one, and what it addresses is no RAM
-  u64 reserved = address_bits & ~((u64{1} << c.physical_bits) - 1);
+  u64 reserved = entry_address_bits & ~((u64{1} << c.physical_bits) - 1);
   if (!c.no_execute()) reserved |= pte::XD;
   if (!format.high_bits_ignored) reserved |= 0x7ff0'0000'0000'0000;
   if (format.root_in_registers && level == format.levels) return reserved | 0x1e6 | pte::XD;
@@ -22,7 +20,7 @@ u64 reserved_bits(const PagingControls& c, const PagingFormat& format, unsigned 
 
 /// Physical address of a 4 MiB page: bits 20:13 of the entry are address bits 39:32 (SDM vol. 3, table 4-4).
 u64 leaf_address(const PagingFormat& format, u64 entry, unsigned level, unsigned shift) {
-  const u64 low = entry & address_bits & ~((u64{1} << shift) - 1);
+  const u64 low = entry & entry_address_bits & ~((u64{1} << shift) - 1);
   if (format.entry_bytes == 4) return (low & 0xffff'ffff) | (level == 2 ? (entry >> 13 & 0xff) << 32 : 0);
   return low;
 }
@@ -91,7 +89,7 @@ bool Walk::descend(u64 linear, u32& cause) {
           GuestPhysical(leaf_address(format, step.entry, level, shift) | (linear & ((u64{1} << shift) - 1)));
       return true;
     }
-    table = format.entry_bytes == 4 ? step.entry & 0xffff'f000 : step.entry & address_bits;
+    table = format.entry_bytes == 4 ? step.entry & 0xffff'f000 : step.entry & entry_address_bits;
   }
 }
 
@@ -112,6 +110,12 @@ PagingMode PagingControls::mode() const {
 }
 bool PagingControls::no_execute() const { return (efer & efer::NXE) != 0; }
 bool PagingControls::write_protect() const { return (cr0 & cr0::WP) != 0; }
+
+WalkAccess faulting_access(u32 error_code) {
+  return {.write = (error_code & page_fault::W) != 0,
+          .execute = (error_code & page_fault::ID) != 0,
+          .user = (error_code & page_fault::U) != 0};
+}
 
 GuestTranslation walk_guest(const GuestMemory& memory, const PagingControls& controls, Linear address,
                             WalkAccess access, bool update) {

@@ -26,6 +26,9 @@ struct WalkAccess {
   bool user = false;
 };
 
+/// The access that a #PF with this error code has stopped.
+WalkAccess faulting_access(u32 error_code);
+
 struct GuestTranslation {
   struct Step {
     GuestPhysical address;  ///< of the entry

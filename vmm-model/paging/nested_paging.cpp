@@ -5,7 +5,6 @@ namespace bunshin::vmm {
 namespace {
 
 constexpr unsigned levels = 4, index_bits = 9;
-constexpr u64 address_bits = 0x000f'ffff'ffff'f000;
 constexpr u64 ept_write_back = u64{6} << ept::type_shift;
 
 constexpr unsigned shift_of(unsigned level) { return page_shift + index_bits * (level - 1); }
@@ -65,7 +64,7 @@ bool NestedPaging::map(GuestPhysical address) {
     }
     const u64 entry = context_.hardware.load(entry_at, 8);
     if ((entry & present_bits()) != 0) {
-      table = HostPhysical(entry & address_bits);
+      table = HostPhysical(entry & entry_address_bits);
       continue;
     }
     table = new_table();

@@ -32,7 +32,7 @@ void ShadowPaging::forget_all() {
 bool ShadowPaging::load_root() {
   const PagingControls c = controls();
   levels_ = shadow::levels(c);
-  const GuestPhysical table(c.cr3 & shadow::address_bits);
+  const GuestPhysical table(c.cr3 & entry_address_bits);
   if (c.mode() == PagingMode::FourLevel && context_.memory.contains(table, page_size)) {
     const ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), 4, 0, false};
     root_ = pages_.find(key);
@@ -113,7 +113,7 @@ bool ShadowPaging::map(const Mapping& m) {
     const u64 entry = context_.hardware.load(at, 8);
     pages_.table(table).writes = 0;
     if ((entry & pte::P) != 0) {
-      table = pages_.index_of(entry & shadow::address_bits);
+      table = pages_.index_of(entry & entry_address_bits);
       continue;
     }
     const u32 child = child_of(m, level, m.linear);
@@ -138,8 +138,7 @@ bool ShadowPaging::map(const Mapping& m) {
 
 FaultResult ShadowPaging::fault(const Exit& exit) {
   const PagingControls c = controls();
-  const WalkAccess access{(exit.error_code & page_fault::W) != 0, (exit.error_code & page_fault::ID) != 0,
-                          (exit.error_code & page_fault::U) != 0};
+  const WalkAccess access = faulting_access(exit.error_code);
   const GuestTranslation t = walk_guest(context_.memory, c, Linear(exit.address), access, true);
   if (t.fault) {
     ++counters_.guest_faults;

@@ -16,9 +16,9 @@ void ShadowPaging::drop_entry(HostPhysical at, unsigned level) {
   const u64 entry = context_.hardware.load(at, 8);
   if ((entry & pte::P) == 0) return;
   context_.hardware.store(at, 8, 0);
-  if (level > 1) return unlink_child(pages_.index_of(entry & shadow::address_bits), at, level);
+  if (level > 1) return unlink_child(pages_.index_of(entry & entry_address_bits), at, level);
   if ((entry & pte::RW) == 0) return;
-  const GuestPhysical page = context_.memory.guest(HostPhysical(entry & shadow::address_bits));
+  const GuestPhysical page = context_.memory.guest(HostPhysical(entry & entry_address_bits));
   pages_.remove_writer(static_cast<u32>(context_.memory.page_index(page)), at);
 }
 
@@ -61,7 +61,7 @@ void ShadowPaging::remove_parents(u32 table) {
     if (!t.used || (t.keyed ? t.key.level != level : i != own_root_ || levels_ != level)) continue;
     for (unsigned e = 0; e < shadow::entries; ++e) {
       const HostPhysical at = pages_.address(i) + 8 * e;
-      if ((context_.hardware.load(at, 8) & (shadow::address_bits | pte::P)) != (address | pte::P)) continue;
+      if ((context_.hardware.load(at, 8) & (entry_address_bits | pte::P)) != (address | pte::P)) continue;
       context_.hardware.store(at, 8, 0);
       --pages_.table(table).parents;
     }
@@ -136,11 +136,11 @@ void ShadowPaging::propagate(u32 table, unsigned index, unsigned guest_index) {
   context_.memory.load(context_.memory.page_at(key.page) + u64{guest_index} * bytes, bytes, entry);
   if ((entry & (pte::P | pte::A)) != (pte::P | pte::A)) return;
   const PagingControls c = controls();
-  const u64 high = key.narrow ? 0 : entry & ~shadow::address_bits & ~((u64{1} << 52) - 1);
+  const u64 high = key.narrow ? 0 : entry & ~entry_address_bits & ~((u64{1} << 52) - 1);
   const bool wide = c.mode() == PagingMode::FourLevel;
   if ((high & pte::XD) != 0 && !c.no_execute()) return;
   if (!wide && (high & ~pte::XD) != 0) return;  // reserved
-  const GuestPhysical page(key.narrow ? entry & 0xffff'f000 : entry & shadow::address_bits);
+  const GuestPhysical page(key.narrow ? entry & 0xffff'f000 : entry & entry_address_bits);
   if (!context_.memory.contains(page, page_size)) return;
   set_leaf(pages_.address(table) + 8 * index, entry, page, true, (high & pte::XD) == 0);
 }

@@ -9,7 +9,6 @@ namespace bunshin::vmm {
 
 namespace shadow {
 
-inline constexpr u64 address_bits = 0x000f'ffff'ffff'f000;
 inline constexpr unsigned entries = 512;
 
 constexpr unsigned shift_of(unsigned level) { return page_shift + 9 * (level - 1); }

@@ -24,7 +24,7 @@ bool VirtualTlb::flush() {
 void VirtualTlb::release_tree(HostPhysical table, unsigned level) {
   for (unsigned i = 0; level > 1 && i < shadow::entries; ++i) {
     const u64 entry = context_.hardware.load(table + 8 * i, 8);
-    if ((entry & pte::P) != 0) release_tree(HostPhysical(entry & shadow::address_bits), level - 1);
+    if ((entry & pte::P) != 0) release_tree(HostPhysical(entry & entry_address_bits), level - 1);
   }
   release_table(table);
 }
@@ -37,7 +37,7 @@ bool VirtualTlb::fill(Linear address, u64 leaf, bool piece) {
     const u64 entry = context_.hardware.load(at, 8);
     const u64 mark = piece && level == 2 ? piece_of_large_page : 0;
     if ((entry & pte::P) != 0) {
-      table = HostPhysical(entry & shadow::address_bits);
+      table = HostPhysical(entry & entry_address_bits);
       if ((mark & ~entry) != 0) context_.hardware.store(at, 8, entry | mark);
       continue;
     }
@@ -53,8 +53,7 @@ bool VirtualTlb::fill(Linear address, u64 leaf, bool piece) {
 
 FaultResult VirtualTlb::fault(const Exit& exit) {
   const PagingControls c = controls();
-  const WalkAccess access{(exit.error_code & page_fault::W) != 0, (exit.error_code & page_fault::ID) != 0,
-                          (exit.error_code & page_fault::U) != 0};
+  const WalkAccess access = faulting_access(exit.error_code);
   const GuestTranslation t = walk_guest(context_.memory, c, Linear(exit.address), access, true);
   if (t.fault) {
     ++counters_.guest_faults;
@@ -76,12 +75,12 @@ void VirtualTlb::invalidate(Linear address) {
   for (unsigned level = levels_; level > 2; --level) {
     const u64 entry = context_.hardware.load(table + 8 * shadow::index_of(address.value, level), 8);
     if ((entry & pte::P) == 0) return;
-    table = HostPhysical(entry & shadow::address_bits);
+    table = HostPhysical(entry & entry_address_bits);
   }
   const HostPhysical at = table + 8 * shadow::index_of(address.value, 2);
   const u64 entry = context_.hardware.load(at, 8);
   if ((entry & pte::P) == 0) return;
-  const HostPhysical pages(entry & shadow::address_bits);
+  const HostPhysical pages(entry & entry_address_bits);
   if ((entry & piece_of_large_page) == 0) {
     context_.hardware.store(pages + 8 * shadow::index_of(address.value, 1), 8, 0);
     return;
