@@ -13,7 +13,7 @@ class Guest;
 struct ExitRow {
   ExitReason reason;
   std::string_view name;  ///< in reports
-  void (*handler)(Guest&, const Exit&);
+  void (&handler)(Guest&, const Exit&);
 };
 
 const ExitRow& exit_row(ExitReason reason);
