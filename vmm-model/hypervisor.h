@@ -4,8 +4,8 @@
 
 #include <span>
 
-#include "vmm-model/arch/svm/svm_execution.h"
 #include "vmm-model/boot/guest_loader.h"
+#include "vmm-model/execution_back_end.h"
 #include "vmm-model/guest.h"
 
 namespace bunshin::vmm {
@@ -18,7 +18,9 @@ struct BootModule {
 
 class Hypervisor {
  public:
-  Hypervisor(Hardware& hardware, PagePool& pool) : hardware_(hardware), pool_(pool) {}
+  /// `back_ends` in order of preference: guests run on the first that the processor can do.
+  Hypervisor(Hardware& hardware, PagePool& pool, std::span<ExecutionBackEnd* const> back_ends)
+      : hardware_(hardware), pool_(pool), back_ends_(back_ends) {}
 
   /// Module 0 is the configuration. False: a message has been logged.
   bool start(std::span<const BootModule> modules);
@@ -30,7 +32,7 @@ class Hypervisor {
 
   template <class T, class... Arguments>
   T* create(Arguments&&... arguments);
-  bool start_processor();
+  bool choose_back_end();
   bool create_guest(const GuestConfig& config, std::span<const BootModule> modules);
   GuestPaging* create_paging(PagingChoice choice, const PagingContext& context);
   std::span<const u8> find_module(std::string_view name, std::span<const BootModule> modules) const;
@@ -45,7 +47,8 @@ class Hypervisor {
 
   Hardware& hardware_;
   PagePool& pool_;
-  svm::SvmProcessor svm_;
+  std::span<ExecutionBackEnd* const> back_ends_;
+  ExecutionBackEnd* back_end_ = nullptr;
   VmmConfig config_;
   std::array<Guest*, max_guests> guests_{};
   unsigned count_ = 0;

@@ -1,7 +1,6 @@
 // From a configuration and modules to guests that can be entered.
 
 #include <algorithm>
-#include <new>
 
 #include "vmm-model/guest_cpuid.h"
 #include "vmm-model/hypervisor.h"
@@ -29,8 +28,7 @@ std::string_view text_of(std::span<const u8> bytes) {
 
 template <class T, class... Arguments>
 T* Hypervisor::create(Arguments&&... arguments) {
-  void* place = hardware_.allocate_object(sizeof(T));
-  return place == nullptr ? nullptr : new (place) T(static_cast<Arguments&&>(arguments)...);
+  return create_object<T>(hardware_, static_cast<Arguments&&>(arguments)...);
 }
 
 bool Hypervisor::start(std::span<const BootModule> modules) {
@@ -48,21 +46,27 @@ bool Hypervisor::start(std::span<const BootModule> modules) {
     hardware_.log(message.text());
     return false;
   }
-  if (!start_processor()) return false;
+  if (!choose_back_end()) return false;
   for (unsigned i = 0; i < config_.guest_count; ++i) {
     if (!create_guest(config_.guests[i], modules)) return false;
   }
   return true;
 }
 
-bool Hypervisor::start_processor() {
-  using Problem = svm::SvmProcessor::Problem;
-  switch (svm_.enable(hardware_, pool_)) {
-    case Problem::None: return true;
-    case Problem::NotSupported: hardware_.log("this processor has no AMD-V (CPUID 80000001H:ECX.SVM)\n"); return false;
-    case Problem::DisabledByFirmware: hardware_.log("AMD-V is disabled by firmware (VM_CR.SVMDIS)\n"); return false;
-    default: hardware_.log("no memory for the processor's own pages\n"); return false;
+bool Hypervisor::choose_back_end() {
+  Message lacking;
+  lacking << "guests cannot run on this processor:";
+  for (ExecutionBackEnd* candidate : back_ends_) {
+    const std::string_view problem = candidate->enable(hardware_, pool_);
+    if (problem.empty()) {
+      back_end_ = candidate;
+      return true;
+    }
+    lacking << (candidate == back_ends_.front() ? " " : "; ") << candidate->name() << ": " << problem;
   }
+  lacking << "\n";
+  hardware_.log(lacking.text());
+  return false;
 }
 
 std::span<const u8> Hypervisor::find_module(std::string_view name, std::span<const BootModule> modules) const {
@@ -96,16 +100,15 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   GuestImage image{find_module(config.kernel, modules), find_module(config.initrd, modules), config.cmdline};
   if (image.kernel.empty()) return refuse(config, "there is no boot module for its kernel");
   if (!config.initrd.empty() && image.initrd.empty()) return refuse(config, "there is no boot module for its initrd");
-  if (config.paging == PagingChoice::Nested && !svm_.nested_paging()) {
+  if (config.paging == PagingChoice::Nested && !back_end_->nested_paging()) {
     return refuse(config, "this processor has no nested paging: choose shadow or vtlb");
   }
   const u64 alignment = config.memory >= config_.nested_page ? config_.nested_page : page_size;
   const HostPhysical ram = pool_.allocate_block(config.memory, alignment);
-  const HostPhysical vmcb = pool_.allocate(), state_area = pool_.allocate();
-  if (ram.value == 0 || vmcb.value == 0 || state_area.value == 0)
-    return refuse(config, "the machine has no memory left for it");
+  const HostPhysical state_area = pool_.allocate();
+  if (ram.value == 0 || state_area.value == 0) return refuse(config, "the machine has no memory left for it");
   auto* memory = create<GuestMemory>(hardware_, ram, config.memory);
-  auto* execution = create<svm::SvmExecution>(hardware_, svm_, vmcb);
+  GuestExecution* execution = back_end_->create_execution(hardware_, pool_);
   if (memory == nullptr || execution == nullptr) return refuse(config, "the machine has no memory left for it");
   const PagingContext context{hardware_, pool_, *memory, *execution, physical_bits(hardware_)};
   GuestPaging* paging = create_paging(config.paging, context);

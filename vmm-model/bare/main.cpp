@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "vmm-model/arch/svm/svm_execution.h"
 #include "vmm-model/bare/bare_hardware.h"
 #include "vmm-model/bare/interrupts.h"
 #include "vmm-model/bare/multiboot_information.h"
@@ -16,7 +17,9 @@ namespace {
 struct Machine {
   BareHardware hardware;
   PagePool pool{hardware};
-  Hypervisor hypervisor{hardware, pool};
+  svm::SvmProcessor svm;
+  std::array<ExecutionBackEnd*, 1> back_ends{&svm};
+  Hypervisor hypervisor{hardware, pool, back_ends};
 };
 
 alignas(Machine) u8 machine_memory[sizeof(Machine)];

@@ -3,19 +3,18 @@
 // AMD-V (APM vol. 2, ch. 15): a guest's processor is a VMCB.
 
 #include "vmm-model/arch/svm/vmcb.h"
-#include "vmm-model/guest_execution.h"
-#include "vmm-model/page_pool.h"
+#include "vmm-model/execution_back_end.h"
 
 namespace bunshin::vmm::svm {
 
-/// What all guests of one processor share. Tells whether the processor can do it, and turns it on.
-class SvmProcessor {
+/// What all guests of one processor share.
+class SvmProcessor final : public ExecutionBackEnd {
  public:
-  enum class Problem : u8 { None, NotSupported, DisabledByFirmware, NoMemory };
-
+  std::string_view name() const override { return "AMD-V"; }
   /// Sets EFER.SVME and the host save area; fills the MSR and I/O permission maps.
-  Problem enable(Hardware& hardware, PagePool& pool);
-  bool nested_paging() const { return nested_paging_; }
+  std::string_view enable(Hardware& hardware, PagePool& pool) override;
+  bool nested_paging() const override { return nested_paging_; }
+  GuestExecution* create_execution(Hardware& hardware, PagePool& pool) override;
   HostPhysical host_state() const { return host_state_; }
   HostPhysical msr_permissions() const { return msr_permissions_; }
   HostPhysical io_permissions() const { return io_permissions_; }

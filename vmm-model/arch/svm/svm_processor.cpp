@@ -10,10 +10,11 @@ constexpr u64 msr_map_bytes = 0x2000, io_map_bytes = 0x3000;
 
 }  // namespace
 
-SvmProcessor::Problem SvmProcessor::enable(Hardware& hardware, PagePool& pool) {
-  if (hardware.cpuid(0x8000'0000, 0).eax < svm_leaf) return Problem::NotSupported;
-  if ((hardware.cpuid(0x8000'0001, 0).ecx & svm_feature) == 0) return Problem::NotSupported;
-  if ((hardware.read_msr(msr::vm_cr) & vm_cr_disabled) != 0) return Problem::DisabledByFirmware;
+std::string_view SvmProcessor::enable(Hardware& hardware, PagePool& pool) {
+  if (hardware.cpuid(0x8000'0000, 0).eax < svm_leaf || (hardware.cpuid(0x8000'0001, 0).ecx & svm_feature) == 0) {
+    return "it has none (CPUID 80000001H:ECX.SVM)";
+  }
+  if ((hardware.read_msr(msr::vm_cr) & vm_cr_disabled) != 0) return "disabled by firmware (VM_CR.SVMDIS)";
   const CpuidResult features = hardware.cpuid(svm_leaf, 0);
   asids_ = features.ebx;
   nested_paging_ = (features.edx & nested_paging_feature) != 0;
@@ -22,7 +23,7 @@ SvmProcessor::Problem SvmProcessor::enable(Hardware& hardware, PagePool& pool) {
   msr_permissions_ = pool.allocate_block(msr_map_bytes, page_size);
   io_permissions_ = pool.allocate_block(io_map_bytes, page_size);
   if (hardware_save.value == 0 || host_state_.value == 0 || msr_permissions_.value == 0 || io_permissions_.value == 0) {
-    return Problem::NoMemory;
+    return "no memory for the processor's own pages";
   }
   for (u64 i = 0; i < msr_map_bytes; i += 8) hardware.store(msr_permissions_ + i, 8, ~u64{0});
   for (u64 i = 0; i < io_map_bytes; i += 8) hardware.store(io_permissions_ + i, 8, ~u64{0});
@@ -34,7 +35,12 @@ SvmProcessor::Problem SvmProcessor::enable(Hardware& hardware, PagePool& pool) {
   permit_msr(hardware, msr::tsc, false);
   hardware.write_msr(msr::efer, hardware.read_msr(msr::efer) | efer::SVME);
   hardware.write_msr(msr::vm_hsave_pa, hardware_save.value);
-  return Problem::None;
+  return {};
+}
+
+GuestExecution* SvmProcessor::create_execution(Hardware& hardware, PagePool& pool) {
+  const HostPhysical vmcb = pool.allocate();
+  return vmcb.value == 0 ? nullptr : create_object<SvmExecution>(hardware, hardware, *this, vmcb);
 }
 
 // 15.11: three ranges of 2 KiB, two bits an MSR, read and write.
