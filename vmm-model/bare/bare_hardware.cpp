@@ -32,6 +32,7 @@ void load_debug_registers(const u64* from) {
 }  // namespace
 
 BareHardware::BareHardware() {
+  start_devices();
   constexpr u64 os_xsave = 1 << 18;
   xsave_ = has(cpuid(1, 0).ecx, 26);
   tsc_aux_ = has(cpuid(0x8000'0001, 0).edx, 27);
@@ -119,20 +120,23 @@ void BareHardware::invalidate_guest_page(Linear address, u32 asid) {
   asm volatile("invlpga" : : "a"(address.value), "c"(asid) : "memory");
 }
 
-void BareHardware::log(std::string_view text) {
-  for (const char c : text) own_.put(c);
+u32 BareHardware::in(u16 port, unsigned size) {
+  switch (size) {
+    case 1: return in8(port);
+    case 2: return in16(port);
+    default: return in32(port);
+  }
 }
 
-void BareHardware::guest_output(std::span<const char> text) {
-  for (const char c : text) guests_.put(c);
+void BareHardware::out(u16 port, unsigned size, u32 value) {
+  switch (size) {
+    case 1: return out8(port, static_cast<u8>(value));
+    case 2: return out16(port, static_cast<u16>(value));
+    default: return out32(port, value);
+  }
 }
 
-// The debug-exit port for a machine that has one and for a run that failed, then ACPI's soft-off as QEMU's boards and ours
-// have it (PM1 control at 604H, SLP_EN, SLP_TYP 0).
-void BareHardware::power_off(bool success) {
-  constexpr u16 debug_exit = 0xf4, pm1_control = 0x604, sleep_enable = 1 << 13;
-  if (!success) out32(debug_exit, 1);
-  out16(pm1_control, sleep_enable);
+void BareHardware::stop() {
   for (;;) asm volatile("cli; hlt");
 }
 

@@ -14,6 +14,11 @@ inline u8 in8(u16 port) {
   asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
   return value;
 }
+inline u16 in16(u16 port) {
+  u16 value;
+  asm volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+  return value;
+}
 inline u32 in32(u16 port) {
   u32 value;
   asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
@@ -35,7 +40,5 @@ inline u64 read_tsc() {
 inline void write_xcr0(u64 value) {
   asm volatile("xsetbv" : : "c"(0), "a"(static_cast<u32>(value)), "d"(static_cast<u32>(value >> 32)));
 }
-inline u32 read_register(u64 address) { return *reinterpret_cast<volatile u32*>(address); }
-inline void write_register(u64 address, u32 value) { *reinterpret_cast<volatile u32*>(address) = value; }
 
 }  // namespace bunshin::vmm::bare

@@ -1,6 +1,6 @@
 #include "vmm-model/bare/interrupts.h"
 
-#include "vmm-model/bare/clock.h"
+#include "vmm-model/machine/clock.h"
 #include "vmm-model/message.h"
 
 extern "C" bunshin::u8 interrupt_entries[];
@@ -62,7 +62,10 @@ void set_fatal_console(Hardware& hardware) { globals.console = &hardware; }
 }
 
 extern "C" void bare_interrupt(u64 number, u64 error_code, u64 rip, u64 cr2) {
-  if (number == timer_vector) return MachineClock::end_of_interrupt();
+  if (number == MachineClock::timer_vector) {
+    *reinterpret_cast<volatile u32*>(MachineClock::end_of_interrupt) = 0;
+    return;
+  }
   if (number >= exceptions) return;
   Message what;
   what << "exception " << number << " error, rip, cr2:";
