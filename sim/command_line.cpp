@@ -58,8 +58,8 @@ po::options_description run_description() {
   d.add_options()("set", po::value<Strings>()->composing()->value_name("KEY=VALUE"),
                   "override one value of the configuration; may be repeated (keys: docs/configuration.md)")(
       "out", string()->value_name("DIR"),
-      "write report.html, stats.json, stats.txt, stats.csv, profile.json, run.yaml, console.log, screen.txt here")(
-      "timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
+      "write report.html, stats.json, stats.txt, stats.csv, profile.json, run.yaml, console.log, com2.log, screen.txt "
+      "here")("timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
       "switch", po::value<Strings>()->composing()->value_name("WHEN=MODE"),
       "change the timing there: WHEN is cycle:N, instructions:N, address:0xN, symbol:NAME, mark:N, begin:N or end:N; "
       "may be "

@@ -36,6 +36,8 @@ class Machine final : private PlatformEvents {
   const std::optional<RunEnd>& guest_request() const { return request_; }
   /// A byte typed on the serial line. False: the line is full, offer it again.
   bool type(u8 byte);
+  /// The far end of the second serial line, on machines that have one (devices.com2).
+  void connect_second_serial(SerialPort& far_end) { pc_.connect_serial(1, far_end); }
   /// The text screen, 25 lines.
   std::string screen_text() const;
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -49,6 +50,10 @@ class Run final : public RunSupervisor {
         machine_(config, console_, options.max_cycles.value_or(~u64{0})),
         symbols_(load_symbols(options, config)) {
     console_.watch_for(options.until_console);
+    if (config.devices.com2 && !options.out.empty()) {
+      second_console_.emplace(options.out + "/com2.log", false);
+      machine_.connect_second_serial(*second_console_);
+    }
   }
 
   ExitStatus execute() {
@@ -62,6 +67,7 @@ class Run final : public RunSupervisor {
     const double seconds = std::chrono::duration<double>(HostClock::now() - start).count();
     console_.set_status_line("");
     console_.flush();
+    if (second_console_) second_console_->flush();
     if (walk_trace_) {
       if (const std::string error = walk_trace_->close(); !error.empty()) end = {ExitStatus::Usage, error, {}};
     }
@@ -179,6 +185,7 @@ class Run final : public RunSupervisor {
   const RunOptions& options_;
   const MachineConfig& config_;
   HostConsole console_;
+  std::optional<HostConsole> second_console_;  ///< com2.log: written only
   Progress progress_;
   Machine machine_;
   Symbols symbols_;

@@ -29,6 +29,7 @@ u64* MsrFile::find(u32 number) {
   if (number == msr::misc_enable) return &misc_enable_;
   if (number == msr::hwcr) return &hwcr_;
   if (number == msr::nb_cfg) return &nb_cfg_;
+  if (number == msr::int_pending) return &int_pending_;
   return nullptr;
 }
 

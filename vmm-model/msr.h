@@ -28,6 +28,7 @@ class MsrFile {
   u64 misc_enable_ = 1;
   u64 hwcr_ = 1 << 24;  ///< TscFreqSel: the counter runs at the frequency of P-state 0
   u64 nb_cfg_ = 0;
+  u64 int_pending_ = 0;  ///< C1E's message: off (BKDG for family 10h, MSRC001_0055)
 };
 
 }  // namespace bunshin::vmm

@@ -62,7 +62,7 @@ inline constexpr u32 tsc = 0x10, apic_base = 0x1b, bios_signature = 0x8b, mtrr_c
                      efer = 0xc000'0080, star = 0xc000'0081, lstar = 0xc000'0082, cstar = 0xc000'0083,
                      sfmask = 0xc000'0084, fs_base = 0xc000'0100, gs_base = 0xc000'0101, kernel_gs_base = 0xc000'0102,
                      tsc_aux = 0xc000'0103, syscfg = 0xc001'0010, hwcr = 0xc001'0015, nb_cfg = 0xc001'001f,
-                     vm_cr = 0xc001'0114, vm_hsave_pa = 0xc001'0117;
+                     int_pending = 0xc001'0055, vm_cr = 0xc001'0114, vm_hsave_pa = 0xc001'0117;
 }  // namespace msr
 
 }  // namespace bunshin::vmm

@@ -24,6 +24,8 @@ class Run:
         self.status = process.returncode
         self.console = process.stdout
         self.messages = process.stderr.decode(errors="replace")
+        com2 = out / "com2.log"
+        self.com2 = com2.read_text(errors="replace") if com2.exists() else ""
         stats = out / "stats.json"
         self.stats = {}
         if stats.exists():
@@ -31,7 +33,8 @@ class Run:
 
     def __str__(self):
         tail = self.console[-3000:].decode(errors="replace")
-        return f"status {self.status}\n{self.messages[-3000:]}\n--- console, last part\n{tail}"
+        second = f"\n--- COM2, last part\n{self.com2[-3000:]}" if self.com2 else ""
+        return f"status {self.status}\n{self.messages[-3000:]}\n--- console, last part\n{tail}{second}"
 
 
 def command(*arguments, timeout=60):

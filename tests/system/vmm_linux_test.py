@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Debian's unmodified kernel under the project's hypervisor: every way of paging, every processor, and bad neighbours."""
+
+import difflib
+import functools
+import pathlib
+import re
+import tempfile
+import unittest
+
+from bunshin_process import GUESTS, SOURCE, main, prepare, run, without_times
+from linux_test import WORKLOAD
+
+IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
+PAGING = ("nested", "vtlb", "shadow")
+PROCESSORS = ("zen3", "barcelona")
+MEMORY = 256  # MiB, of a guest and of the machine that it is compared with
+CMDLINE = "console=ttyS0 panic=-1"
+
+# Lines of the kernel's log that may differ between the machine and a guest on it, and why. Nothing else may.
+MAY_DIFFER = (
+    # Time: the kernel measures the time-stamp counter against a timer whose reads cost exits.
+    rb"tsc: Detected \d+\.\d+ MHz processor",
+    rb"clocksource: tsc(-early)?: mask: 0x[0-9a-f]+ max_cycles: 0x[0-9a-f]+, max_idle_ns: \d+ ns",
+    rb"Calibrating delay loop \(skipped\), value calculated using timer frequency\.\. .* BogoMIPS \(lpj=\d+\)",
+    rb"smpboot: Total of 1 processors activated \(\d+\.\d+ BogoMIPS\)",
+    rb"sched_clock: Marking stable \(.*\)",
+    rb"rtc_cmos 00:01: setting system clock to 2024-01-01T00:00:0\d UTC \(\d+\)",
+    # Time: printed by a kernel thread whenever it gets its turn.
+    rb"audit: type=2000 audit\(\d+\.\d+:1\): state=initialized audit_enabled=0 res=1",
+    # CPUID: a guest has no MONITOR/MWAIT, and of the extended state only x87, SSE and AVX.
+    rb"process: using mwait in idle threads",
+    rb"x86/fpu: Supporting XSAVE feature 0x200: 'Protection Keys User registers'",
+    rb"x86/fpu: xstate_offset\[9\]: .*",
+    rb"x86/fpu: Enabled xstate features 0x[0-9a-f]+, context size is \d+ bytes, using '(compacted|standard)' format\.",
+    rb"signal: max sigframe size: \d+",
+)
+MAY_DIFFER_PATTERN = re.compile(rb"(?:" + rb"|".join(MAY_DIFFER) + rb")\Z")
+
+
+def compared(console):
+    """What of a console must be the same natively and in a guest."""
+    lines = without_times(console.replace(b"\r", b"")).split(b"\n")
+    return [line for line in lines if not MAY_DIFFER_PATTERN.match(line)]
+
+
+def machine_file(folder, cpu, loader):
+    """A PC with this processor."""
+    path = pathlib.Path(folder) / "machine.yaml"
+    path.write_text(f"include: [{SOURCE}/configs/platform/pc.yaml, {SOURCE}/configs/cpu/{cpu}.yaml]\n"
+                    f"guest:\n  loader: {loader}\n")
+    return path
+
+
+@functools.lru_cache(maxsize=None)
+def native(cpu):
+    """The run on the machine itself, with a guest's memory."""
+    kernel, initramfs = prepare("prepare_linux.sh")
+    with tempfile.TemporaryDirectory() as folder:
+        return run(machine_file(folder, cpu, "linux"),
+                   {"guest.kernel": kernel, "guest.initrd": initramfs, "guest.cmdline": CMDLINE,
+                    "machine.memory": f"{MEMORY}MiB"}, options=["--timing", "none"], timeout=600)
+
+
+def guest(name, kernel, **keys):
+    lines = [f"[guest {name}]", f"kernel = {pathlib.Path(kernel).name}"]
+    return "\n".join(lines + [f"{key} = {value}" for key, value in keys.items()]) + "\n"
+
+
+class HypervisorTest(unittest.TestCase):
+    maxDiff = None
+
+    def boot(self, configuration, *modules, cpu="zen3", memory="512MiB", timeout=600):
+        with tempfile.TemporaryDirectory() as name:
+            config = pathlib.Path(name) / "vmm.cfg"
+            config.write_text(configuration)
+            return run(machine_file(name, cpu, "multiboot"), {"guest.kernel": IMAGE,
+                                 "guest.initrd": "[" + ",".join(map(str, (config, *modules))) + "]",
+                                 "machine.memory": memory, "devices.com2": "true"},
+                       options=["--timing", "none"], timeout=timeout)
+
+
+class Paging(HypervisorTest):
+    """One guest, alone: its console is the native run's but for what time and CPUID explain."""
+
+    def check(self, cpu, paging):
+        kernel, initramfs = prepare("prepare_linux.sh")
+        here = native(cpu)
+        self.assertEqual(here.status, 0, here)
+        result = self.boot(f"paging = {paging}\n" + guest("debian", kernel, initrd=initramfs.name,
+                                                          memory=f"{MEMORY}M", cmdline=CMDLINE),
+                           kernel, initramfs, cpu=cpu)
+        self.assertEqual(result.status, 0, result)
+        for line in WORKLOAD:
+            self.assertIn(line, result.console)
+        difference = list(difflib.unified_diff(
+            [line.decode(errors="replace") for line in compared(here.console)],
+            [line.decode(errors="replace") for line in compared(result.console)], "native", paging, lineterm="", n=0))
+        self.assertEqual(difference, [], "\n".join(difference))
+        self.assertIn("debian: ended: powered off", result.com2)
+
+
+def add_paging_tests():
+    for cpu in PROCESSORS:
+        for paging in PAGING:
+            def test(self, cpu=cpu, paging=paging):
+                self.check(cpu, paging)
+            setattr(Paging, f"test_{cpu}_{paging}", test)
+
+
+add_paging_tests()
+
+
+if __name__ == "__main__":
+    main()
