@@ -78,11 +78,11 @@ class Processors(unittest.TestCase):
         """On the processor that Adams and Agesen measured: what is slow there is slow here, in their order."""
         with tempfile.NamedTemporaryFile() as figures:
             process = subprocess.run(
-                [sys.executable, SOURCE / "benchmarks/nanobenchmarks.py", "--bunshin", bunshin_process.BUNSHIN, "--guest",
-                 GUESTS / "lab", "--arguments", "count=256 footprint=4M", "--check", "--json", figures.name],
+                [sys.executable, SOURCE / "benchmarks/nanobenchmarks.py", "--bunshin", bunshin_process.BUNSHIN, "--guests",
+                 GUESTS, "--arguments", "count=256 footprint=4M", "--check", "--json", figures.name],
                 capture_output=True, text=True, timeout=120, check=False)
             self.assertEqual(process.returncode, 0, process.stdout + process.stderr)
-            took = json.loads(figures.read())
+            took = json.loads(figures.read())["native"]
         self.assertGreater(took["walk4k"], took["walk2m"])
 
 
