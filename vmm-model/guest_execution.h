@@ -50,6 +50,11 @@ class GuestExecution {
   /// The hardware translates guest-physical addresses through these tables, and the guest owns CR0, CR3 and CR4.
   virtual void use_second_stage(HostPhysical root) = 0;
   virtual SecondStageFormat second_stage_format() const = 0;
+  /// In bytes, at least 2 MiB.
+  virtual u64 largest_second_stage_page() const { return u64{1} << 30; }
+  /// PAE's entries that the root in guest memory holds, where the processor does not read them by itself: the guest has begun
+  /// to page, or loaded CR3 with an exit, under a second stage.
+  virtual void load_page_directory_pointers(const std::array<u64, 4>& /*entries*/) {}
   /// The hardware translates linear addresses through these tables: 4-level if the guest is in long mode, else PAE. Control
   /// registers, page faults and INVLPG are intercepted.
   virtual void use_shadow(HostPhysical root) = 0;

@@ -63,7 +63,21 @@ bool write_control(Guest& guest, unsigned number, u64 value) {
     case 0: return write_cr0(guest, value);
     case 3: return write_cr3(guest, value);
     case 4: return write_cr4(guest, value);
+    case 8:
+      if (value > 15) return general_protection(guest);
+      guest.execution().set(StateField::task_priority, value);
+      guest.pc().apic().set_task_priority_class(static_cast<u8>(value));
+      return true;
     default: guest.inject(Event::exception(vector::UD)); return false;
+  }
+}
+
+StateField control_register(unsigned number) {
+  switch (number) {
+    case 0: return StateField::cr0;
+    case 3: return StateField::cr3;
+    case 8: return StateField::task_priority;
+    default: return StateField::cr4;
   }
 }
 
@@ -91,8 +105,7 @@ void handle_read_control(Guest& guest, const Exit& exit) {
     return;
   }
   GuestExecution& execution = guest.execution();
-  const StateField field = exit.number == 0 ? StateField::cr0 : exit.number == 3 ? StateField::cr3 : StateField::cr4;
-  const u64 value = execution.get(field);
+  const u64 value = execution.get(control_register(exit.number));
   if (instruction.operation == Operation::StoreMachineStatus && instruction.memory) {
     u64 rip = execution.get(StateField::rip), flags = 0;
     if (!guest.access().write(operand_address(instruction, guest.processor(rip, flags)), 2, value & 0xffff)) return;

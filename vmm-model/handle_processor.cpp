@@ -63,6 +63,58 @@ namespace {
 
 constexpr u32 first_x2apic_msr = 0x800, last_x2apic_msr = 0x8ff;
 
+/// MSRs that are part of a guest's processor. Back ends let the guest have them without an exit, if the hardware can.
+struct StateMsr {
+  u32 number;
+  StateField field;
+  bool address;  ///< must be canonical
+};
+constexpr StateMsr state_msrs[] = {
+    {msr::star, StateField::star, false},
+    {msr::lstar, StateField::lstar, true},
+    {msr::cstar, StateField::cstar, true},
+    {msr::sfmask, StateField::sfmask, false},
+    {msr::kernel_gs_base, StateField::kernel_gs_base, true},
+    {msr::sysenter_cs, StateField::sysenter_cs, false},
+    {msr::sysenter_esp, StateField::sysenter_esp, true},
+    {msr::sysenter_eip, StateField::sysenter_eip, true},
+};
+
+bool canonical(u64 address) {
+  const u64 high = address >> 47;
+  return high == 0 || high == 0x1'ffff;
+}
+
+/// False: not one of them.
+bool read_state_msr(GuestExecution& execution, u32 number, u64& value) {
+  if (number == msr::fs_base || number == msr::gs_base) {
+    value = execution.segment(number == msr::fs_base ? SegmentName::fs : SegmentName::gs).base;
+    return true;
+  }
+  for (const StateMsr& row : state_msrs) {
+    if (row.number != number) continue;
+    value = execution.get(row.field);
+    return true;
+  }
+  return false;
+}
+
+bool write_state_msr(GuestExecution& execution, u32 number, u64 value) {
+  if (number == msr::fs_base || number == msr::gs_base) {
+    const SegmentName name = number == msr::fs_base ? SegmentName::fs : SegmentName::gs;
+    SegmentState state = execution.segment(name);
+    state.base = value;
+    if (canonical(value)) execution.set_segment(name, state);
+    return canonical(value);
+  }
+  for (const StateMsr& row : state_msrs) {
+    if (row.number != number || (row.address && !canonical(value))) continue;
+    execution.set(row.field, value);
+    return true;
+  }
+  return false;
+}
+
 bool read_msr(Guest& guest, u32 number, u64& value) {
   GuestExecution& execution = guest.execution();
   switch (number) {
@@ -74,7 +126,7 @@ bool read_msr(Guest& guest, u32 number, u64& value) {
     default: break;
   }
   if (number >= first_x2apic_msr && number <= last_x2apic_msr) return guest.pc().apic().read_msr(number, value);
-  return guest.msrs().read(number, value);
+  return read_state_msr(execution, number, value) || guest.msrs().read(number, value);
 }
 
 // LMA follows CR0.PG and LME cannot change while the guest pages (SDM vol. 3, 2.2.1).
@@ -119,7 +171,7 @@ bool write_msr(Guest& guest, u32 number, u64 value) {
     default: break;
   }
   if (number >= first_x2apic_msr && number <= last_x2apic_msr) return guest.pc().apic().write_msr(number, value);
-  return guest.msrs().write(number, value);
+  return write_state_msr(execution, number, value) || guest.msrs().write(number, value);
 }
 
 }  // namespace

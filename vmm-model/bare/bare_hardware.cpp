@@ -8,8 +8,9 @@ namespace bunshin::vmm::bare {
 
 namespace {
 
-/// Debug address registers lie behind the extended state in its page: no control block holds them (APM vol. 2, 15.5.1).
-constexpr u64 debug_registers_at = page_size - 32;
+/// Debug address registers and DR6 lie behind the extended state in its page: a VMCB does not hold the former (APM vol. 2,
+/// 15.5.1), a VMCS neither.
+constexpr u64 debug_registers_at = page_size - 40;
 
 u8* at(HostPhysical address) { return reinterpret_cast<u8*>(address.value); }
 
@@ -20,6 +21,7 @@ void save_debug_registers(u64* to) {
   asm volatile("mov %%dr1, %0" : "=r"(to[1]));
   asm volatile("mov %%dr2, %0" : "=r"(to[2]));
   asm volatile("mov %%dr3, %0" : "=r"(to[3]));
+  asm volatile("mov %%dr6, %0" : "=r"(to[4]));
 }
 
 void load_debug_registers(const u64* from) {
@@ -27,6 +29,7 @@ void load_debug_registers(const u64* from) {
   asm volatile("mov %0, %%dr1" : : "r"(from[1]));
   asm volatile("mov %0, %%dr2" : : "r"(from[2]));
   asm volatile("mov %0, %%dr3" : : "r"(from[3]));
+  asm volatile("mov %0, %%dr6" : : "r"(from[4]));
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include <new>
 
 #include "vmm-model/arch/svm/svm_execution.h"
+#include "vmm-model/arch/vmx/vmx_processor.h"
 #include "vmm-model/bare/bare_hardware.h"
+#include "vmm-model/bare/bare_vmx.h"
 #include "vmm-model/bare/interrupts.h"
 #include "vmm-model/bare/multiboot_information.h"
 #include "vmm-model/hypervisor.h"
@@ -18,7 +20,9 @@ struct Machine {
   BareHardware hardware;
   PagePool pool{hardware};
   svm::SvmProcessor svm;
-  std::array<ExecutionBackEnd*, 1> back_ends{&svm};
+  BareVmx vmx_instructions;
+  vmx::VmxProcessor vmx{vmx_instructions};
+  std::array<ExecutionBackEnd*, 2> back_ends{&svm, &vmx};
   Hypervisor hypervisor{hardware, pool, back_ends};
 };
 

@@ -1,5 +1,7 @@
 #include "vmm-model/paging/nested_paging.h"
 
+#include <algorithm>
+
 namespace bunshin::vmm {
 
 namespace {
@@ -7,15 +9,18 @@ namespace {
 constexpr unsigned levels = 4, index_bits = 9;
 constexpr u64 ept_write_back = u64{6} << ept::type_shift;
 
+constexpr u8 level_of(u64 page_bytes) {
+  if (page_bytes >= u64{1} << 30) return 3;
+  return page_bytes >= u64{2} << 20 ? 2 : 1;
+}
+
 constexpr unsigned shift_of(unsigned level) { return page_shift + index_bits * (level - 1); }
 
 }  // namespace
 
 NestedPaging::NestedPaging(const PagingContext& context, u64 page_bytes)
     : GuestPaging(context),
-      largest_level_(page_bytes >= u64{1} << 30   ? 3
-                     : page_bytes >= u64{2} << 20 ? 2
-                                                  : 1) {}
+      largest_level_(level_of(std::min(page_bytes, context.execution.largest_second_stage_page()))) {}
 
 u64 NestedPaging::present_bits() const {
   return context_.execution.second_stage_format() == SecondStageFormat::Ept ? ept::R | ept::W | ept::X : pte::P;
@@ -39,6 +44,17 @@ bool NestedPaging::start() {
   root_ = new_table();
   if (root_.value == 0) return false;
   context_.execution.use_second_stage(root_);
+  return true;
+}
+
+// PAE's four entries are registers, and those who load them are not the guest's instructions here (SDM vol. 3, 4.4.1).
+bool NestedPaging::root_written() {
+  const PagingControls c = controls();
+  if (c.mode() != PagingMode::Pae) return true;
+  std::array<u64, 4> entries{};
+  const GuestPhysical root(c.cr3 & paging_format(PagingMode::Pae).root_mask);
+  for (unsigned i = 0; i < entries.size(); ++i) context_.memory.load(root + 8 * i, 8, entries[i]);
+  context_.execution.load_page_directory_pointers(entries);
   return true;
 }
 

@@ -14,6 +14,8 @@ class NestedPaging final : public GuestPaging {
   std::string_view name() const override { return "nested"; }
   bool start() override;
   FaultResult fault(const Exit& exit) override;
+  bool root_written() override;
+  bool controls_written() override { return root_written(); }
 
  private:
   u8 leaf_level(GuestPhysical address) const;
