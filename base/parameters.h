@@ -28,7 +28,7 @@ class ParameterVisitor {
   virtual ~ParameterVisitor() = default;
 
   virtual void boolean(std::string_view name, bool& value, std::string_view description) = 0;
-  /// `unit` is "" for a plain count. "bytes" accepts KiB/MiB/GiB suffixes, "Hz" accepts kHz/MHz/GHz.
+  /// `unit` is "" for a plain count. "bytes" accepts KiB/MiB/GiB suffixes, "Hz" accepts kHz/MHz/GHz, "us" accepts ms and s.
   virtual void integer(std::string_view name, u64& value, Range range, std::string_view unit,
                        std::string_view description) = 0;
   virtual void text(std::string_view name, std::string& value, std::string_view description) = 0;
@@ -46,11 +46,31 @@ class ParameterVisitor {
   virtual void begin_group(std::string_view name, std::string_view description) = 0;
   virtual void end_group() = 0;
 
+  /// A list of groups, `count` of them so far; returns how many there are to be. Each is visited between begin_item() and
+  /// end_item().
+  virtual std::size_t begin_list(std::string_view /*name*/, std::size_t count, std::string_view /*description*/) {
+    return count;
+  }
+  virtual void begin_item(std::string_view /*name*/, std::size_t /*index*/) {}
+  virtual void end_item() {}
+  virtual void end_list() {}
+
   template <class Parameters>
   void group(std::string_view name, Parameters& parameters, std::string_view description) {
     begin_group(name, description);
     parameters.describe(*this);
     end_group();
+  }
+
+  template <class Parameters>
+  void groups(std::string_view name, std::vector<Parameters>& items, std::string_view description) {
+    items.resize(begin_list(name, items.size(), description));
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      begin_item(name, i);
+      items[i].describe(*this);
+      end_item();
+    }
+    end_list();
   }
 };
 

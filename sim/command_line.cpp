@@ -58,8 +58,9 @@ po::options_description run_description() {
   d.add_options()("set", po::value<Strings>()->composing()->value_name("KEY=VALUE"),
                   "override one value of the configuration; may be repeated (keys: docs/configuration.md)")(
       "out", string()->value_name("DIR"),
-      "write report.html, stats.json, stats.txt, stats.csv, profile.json, run.yaml, console.log, com2.log, screen.txt "
-      "here")("timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
+      "write report.html, stats.json, stats.txt, stats.csv, profile.json, run.yaml, console.log, com2.log or vmm.log, "
+      "screen.txt here")("timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
+      "vmm", string()->value_name("none|bare|hosted"), "the same as --set vmm.binding=…")(
       "switch", po::value<Strings>()->composing()->value_name("WHEN=MODE"),
       "change the timing there: WHEN is cycle:N, instructions:N, address:0xN, symbol:NAME, mark:N, begin:N or end:N; "
       "may be "
@@ -97,6 +98,7 @@ std::optional<RunOptions> parse_run_options(const std::vector<std::string>& argu
   o.config = text(values, "CONFIG");
   if (values.count("set") != 0) o.overrides = values["set"].as<Strings>();
   if (values.count("timing") != 0) o.overrides.push_back("machine.timing=" + text(values, "timing"));
+  if (values.count("vmm") != 0) o.overrides.push_back("vmm.binding=" + text(values, "vmm"));
   const auto append = [&](const char* option, const char* key) {
     if (values.count(option) == 0) return;
     for (const std::string& item : values[option].as<Strings>())

@@ -6,6 +6,7 @@
 
 #include "core/system/cpuid.h"
 #include "sim/loader/entry_state.h"
+#include "sim/vmm/hypervisor_boot.h"
 
 namespace bunshin {
 
@@ -43,6 +44,13 @@ PcSetup setup_of(const MachineConfig& config, const CpuProfile& profile) {
   }
   setup.disks = config.guest.disks;
   return setup;
+}
+
+PcParameters devices_of(const MachineConfig& config) {
+  PcParameters devices = config.devices;
+  // The second line is the hypervisor's own console.
+  if (config.vmm.wanted()) devices.com2 = true;
+  return devices;
 }
 
 std::vector<MemoryRange> ranges(const std::vector<Pc::AddressRange>& reserved) {
@@ -89,7 +97,7 @@ Machine::Machine(const MachineConfig& config, SerialPort& console, u64 max_cycle
       profile_(profile_of(config)),
       clock_{profile_.frequency},
       memory_(config.machine.memory, Pc::pci_hole),
-      pc_("pc", config.devices, setup_of(config, profile_), memory_, *this),
+      pc_("pc", devices_of(config), setup_of(config, profile_), memory_, *this),
       loop_("cores", {profile_.frequency, config.machine.quantum, max_cycles}),
       blocks_(memory_) {
   memory_.set_code_watcher(&blocks_);
@@ -178,8 +186,10 @@ LoadedGuest Machine::load_guest() {
   BootMemory memory(memory_, ranges(pc_.reserved_ranges()));
   const GuestParameters& guest = config_.guest;
   Processor& bootstrap = *processors_.front();
-  const LoadedGuest loaded = bunshin::load_guest({guest.loader, guest.kernel, guest.initrd, guest.cmdline}, memory,
-                                                 pc_.rsdp(), bootstrap.state());
+  const GuestFiles files = config_.vmm.wanted()
+                               ? HypervisorBoot(config_).files()
+                               : GuestFiles{guest.loader, guest.kernel, guest.initrd, guest.cmdline, {}};
+  const LoadedGuest loaded = bunshin::load_guest(files, memory, pc_.rsdp(), bootstrap.state());
   bootstrap.state_changed();
   return loaded;
 }

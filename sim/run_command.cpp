@@ -17,6 +17,9 @@
 #include "sim/progress.h"
 #include "sim/report/profile.h"
 #include "sim/report/report_files.h"
+#include "sim/vmm/hypervisor_boot.h"
+#include "sim/vmm/hypervisor_console.h"
+#include "sim/vmm/hypervisor_statistics.h"
 
 namespace bunshin {
 
@@ -27,12 +30,13 @@ using HostClock = std::chrono::steady_clock;
 /// Cycles between two looks at what costs something to look at: the host's clock, the text screen.
 constexpr u64 look_interval = 1'000'000;
 
-std::string log_path(const RunOptions& options) {
+/// Of a file that is written while the machine runs; "" without --out.
+std::string out_path(const RunOptions& options, const char* name) {
   if (options.out.empty()) return "";
   std::error_code error;
   std::filesystem::create_directories(options.out, error);
   if (error) throw ConfigError(fmt::format("--out {}: cannot create the directory: {}", options.out, error.message()));
-  return options.out + "/console.log";
+  return options.out + "/" + name;
 }
 
 Symbols load_symbols(const RunOptions& options, const MachineConfig& config) {
@@ -45,20 +49,25 @@ class Run final : public RunSupervisor {
   Run(const RunOptions& options, const MachineConfig& config)
       : options_(options),
         config_(config),
-        console_(log_path(options), !options.screen),
+        console_(out_path(options, "console.log"), !options.screen),
         progress_(!options.quiet, options.screen),
         machine_(config, console_, options.max_cycles.value_or(~u64{0})),
         symbols_(load_symbols(options, config)) {
     console_.watch_for(options.until_console);
-    if (config.devices.com2 && !options.out.empty()) {
+    if (config.devices.com2 && !config.vmm.wanted() && !options.out.empty()) {
       second_console_.emplace(options.out + "/com2.log", false);
       machine_.connect_second_serial(*second_console_);
     }
+    if (!config.vmm.wanted()) return;
+    hypervisor_console_.emplace(out_path(options, "vmm.log"));
+    machine_.connect_second_serial(*hypervisor_console_);
   }
 
   ExitStatus execute() {
     const LoadedGuest guest = machine_.load_guest();
-    note(fmt::format("{}: {}, entered at {:#x}", config_.guest.kernel, guest.protocol, guest.entry));
+    note(fmt::format("{}: {}, entered at {:#x}",
+                     config_.vmm.wanted() ? hypervisor_image(config_) : config_.guest.kernel, guest.protocol,
+                     guest.entry));
     attach_tools();
     console_.start_input();
     if (console_.interactive()) note("Ctrl-C ends the run, Ctrl-A h shows the other keys");
@@ -73,6 +82,9 @@ class Run final : public RunSupervisor {
     }
     if (exit_trace_) {
       if (const std::string error = exit_trace_->close(); !error.empty()) end = {ExitStatus::Usage, error, {}};
+    }
+    if (hypervisor_console_ && end.status != ExitStatus::Success) {
+      std::fputs(fmt::format("bunshin: the hypervisor said:\n{}", hypervisor_console_->brief()).c_str(), stderr);
     }
     if (debugger_) debugger_->exited(static_cast<int>(end.status));
     report(end, seconds);
@@ -161,6 +173,7 @@ class Run final : public RunSupervisor {
     stats["sim.mips"] = {mips, "million instructions/s", "instructions simulated for each second of host time"};
     stats["sim.exit_status"] = {static_cast<u64>(end.status), "", "exit status of the command"};
     stats["sim.end_reason"] = {end.reason, "", "why the run ended"};
+    if (hypervisor_console_) add_hypervisor_statistics(hypervisor_console_->text(), stats);
     if (end.exit_value)
       stats["guest.exit_value"] = {*end.exit_value, "", "what the guest wrote to the debug-exit port"};
     if (!options_.out.empty()) {
@@ -186,6 +199,7 @@ class Run final : public RunSupervisor {
   const MachineConfig& config_;
   HostConsole console_;
   std::optional<HostConsole> second_console_;  ///< com2.log: written only
+  std::optional<HypervisorConsole> hypervisor_console_;
   Progress progress_;
   Machine machine_;
   Symbols symbols_;
@@ -202,7 +216,7 @@ class Run final : public RunSupervisor {
 
 ExitStatus run_command(const RunOptions& options) {
   const MachineConfig config = read_config(options.config, options.overrides);
-  if (config.guest.kernel.empty()) {
+  if (config.guest.kernel.empty() && !(config.vmm.wanted() && !config.vmm.guests.empty())) {
     throw ConfigError(options.config +
                       ": guest.kernel: is not set: name an image, for example --set guest.kernel=FILE");
   }

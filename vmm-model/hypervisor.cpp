@@ -14,6 +14,7 @@ bool alive(const Guest& guest) { return guest.state() == GuestState::Ready || gu
 
 bool Hypervisor::run() {
   const SimTime slice{config_.slice_us * 1'000'000};
+  start_tsc_ = hardware_.tsc();
   for (;;) {
     read_input();
     if (Guest* guest = next_ready()) {
@@ -74,9 +75,11 @@ void Hypervisor::read_input() {
 }
 
 void Hypervisor::report(const Guest& guest) {
+  const u64 now = hardware_.tsc();
   Message message;
   message << guest.name() << ": " << (guest.state() == GuestState::Off ? "ended: " : "FAILED: ") << guest.reason()
-          << "\n";
+          << "\n"
+          << guest.name() << ": start_tsc " << start_tsc_ << " end_tsc " << now << "\n";
   hardware_.log(message.text());
   report_exits(guest);
 }

@@ -53,6 +53,7 @@ class Hypervisor {
   std::array<Guest*, max_guests> guests_{};
   unsigned count_ = 0;
   unsigned turn_ = 0;
+  u64 start_tsc_ = 0;  ///< when the first guest was about to be entered
   Guest* on_processor_ = nullptr;
 };
 

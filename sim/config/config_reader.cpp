@@ -144,6 +144,30 @@ void ConfigReader::begin_group(std::string_view name, std::string_view) {
 
 void ConfigReader::end_group() { groups_.pop_back(); }
 
+std::size_t ConfigReader::begin_list(std::string_view name, std::size_t count, std::string_view) {
+  const ConfigNode* node = take(name);
+  known_[dotted(name)] = true;
+  if (node == nullptr) return count;
+  // An empty value, as `--set KEY=` gives it, is an empty list.
+  if (node->kind == ConfigNode::Kind::Scalar && node->scalar.empty()) return 0;
+  if (node->kind != ConfigNode::Kind::Sequence) {
+    throw error(dotted(name), fmt::format("expected a list of groups of keys, found {}", node->kind_name()));
+  }
+  return node->items.size();
+}
+
+void ConfigReader::begin_item(std::string_view name, std::size_t index) {
+  const std::string key = fmt::format("{}[{}]", dotted(name), index);
+  known_[key] = true;
+  const ConfigNode* list = groups_.back().node == nullptr ? nullptr : groups_.back().node->find(name);
+  const ConfigNode* node = list == nullptr || index >= list->items.size() ? nullptr : &list->items[index];
+  if (node != nullptr) positions_[key] = node->position;
+  if (node != nullptr && node->kind != ConfigNode::Kind::Map) {
+    throw error(key, fmt::format("expected a group of keys, found {}", node->kind_name()));
+  }
+  groups_.push_back({key + ".", node});
+}
+
 void ConfigReader::finish() const { check_unknown(root_, ""); }
 
 void ConfigReader::check_unknown(const ConfigNode& group, const std::string& prefix) const {
@@ -154,7 +178,9 @@ void ConfigReader::check_unknown(const ConfigNode& group, const std::string& pre
       throw ConfigError(
           fmt::format("{}: {}: unknown key; the nearest valid key is {}", node.position.text(), full, nearest(full)));
     }
-    if (known->second) check_unknown(node, full + ".");
+    if (!known->second) continue;
+    check_unknown(node, full + ".");
+    for (std::size_t i = 0; i < node.items.size(); ++i) check_unknown(node.items[i], fmt::format("{}[{}].", full, i));
   }
 }
 

@@ -29,6 +29,9 @@ class ConfigReader final : public ParameterVisitor {
   void paths(std::string_view name, std::vector<std::string>& value, std::string_view description) override;
   void begin_group(std::string_view name, std::string_view description) override;
   void end_group() override;
+  std::size_t begin_list(std::string_view name, std::size_t count, std::string_view description) override;
+  void begin_item(std::string_view name, std::size_t index) override;
+  void end_item() override { groups_.pop_back(); }
 
   /// Throws ConfigError for the first key that no declaration named, with the nearest one that exists.
   void finish() const;
@@ -54,7 +57,7 @@ class ConfigReader final : public ParameterVisitor {
 
   const ConfigNode& root_;
   std::vector<Group> groups_;
-  /// Every declared key; true if it is a group.
+  /// Every declared key; true if it is a group, or a list of groups.
   std::map<std::string, bool> known_;
   std::map<std::string, Position> positions_;
 };

@@ -41,6 +41,17 @@ void YamlWriter::begin_group(std::string_view name, std::string_view) {
 
 void YamlWriter::end_group() { out_ << YAML::EndMap; }
 
+std::size_t YamlWriter::begin_list(std::string_view name, std::size_t count, std::string_view) {
+  out_ << YAML::Key << std::string(name) << YAML::Value << (count == 0 ? YAML::Flow : YAML::Block) << YAML::BeginSeq;
+  return count;
+}
+
+void YamlWriter::begin_item(std::string_view, std::size_t) { out_ << YAML::BeginMap; }
+
+void YamlWriter::end_item() { out_ << YAML::EndMap; }
+
+void YamlWriter::end_list() { out_ << YAML::EndSeq; }
+
 void ReferenceWriter::row(std::string_view name, const std::string& type, const std::string& value,
                           std::string_view description) {
   if (!table_open_) markdown_ += "\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n";
@@ -90,6 +101,11 @@ void ReferenceWriter::begin_group(std::string_view name, std::string_view descri
       fmt::format("\n{} {}{}\n\n{}\n", prefixes_.size() == 1 ? "##" : "###", prefixes_.back(), name, description);
   prefixes_.push_back(fmt::format("{}{}.", prefixes_.back(), name));
   table_open_ = false;
+}
+
+std::size_t ReferenceWriter::begin_list(std::string_view name, std::size_t, std::string_view description) {
+  begin_group(std::string(name) + "[]", description);
+  return 1;
 }
 
 void ReferenceWriter::end_group() {

@@ -27,6 +27,10 @@ class YamlWriter final : public ParameterVisitor {
   void list(std::string_view name, std::vector<std::string>& value, std::string_view description) override;
   void begin_group(std::string_view name, std::string_view description) override;
   void end_group() override;
+  std::size_t begin_list(std::string_view name, std::size_t count, std::string_view description) override;
+  void begin_item(std::string_view name, std::size_t index) override;
+  void end_item() override;
+  void end_list() override;
 
  private:
   YAML::Emitter& out_;
@@ -46,6 +50,9 @@ class ReferenceWriter final : public ParameterVisitor {
   void paths(std::string_view name, std::vector<std::string>& value, std::string_view description) override;
   void begin_group(std::string_view name, std::string_view description) override;
   void end_group() override;
+  /// One item, whose keys are described once.
+  std::size_t begin_list(std::string_view name, std::size_t count, std::string_view description) override;
+  void end_list() override { end_group(); }
 
   /// The document so far.
   const std::string& markdown() const { return markdown_; }

@@ -70,6 +70,19 @@ void check_points(const MachineConfig& config, const ConfigReader& reader) {
   });
 }
 
+void check_vmm(const MachineConfig& config, const ConfigReader& reader) {
+  const auto fail = [&reader](const std::string& key, const std::string& what) {
+    throw reader.error("vmm." + key, what);
+  };
+  config.vmm.check(config.machine.memory, fail);
+  if (!config.vmm.wanted()) return;
+  if (config.vmm.binding == "hosted") fail("binding", "`hosted` is not there yet: use `bare`");
+  if (!config.guest.disks.empty()) throw reader.error("guest.disks", "the hypervisor's guests have no disks");
+  if (config.guest.cmdline.find_first_of("\r\n") != std::string::npos) {
+    throw reader.error("guest.cmdline", "must be one line for a guest of the hypervisor");
+  }
+}
+
 /// What the declarations' ranges cannot say.
 void check_meaning(MachineConfig& config, const ConfigReader& reader) {
   check_points(config, reader);
@@ -90,6 +103,7 @@ void check_meaning(MachineConfig& config, const ConfigReader& reader) {
   if (const auto problem = config.caches.problem(config.machine.cores)) {
     throw reader.error("caches." + problem->key, problem->what);
   }
+  check_vmm(config, reader);
   try {
     config.cpu.resolve();
   } catch (const std::runtime_error& e) {
@@ -178,6 +192,7 @@ void MachineConfig::describe(ParameterVisitor& v) {
   v.group("pipeline", pipeline, "The pipeline of each core; with timing only.");
   v.group("devices", devices, "The PC platform.");
   v.group("guest", guest, "What the machine boots.");
+  v.group("vmm", vmm, "The hypervisor under the guest ([hypervisor](hypervisor.md)).");
 }
 
 MachineConfig read_config(const ConfigNode& root) {

@@ -15,6 +15,7 @@
 #include "mmu/structure_cache.h"
 #include "mmu/tlb.h"
 #include "sim/config/config_reader.h"
+#include "sim/config/vmm_parameters.h"
 
 namespace bunshin {
 
@@ -59,6 +60,7 @@ struct MachineConfig {
   PipelineParameters pipeline;
   PcParameters devices;
   GuestParameters guest;
+  VmmParameters vmm;
 
   void describe(ParameterVisitor& v);
   /// Whether a pipeline may be wanted at any time of the run.

@@ -20,10 +20,13 @@ struct Suffix {
 constexpr std::array<Suffix, 5> byte_suffixes{
     {{"TiB", u64{1} << 40}, {"GiB", u64{1} << 30}, {"MiB", u64{1} << 20}, {"KiB", u64{1} << 10}, {"B", 1}}};
 constexpr std::array<Suffix, 4> hertz_suffixes{{{"GHz", 1'000'000'000}, {"MHz", 1'000'000}, {"kHz", 1'000}, {"Hz", 1}}};
+// "s" last: the others end with it.
+constexpr std::array<Suffix, 3> microsecond_suffixes{{{"ms", 1'000}, {"us", 1}, {"s", 1'000'000}}};
 
 std::span<const Suffix> suffixes(std::string_view unit) {
   if (unit == "bytes") return byte_suffixes;
   if (unit == "Hz") return hertz_suffixes;
+  if (unit == "us") return microsecond_suffixes;
   return {};
 }
 

@@ -11,7 +11,7 @@
 namespace bunshin {
 
 /// Parses an integer with an optional unit suffix. `unit` "bytes" accepts KiB, MiB, GiB, TiB (and B), "Hz" accepts Hz,
-/// kHz, MHz, GHz; any other unit accepts none but its own name. Hexadecimal (0x…) and a decimal fraction before a
+/// kHz, MHz, GHz, "us" accepts us, ms, s; any other unit accepts none but its own name. Hexadecimal (0x…) and a decimal fraction before a
 /// suffix are accepted as long as the result is a whole number. Empty if the text is anything else or does not fit 64 bits.
 std::optional<u64> parse_quantity(std::string_view text, std::string_view unit);
 

@@ -60,18 +60,21 @@ LoadedGuest load_guest(const GuestFiles& files, const ImageFile& image, BootMemo
 
 std::vector<LoadedModule> load_modules(const BootContext& context, u64 from) {
   std::vector<LoadedModule> modules;
-  for (const std::string& entry : context.files.initrd) {
-    const auto [path, arguments] = split_module(entry);
-    const ImageFile file = ImageFile::open(path);
+  const auto load = [&](const ImageFile& file, const std::string& text) {
     LoadedModule module;
     if (file.size() == 0) file.fail("the module is empty");
     module.begin = context.memory.place_low(file.size(), page_size, from, u64{1} << 32, file.name(), "module");
     module.end = module.begin + file.size();
     context.memory.write(module.begin, file.bytes());
-    module.text = base_name(path) + (arguments.empty() ? "" : " " + arguments);
+    module.text = text;
     module.string = context.memory.place_string(module.text, "module's string");
     modules.push_back(module);
     from = module.end;
+  };
+  for (const ImageFile& file : context.files.modules) load(file, base_name(file.name()));
+  for (const std::string& entry : context.files.initrd) {
+    const auto [path, arguments] = split_module(entry);
+    load(ImageFile::open(path), base_name(path) + (arguments.empty() ? "" : " " + arguments));
   }
   return modules;
 }

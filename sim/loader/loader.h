@@ -21,6 +21,8 @@ struct GuestFiles {
   /// Linux: initial RAM disks, concatenated. Multiboot, PVH: modules, "FILE" or "FILE ARGUMENTS".
   std::vector<std::string> initrd;
   std::string cmdline;
+  /// Multiboot: modules that are in memory already, loaded before the others under the names that they have.
+  std::vector<ImageFile> modules;
 };
 
 struct LoadedGuest {

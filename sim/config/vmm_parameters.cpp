@@ -1,0 +1,106 @@
+#include "sim/config/vmm_parameters.h"
+
+#include <array>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/address.h"
+
+namespace bunshin {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> bindings{"none", "bare", "hosted"};
+constexpr std::array<std::string_view, 3> paging_modes{"nested", "vtlb", "shadow"};
+constexpr std::array<std::string_view, 4> guest_paging_modes{"default", "nested", "vtlb", "shadow"};
+constexpr std::array<std::string_view, 3> nested_pages{"4K", "2M", "1G"};
+constexpr std::array<std::string_view, 2> executions{"auto", "deprivileged"};
+constexpr std::size_t most_guests = 128, longest_name = 32;
+constexpr u64 least_memory = u64{1} << 20;
+
+using Fail = std::function<void(const std::string& key, const std::string& what)>;
+
+void check_name(const std::string& key, const std::string& name, const Fail& fail) {
+  const bool good =
+      !name.empty() && name.size() <= longest_name &&
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == std::string::npos;
+  if (!good) fail(key, fmt::format("a guest's name has 1 to {} letters, digits, '_', '-' and '.'", longest_name));
+}
+
+void check_size(const std::string& key, u64 bytes, const Fail& fail) {
+  if (bytes % page_size != 0) fail(key, "must be a multiple of 4KiB");
+}
+
+}  // namespace
+
+void VmmGuestParameters::describe(ParameterVisitor& v) {
+  v.text("name", name, "What the hypervisor calls it, and puts before the lines that it prints.");
+  v.integer("memory", memory, {least_memory, u64{1} << 40}, "bytes", "Its RAM, a multiple of 4KiB.");
+  v.path("kernel", kernel, "Linux bzImage or Multiboot image. Must be set.");
+  v.path("initrd", initrd, "Initial RAM disk, or the Multiboot kernel's one module.");
+  v.text("cmdline", cmdline, "Its command line.");
+  v.choice("paging", paging, guest_paging_modes, "Its paging, if not `vmm.paging`.");
+  v.integer("limit", limit, {0, 1'000'000'000}, "us",
+            "It is stopped, as failed, when the machine has run for so long; 0 is never.");
+}
+
+void VmmParameters::describe(ParameterVisitor& v) {
+  v.choice(
+      "binding", binding, bindings,
+      "`none`: the guest has the machine to itself. `bare`: the machine boots the hypervisor's image, which runs the "
+      "guest. `hosted`: the same hypervisor runs inside the simulator.");
+  v.path(
+      "image", image,
+      "The hypervisor's image; empty is `bunshin-vmm.elf` (`bunshin-vmm32.elf` on 32-bit processors), built beside "
+      "the simulator's own file.");
+  v.choice("paging", paging, paging_modes,
+           "How guests' memory is translated: second-stage tables that the hardware walks; a virtual TLB, filled on "
+           "faults; or shadow tables that follow the guest's writes to its own.");
+  v.choice("nested_page", nested_page, nested_pages, "Pages of the second stage.");
+  v.integer("slice", slice, {100, 1'000'000'000}, "us", "A guest's turn, when there are several.");
+  v.choice(
+      "execution", execution, executions,
+      "`auto`: by the processor's virtualization extension if it has one. `deprivileged`: the guest's kernel in user "
+      "state, without any.");
+  v.boolean(
+      "scan", scan,
+      "Deprivileged: guest code is scanned before it first runs, so that what should trap and does not (PUSHF, SMSW "
+      "…) is found.");
+  v.integer("guest_memory", guest_memory, {0, u64{1} << 40}, "bytes",
+            "RAM of the one guest, a multiple of 4KiB; 0 is three quarters of `machine.memory`.");
+  v.groups("guests", guests, "Several guests at once, instead of the one that `guest` describes.");
+}
+
+u64 VmmParameters::guest_memory_of(u64 machine_memory) const {
+  constexpr u64 grain = u64{2} << 20;
+  return guest_memory != 0 ? guest_memory : machine_memory / 4 * 3 / grain * grain;
+}
+
+void VmmParameters::check(u64 machine_memory, const Fail& fail) const {
+  if (!wanted()) return;
+  check_size("guest_memory", guest_memory, fail);
+  if (guest_memory != 0 && guest_memory < least_memory) fail("guest_memory", "must be 1MiB or more, or 0");
+  if (guests.empty() && guest_memory_of(machine_memory) >= machine_memory) {
+    fail("guest_memory", "leaves the hypervisor nothing of machine.memory");
+  }
+  if (guests.size() > most_guests) fail("guests", fmt::format("at most {} guests", most_guests));
+  std::set<std::string> names;
+  u64 sum = 0;
+  for (std::size_t i = 0; i < guests.size(); ++i) {
+    const VmmGuestParameters& g = guests[i];
+    const std::string key = fmt::format("guests[{}].", i);
+    check_name(key + "name", g.name, fail);
+    if (!names.insert(g.name).second) fail(key + "name", fmt::format("there are two guests called '{}'", g.name));
+    check_size(key + "memory", g.memory, fail);
+    if (g.kernel.empty()) fail(key + "kernel", "is not set: name an image");
+    if (g.cmdline.find_first_of("\r\n") != std::string::npos) fail(key + "cmdline", "must be one line");
+    sum += g.memory;
+    if (sum >= machine_memory) {
+      fail(key + "memory",
+           fmt::format("the guests' memory is more than machine.memory has, {} MiB", machine_memory >> 20));
+    }
+  }
+}
+
+}  // namespace bunshin

@@ -1,0 +1,47 @@
+#pragma once
+
+// The group `vmm`: whether the project's own hypervisor stands between the machine and what it boots, and how it works.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/parameters.h"
+
+namespace bunshin {
+
+/// One of several guests.
+struct VmmGuestParameters {
+  std::string name;
+  u64 memory = u64{64} << 20;  ///< bytes
+  std::string kernel;
+  std::string initrd;
+  std::string cmdline;
+  std::string paging = "default";
+  u64 limit = 0;  ///< µs of the machine's time; 0: none
+
+  void describe(ParameterVisitor& v);
+};
+
+struct VmmParameters {
+  std::string binding = "none";
+  std::string image;
+  std::string paging = "nested";
+  std::string nested_page = "2M";
+  u64 slice = 10'000;  ///< µs
+  std::string execution = "auto";
+  bool scan = true;
+  u64 guest_memory = 0;  ///< bytes; 0: what guest_memory_of() says
+  /// Empty: one guest, which is the group `guest`.
+  std::vector<VmmGuestParameters> guests;
+
+  void describe(ParameterVisitor& v);
+  bool wanted() const { return binding != "none"; }
+  /// The one guest's memory in a machine with so much.
+  u64 guest_memory_of(u64 machine_memory) const;
+  /// What the declarations cannot say. `fail(key, what)`, the key within this group, throws.
+  void check(u64 machine_memory,
+             const std::function<void(const std::string& key, const std::string& what)>& fail) const;
+};
+
+}  // namespace bunshin

@@ -1,0 +1,108 @@
+#include "sim/vmm/hypervisor_boot.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+namespace bunshin {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path own_directory() {
+  std::error_code error;
+  const fs::path own = fs::read_symlink("/proc/self/exe", error);
+  return error ? fs::path(".") : own.parent_path();
+}
+
+/// The hypervisor takes whole KiB.
+std::string size_text(u64 bytes) { return fmt::format("{}K", bytes >> 10); }
+
+}  // namespace
+
+std::string hypervisor_image(const MachineConfig& config) {
+  if (!config.vmm.image.empty()) return config.vmm.image;
+  CpuProfile profile = config.cpu;
+  profile.resolve();
+  const bool wide = profile.has(Feature::Lm);
+  const std::string image = (own_directory() / "vmm-model" / (wide ? "bunshin-vmm.elf" : "bunshin-vmm32.elf")).string();
+  std::error_code error;
+  if (fs::is_regular_file(image, error)) return image;
+  throw ConfigError(fmt::format("vmm.image: there is no {}{}: build the target bunshin_vmm_image, or name an image",
+                                image, wide ? "" : " (this processor has no 64-bit mode)"));
+}
+
+std::string hypervisor_symbols_file(const MachineConfig& config) {
+  const std::string image = hypervisor_image(config);
+  std::error_code error;
+  return fs::is_regular_file(image + "64", error) ? image + "64" : image;
+}
+
+HypervisorBoot::HypervisorBoot(const MachineConfig& config) : image_(hypervisor_image(config)) {
+  const VmmParameters& vmm = config.vmm;
+  configuration_ = fmt::format("paging = {}\nnested_page = {}\nslice = {}us\n", vmm.paging, vmm.nested_page, vmm.slice);
+  if (vmm.execution != "auto") {
+    configuration_ += fmt::format("execution = {}\nscan = {}\n", vmm.execution, vmm.scan ? "on" : "off");
+  }
+  if (vmm.guests.empty()) add_single_guest(config);
+  for (const VmmGuestParameters& guest : vmm.guests) {
+    const std::size_t kernel = module_of(guest.kernel);
+    add_guest(guest, kernel, guest.initrd.empty() ? 0 : module_of(guest.initrd));
+  }
+}
+
+void HypervisorBoot::add_single_guest(const MachineConfig& config) {
+  VmmGuestParameters guest;
+  guest.name = "guest";
+  guest.memory = config.vmm.guest_memory_of(config.machine.memory);
+  guest.cmdline = config.guest.cmdline;
+  const std::size_t kernel = module_of(config.guest.kernel);
+  add_guest(guest, kernel, module_of(config.guest.initrd, config.guest.kernel));
+}
+
+std::size_t HypervisorBoot::module_of(const std::string& path) {
+  for (std::size_t i = 0; i < modules_.size(); ++i) {
+    if (modules_[i].name() == path) return i + 1;
+  }
+  modules_.push_back(ImageFile::open(path));
+  if (modules_.back().size() == 0) modules_.back().fail("is empty");
+  return modules_.size();
+}
+
+// Linux takes RAM disks one behind the other (its Documentation/driver-api/early-userspace/buffer-format.rst).
+std::size_t HypervisorBoot::module_of(const std::vector<std::string>& paths, const std::string& kernel) {
+  if (paths.empty()) return 0;
+  if (paths.size() == 1) return module_of(paths.front());
+  if (!is_linux(modules_[module_of(kernel) - 1])) {
+    throw ConfigError("guest.initrd: a Multiboot guest of the hypervisor has one module at most");
+  }
+  std::vector<u8> all;
+  for (const std::string& path : paths) {
+    const ImageFile file = ImageFile::open(path);
+    all.resize((all.size() + 3) / 4 * 4);
+    all.insert(all.end(), file.bytes().begin(), file.bytes().end());
+  }
+  modules_.emplace_back("initrd", std::move(all));
+  return modules_.size();
+}
+
+void HypervisorBoot::add_guest(const VmmGuestParameters& guest, std::size_t kernel, std::size_t initrd) {
+  configuration_ += fmt::format("[guest {}]\nmemory = {}\nkernel = {}\n", guest.name, size_text(guest.memory), kernel);
+  if (initrd != 0) configuration_ += fmt::format("initrd = {}\n", initrd);
+  if (guest.cmdline.find_first_not_of(" \t") != std::string::npos) {
+    configuration_ += fmt::format("cmdline = {}\n", guest.cmdline);
+  }
+  if (guest.paging != "default") configuration_ += fmt::format("paging = {}\n", guest.paging);
+  if (guest.limit != 0) configuration_ += fmt::format("limit = {}us\n", guest.limit);
+}
+
+GuestFiles HypervisorBoot::files() const {
+  GuestFiles files{"multiboot", image_, {}, "", {}};
+  files.modules.emplace_back("vmm.cfg", std::vector<u8>(configuration_.begin(), configuration_.end()));
+  // A number is what the configuration calls a module: names of files may be anything.
+  for (const ImageFile& module : modules_) files.modules.push_back(module);
+  return files;
+}
+
+}  // namespace bunshin
