@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The project's own hypervisor, booted as an image: on the simulated machine's AMD-V, and on QEMU's."""
+"""The project's own hypervisor, booted as an image: on the simulated machine's AMD-V and VT-x, and on QEMU's AMD-V."""
 
 import pathlib
 import shutil
@@ -19,7 +19,9 @@ def guest(name, kernel, **keys):
     return "\n".join(lines + [f"{key} = {value}" for key, value in keys.items()]) + "\n"
 
 
-class Hypervisor(unittest.TestCase):
+class Booted(unittest.TestCase):
+    cpu = "barcelona"
+
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory()
         self.addCleanup(self.directory.cleanup)
@@ -30,15 +32,117 @@ class Hypervisor(unittest.TestCase):
         path.write_text(text)
         return path
 
-    def boot(self, configuration, *kernels, cpu="barcelona", memory="256MiB"):
-        """The run on the simulated machine."""
+    def boot(self, configuration, *kernels, memory="256MiB", **settings):
+        """The run on the simulated machine. An underscore in the name of a setting stands for a dot."""
         source = pathlib.Path(__file__).resolve().parents[2]
-        machine = self.write("machine.yaml", f"include: [{source}/configs/platform/pc.yaml, {source}/configs/cpu/{cpu}.yaml]\n"
+        machine = self.write("machine.yaml", f"include: [{source}/configs/platform/pc.yaml, {source}/configs/cpu/{self.cpu}.yaml]\n"
                                              "guest:\n  loader: multiboot\n")
         modules = [self.write("vmm.cfg", configuration)] + [GUESTS / kernel for kernel in kernels]
         return run(machine, {"guest.kernel": IMAGE, "guest.initrd": "[" + ",".join(map(str, modules)) + "]",
-                             "machine.memory": memory, "devices.com2": "true"}, options=["--timing", "none"])
+                             "machine.memory": memory, "devices.com2": "true",
+                             **{name.replace("_", "."): value for name, value in settings.items()}},
+                   options=["--timing", "none"])
 
+
+class Processor:
+    """What holds on every processor: `cpu`, and the ways of paging that it knows."""
+    paging = PAGING
+
+    def test_selftest_passes_in_every_mode(self):
+        for paging in self.paging:
+            with self.subTest(paging=paging):
+                result = self.boot(f"paging = {paging}\n" + guest("a", "selftest"), "selftest")
+                self.assertEqual(result.status, 0, str(result))
+                self.assertIn(b"selftest: all passed", result.console, str(result))
+
+    def test_lab_kernels_pass_in_every_mode(self):
+        for paging in self.paging:
+            for kernel in ("lab", "lab32"):
+                with self.subTest(paging=paging, kernel=kernel):
+                    result = self.boot(f"paging = {paging}\n" + guest("a", kernel, cmdline="run=check"), kernel)
+                    self.assertEqual(result.status, 0, str(result))
+                    self.assertIn(b"lab: power off, 0 failed", result.console, str(result))
+
+    def test_nested_pages_of_every_size(self):
+        if "nested" not in self.paging:
+            self.skipTest("the processor has no nested paging")
+        for size in ("4K", "2M", "1G"):
+            with self.subTest(size=size):
+                result = self.boot(f"nested_page = {size}\n" + guest("a", "lab", cmdline="run=check"), "lab")
+                self.assertEqual(result.status, 0, str(result))
+
+    def test_a_bad_neighbour_harms_nobody(self):
+        """S2: a guest panics, one loops with interrupts off, one writes everywhere, one shuts its processor down."""
+        bad = ("panic", "hang", "scribble", "triplefault")
+        configuration = "slice = 2ms\n"
+        for index, paging in enumerate(self.paging):
+            configuration += guest(f"good{index}", "lab", memory="16M", paging=paging, cmdline="run=check")
+        for index, program in enumerate(bad):
+            configuration += guest(program, "lab", memory="16M", paging=self.paging[index % len(self.paging)],
+                                   limit="400ms", cmdline=f"run={program}")
+        result = self.boot(configuration, "lab")
+        self.assertEqual(result.status, 1, str(result))  # the bad ones failed, and that is told
+        for index in range(len(self.paging)):
+            self.assertIn(b"good%d| lab: power off, 0 failed" % index, result.console, str(result))
+
+    def test_many_guests(self):
+        """S24, small."""
+        count = 24
+        configuration = f"slice = 2ms\npaging = {self.paging[0]}\n" + "".join(
+            guest(f"g{i}", "lab", memory="6M", cmdline="run=check") for i in range(count))
+        result = self.boot(configuration, "lab", memory="512MiB")
+        self.assertEqual(result.status, 0, str(result))
+        self.assertEqual(result.console.count(b"lab: power off, 0 failed"), count)
+
+    def test_repeats_to_the_cycle(self):
+        results = [self.boot("paging = shadow\n" + guest("a", "lab", cmdline="run=check"), "lab") for _ in range(2)]
+        self.assertEqual(results[0].stats["sim.state_hash"], results[1].stats["sim.state_hash"])
+
+
+class Barcelona(Processor, Booted):
+    """AMD-V, nested paging."""
+    cpu = "barcelona"
+
+
+class Nehalem(Processor, Booted):
+    """VT-x with EPT, but without unrestricted guest: a guest that does not page does so through an identity map."""
+    cpu = "nehalem"
+
+
+class Skylake(Processor, Booted):
+    """VT-x with all that the hypervisor uses."""
+    cpu = "skylake"
+
+
+class Prescott(Processor, Booted):
+    """The first VT-x: neither secondary controls, nor VPID, nor a way to load EFER or the PAT."""
+    cpu = "p4-672"
+    paging = ("shadow", "vtlb")
+
+    def test_nested_paging_is_refused(self):
+        result = self.boot("paging = nested\n" + guest("a", "lab"), "lab")
+        self.assertEqual(result.status, 1, str(result))
+        self.assertIn("guest a: this processor has no nested paging: choose shadow or vtlb", result.com2)
+
+
+class Refusals(Booted):
+    def test_a_processor_without_virtualization_is_told_what_is_missing(self):
+        features = "[fpu,pse,tsc,msr,pae,cx8,apic,mtrr,pge,cmov,pat,mmx,fxsr,sse,sse2,syscall,nx,lm]"
+        result = self.boot(guest("a", "lab"), "lab", cpu_features=features)
+        self.assertEqual(result.status, 1, str(result))
+        self.assertIn("guests cannot run on this processor: AMD-V: it has none (CPUID 80000001H:ECX.SVM); "
+                      "VT-x: it has none (CPUID 1:ECX.VMX)", result.com2)
+
+    def test_bad_configurations_and_images_are_refused(self):
+        cut = GUESTS / "lab"
+        for configuration in ("# nothing\n", "paging = fast\n", guest("a", "nothing"), guest("a", "lab", memory="4G"),
+                              guest("a", "0"), guest("a", "lab", memory="1M")):
+            with self.subTest(configuration=configuration):
+                result = self.boot(configuration, cut.name)
+                self.assertEqual(result.status, 1, str(result))
+
+
+class OnQemu(Booted):
     def qemu(self, configuration, *kernels):
         """Guests' console, hypervisor's console and status on QEMU."""
         program = shutil.which("qemu-system-x86_64")
@@ -52,61 +156,6 @@ class Hypervisor(unittest.TestCase):
              "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=240, check=False)
         return consoles[0].read_text(), consoles[1].read_text(), process.returncode
-
-    def test_selftest_passes_in_every_mode(self):
-        for paging in PAGING:
-            with self.subTest(paging=paging):
-                result = self.boot(f"paging = {paging}\n" + guest("a", "selftest"), "selftest")
-                self.assertEqual(result.status, 0, str(result))
-                self.assertIn(b"selftest: all passed", result.console, str(result))
-
-    def test_lab_kernels_pass_in_every_mode(self):
-        for paging in PAGING:
-            for kernel in ("lab", "lab32"):
-                with self.subTest(paging=paging, kernel=kernel):
-                    result = self.boot(f"paging = {paging}\n" + guest("a", kernel, cmdline="run=check"), kernel)
-                    self.assertEqual(result.status, 0, str(result))
-                    self.assertIn(b"lab: power off, 0 failed", result.console, str(result))
-
-    def test_nested_pages_of_every_size(self):
-        for size in ("4K", "2M", "1G"):
-            with self.subTest(size=size):
-                result = self.boot(f"nested_page = {size}\n" + guest("a", "lab", cmdline="run=check"), "lab")
-                self.assertEqual(result.status, 0, str(result))
-
-    def test_a_bad_neighbour_harms_nobody(self):
-        """S2: a guest panics, one loops with interrupts off, one writes everywhere, one shuts its processor down."""
-        bad = ("panic", "hang", "scribble", "triplefault")
-        configuration = "slice = 2ms\n"
-        for index, paging in enumerate(PAGING):
-            configuration += guest(f"good{index}", "lab", memory="16M", paging=paging, cmdline="run=check")
-        for index, program in enumerate(bad):
-            configuration += guest(program, "lab", memory="16M", paging=PAGING[index % 3], limit="400ms", cmdline=f"run={program}")
-        result = self.boot(configuration, "lab")
-        self.assertEqual(result.status, 1, str(result))  # the bad ones failed, and that is told
-        for index in range(len(PAGING)):
-            self.assertIn(b"good%d| lab: power off, 0 failed" % index, result.console, str(result))
-
-    def test_many_guests(self):
-        """S24, small."""
-        count = 24
-        configuration = "slice = 2ms\n" + "".join(
-            guest(f"g{i}", "lab", memory="6M", cmdline="run=check") for i in range(count))
-        result = self.boot(configuration, "lab", memory="512MiB")
-        self.assertEqual(result.status, 0, str(result))
-        self.assertEqual(result.console.count(b"lab: power off, 0 failed"), count)
-
-    def test_bad_configurations_and_images_are_refused(self):
-        cut = GUESTS / "lab"
-        for configuration in ("# nothing\n", "paging = fast\n", guest("a", "nothing"), guest("a", "lab", memory="4G"),
-                              guest("a", "0"), guest("a", "lab", memory="1M")):
-            with self.subTest(configuration=configuration):
-                result = self.boot(configuration, cut.name)
-                self.assertEqual(result.status, 1, str(result))
-
-    def test_repeats_to_the_cycle(self):
-        results = [self.boot("paging = shadow\n" + guest("a", "lab", cmdline="run=check"), "lab") for _ in range(2)]
-        self.assertEqual(results[0].stats["sim.state_hash"], results[1].stats["sim.state_hash"])
 
     def test_boots_on_qemu_with_the_same_console(self):
         for paging in PAGING:

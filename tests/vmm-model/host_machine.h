@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,9 +45,9 @@ class HostMachine final : public Hardware {
   void set_timer(SimTime) override {}
   void take_interrupts() override {}
   void wait_for_interrupt() override {}
-  CpuidResult cpuid(u32, u32) override { return {}; }
-  u64 read_msr(u32) override { return 0; }
-  void write_msr(u32, u64) override {}
+  CpuidResult cpuid(u32 leaf, u32) override { return leaf == 1 ? CpuidResult{0, 0, features, 0} : CpuidResult{}; }
+  u64 read_msr(u32 number) override { return msrs[number]; }
+  void write_msr(u32 number, u64 value) override { msrs[number] = value; }
   void save_extended_state(HostPhysical, u64) override {}
   void load_extended_state(HostPhysical, u64) override {}
   void set_xcr0(u64) override {}
@@ -58,6 +59,8 @@ class HostMachine final : public Hardware {
   void power_off(bool) override {}
 
   SimTime time;
+  u32 features = 0;  ///< CPUID.1:ECX
+  std::map<u32, u64> msrs;
   std::string said, output;
 
  private:
