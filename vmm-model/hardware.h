@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/time.h"
 #include "vmm-model/registers.h"
+#include "vmm-model/user_state.h"
 
 namespace bunshin::vmm {
 
@@ -54,6 +55,14 @@ class Hardware {
   /// AMD-V's world switch (APM vol. 2, 15.5): guest registers in, VMRUN, guest registers out.
   virtual void run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) = 0;
   virtual void invalidate_guest_page(Linear address, u32 asid) = 0;
+
+  // --- Guests in user state (user_state.h). Bindings of 64-bit code cannot. ---
+  /// The area's shared pages, filled. False: this binding cannot, or there is no memory left.
+  virtual bool switch_pages(std::array<HostPhysical, switch_area::shared_pages>& /*pages*/) { return false; }
+  /// Into the guest and back at its next event, which is `state.vector`.
+  virtual void run_user_state(const UserSpace& /*space*/, UserState& /*state*/) {}
+  /// CR2, as the last page fault has left it.
+  virtual u32 fault_address() { return 0; }
 
   // --- Consoles ---
   /// The hypervisor's own: what it says of itself.

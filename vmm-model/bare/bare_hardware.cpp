@@ -2,8 +2,6 @@
 
 #include <cstring>
 
-extern "C" void svm_switch(bunshin::u64 vmcb, bunshin::u64 host_state, bunshin::u64* registers);
-
 namespace bunshin::vmm::bare {
 
 namespace {
@@ -12,35 +10,40 @@ namespace {
 /// 15.5.1), a VMCS neither.
 constexpr u64 debug_registers_at = page_size - 40;
 
-u8* at(HostPhysical address) { return reinterpret_cast<u8*>(address.value); }
+u8* at(HostPhysical address) { return reinterpret_cast<u8*>(static_cast<std::uintptr_t>(address.value)); }
 
 bool has(u32 register_value, unsigned bit) { return (register_value >> bit & 1) != 0; }
 
+using Word = std::uintptr_t;
+constexpr bool wide = sizeof(Word) == 8;
+
 void save_debug_registers(u64* to) {
-  asm volatile("mov %%dr0, %0" : "=r"(to[0]));
-  asm volatile("mov %%dr1, %0" : "=r"(to[1]));
-  asm volatile("mov %%dr2, %0" : "=r"(to[2]));
-  asm volatile("mov %%dr3, %0" : "=r"(to[3]));
-  asm volatile("mov %%dr6, %0" : "=r"(to[4]));
+  Word value[5];
+  asm volatile("mov %%dr0, %0" : "=r"(value[0]));
+  asm volatile("mov %%dr1, %0" : "=r"(value[1]));
+  asm volatile("mov %%dr2, %0" : "=r"(value[2]));
+  asm volatile("mov %%dr3, %0" : "=r"(value[3]));
+  asm volatile("mov %%dr6, %0" : "=r"(value[4]));
+  for (unsigned i = 0; i < 5; ++i) to[i] = value[i];
 }
 
 void load_debug_registers(const u64* from) {
-  asm volatile("mov %0, %%dr0" : : "r"(from[0]));
-  asm volatile("mov %0, %%dr1" : : "r"(from[1]));
-  asm volatile("mov %0, %%dr2" : : "r"(from[2]));
-  asm volatile("mov %0, %%dr3" : : "r"(from[3]));
-  asm volatile("mov %0, %%dr6" : : "r"(from[4]));
+  asm volatile("mov %0, %%dr0" : : "r"(static_cast<Word>(from[0])));
+  asm volatile("mov %0, %%dr1" : : "r"(static_cast<Word>(from[1])));
+  asm volatile("mov %0, %%dr2" : : "r"(static_cast<Word>(from[2])));
+  asm volatile("mov %0, %%dr3" : : "r"(static_cast<Word>(from[3])));
+  asm volatile("mov %0, %%dr6" : : "r"(static_cast<Word>(from[4])));
 }
 
 }  // namespace
 
 BareHardware::BareHardware() {
   start_devices();
-  constexpr u64 os_xsave = 1 << 18;
+  constexpr Word os_xsave = 1 << 18;
   xsave_ = has(cpuid(1, 0).ecx, 26);
   tsc_aux_ = has(cpuid(0x8000'0001, 0).edx, 27);
   if (!xsave_) return;
-  u64 value = 0;
+  Word value = 0;
   asm volatile("mov %%cr4, %0" : "=r"(value));
   asm volatile("mov %0, %%cr4" : : "r"(value | os_xsave));
   write_xcr0(1);
@@ -94,33 +97,40 @@ void BareHardware::set_xcr0(u64 value) {
   if (xsave_) write_xcr0(value);
 }
 
+// CR0.TS is the guest's where it runs in user state; it must not stop the hypervisor.
 void BareHardware::save_extended_state(HostPhysical area, u64 /*xcr0*/) {
+  asm volatile("clts");
   u8* page = at(area);
   if (xsave_) {
-    asm volatile("xsave64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+    if constexpr (wide)
+      asm volatile("xsave64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+    else
+      asm volatile("xsave (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
   } else {
-    asm volatile("fxsave64 (%0)" : : "r"(page) : "memory");
+    if constexpr (wide)
+      asm volatile("fxsave64 (%0)" : : "r"(page) : "memory");
+    else
+      asm volatile("fxsave (%0)" : : "r"(page) : "memory");
   }
   save_debug_registers(reinterpret_cast<u64*>(page + debug_registers_at));
 }
 
 void BareHardware::load_extended_state(HostPhysical area, u64 xcr0) {
+  asm volatile("clts");
   const u8* page = at(area);
   if (xsave_) {
     write_xcr0(xcr0);
-    asm volatile("xrstor64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+    if constexpr (wide)
+      asm volatile("xrstor64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+    else
+      asm volatile("xrstor (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
   } else {
-    asm volatile("fxrstor64 (%0)" : : "r"(page) : "memory");
+    if constexpr (wide)
+      asm volatile("fxrstor64 (%0)" : : "r"(page) : "memory");
+    else
+      asm volatile("fxrstor (%0)" : : "r"(page) : "memory");
   }
   load_debug_registers(reinterpret_cast<const u64*>(page + debug_registers_at));
-}
-
-void BareHardware::run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) {
-  svm_switch(vmcb.value, host_state.value, registers.gpr.data());
-}
-
-void BareHardware::invalidate_guest_page(Linear address, u32 asid) {
-  asm volatile("invlpga" : : "a"(address.value), "c"(asid) : "memory");
 }
 
 u32 BareHardware::in(u16 port, unsigned size) {

@@ -29,15 +29,21 @@ class BareHardware final : public PcHardware {
   void set_xcr0(u64 value) override;
   void run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) override;
   void invalidate_guest_page(Linear address, u32 asid) override;
+  bool switch_pages(std::array<HostPhysical, switch_area::shared_pages>& pages) override;
+  void run_user_state(const UserSpace& space, UserState& state) override;
+  u32 fault_address() override;
 
   // MachineInstructions
   u32 in(u16 port, unsigned size) override;
   void out(u16 port, unsigned size, u32 value) override;
-  u32 read_register(u64 address) override { return *reinterpret_cast<volatile u32*>(address); }
-  void write_register(u64 address, u32 value) override { *reinterpret_cast<volatile u32*>(address) = value; }
+  u32 read_register(u64 address) override { return device_register(address); }
+  void write_register(u64 address, u32 value) override { device_register(address) = value; }
   u64 time_stamp() override { return read_tsc(); }
 
  private:
+  static volatile u32& device_register(u64 address) {
+    return *reinterpret_cast<volatile u32*>(static_cast<std::uintptr_t>(address));
+  }
   void stop() override;
 
   PagePool* pool_ = nullptr;

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <new>
 
-#include "vmm-model/arch/svm/svm_execution.h"
-#include "vmm-model/arch/vmx/vmx_processor.h"
+#include "vmm-model/bare/back_ends.h"
 #include "vmm-model/bare/bare_hardware.h"
-#include "vmm-model/bare/bare_vmx.h"
 #include "vmm-model/bare/interrupts.h"
 #include "vmm-model/bare/multiboot_information.h"
 #include "vmm-model/hypervisor.h"
@@ -19,11 +17,8 @@ namespace {
 struct Machine {
   BareHardware hardware;
   PagePool pool{hardware};
-  svm::SvmProcessor svm;
-  BareVmx vmx_instructions;
-  vmx::VmxProcessor vmx{vmx_instructions};
-  std::array<ExecutionBackEnd*, 2> back_ends{&svm, &vmx};
-  Hypervisor hypervisor{hardware, pool, back_ends};
+  BackEnds back_ends;
+  Hypervisor hypervisor{hardware, pool, back_ends.list};
 };
 
 alignas(Machine) u8 machine_memory[sizeof(Machine)];

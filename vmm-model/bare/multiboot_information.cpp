@@ -12,7 +12,7 @@ constexpr u32 loader_magic = 0x2bad'b002;
 constexpr u32 has_memory = 1 << 0, has_modules = 1 << 3, has_map = 1 << 6;
 constexpr u64 first_megabyte = 0x10'0000, four_gib = u64{1} << 32;
 
-u32 word(u64 address) { return *reinterpret_cast<const u32*>(address); }
+u32 word(u64 address) { return *reinterpret_cast<const u32*>(static_cast<std::uintptr_t>(address)); }
 u64 quad(u64 address) { return u64{word(address + 4)} << 32 | word(address); }
 
 }  // namespace
@@ -40,11 +40,13 @@ void BootInformation::add_module(u64 begin, u64 end, u64 name) {
   if (count_ == max_modules || end < begin) return;
   std::array<char, name_bytes>& copy = names_[count_];
   std::size_t length = 0;
-  for (const char* c = reinterpret_cast<const char*>(name); name != 0 && length < name_bytes && c[length] != 0;
-       ++length) {
+  for (const char* c = reinterpret_cast<const char*>(static_cast<std::uintptr_t>(name));
+       name != 0 && length < name_bytes && c[length] != 0; ++length) {
     copy[length] = c[length];
   }
-  modules_[count_++] = {{copy.data(), length}, {reinterpret_cast<const u8*>(begin), end - begin}};
+  modules_[count_++] = {
+      {copy.data(), length},
+      {reinterpret_cast<const u8*>(static_cast<std::uintptr_t>(begin)), static_cast<std::size_t>(end - begin)}};
 }
 
 void BootInformation::add_memory(u64 begin, u64 end) {
@@ -60,9 +62,9 @@ void BootInformation::add_free(PagePool& pool, Range range) const {
     const auto consider = [&](u64 begin, u64 end) {
       if (end > range.begin && begin < used.begin) used = {begin, end};
     };
-    consider(first_megabyte, reinterpret_cast<u64>(image_end));
+    consider(first_megabyte, reinterpret_cast<std::uintptr_t>(image_end));
     for (const BootModule& module : modules()) {
-      const u64 begin = reinterpret_cast<u64>(module.bytes.data());
+      const u64 begin = reinterpret_cast<std::uintptr_t>(module.bytes.data());
       consider(begin, begin + module.bytes.size());
     }
     if (used.begin > range.begin) pool.add(range.begin, std::min(used.begin, range.end));

@@ -1,6 +1,7 @@
 // What the compiler and the library's headers call: block operations, and the ends that must never be reached.
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/check.h"
 #include "vmm-model/bare/interrupts.h"
@@ -22,7 +23,7 @@ void* memcpy(void* to, const void* from, std::size_t bytes) {
 }
 
 void* memmove(void* to, const void* from, std::size_t bytes) {
-  if (reinterpret_cast<bunshin::u64>(to) - reinterpret_cast<bunshin::u64>(from) >= bytes)
+  if (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from) >= bytes)
     return memcpy(to, from, bytes);
   char* last = static_cast<char*>(to) + bytes - 1;
   const char* source = static_cast<const char*>(from) + bytes - 1;
