@@ -90,10 +90,23 @@ info: action=ignore
         return ["bochs", "-q", "-f", directory / "bochsrc", "-rc", directory / "commands"], serial
 
 
-def option_rom(kernel, arguments, directory, kernel_address=None):
+def module_definitions(modules, memory, directory):
+    """For bochs_rom.S: entries of Multiboot modules (name, address, bytes), and megabytes of memory."""
+    if not modules:
+        return []
+    entries = [f".long {address}, {address + size}, rom_address + name_{index} - rom, 0"
+               for index, (_, address, size) in enumerate(modules)]
+    names = [f'name_{index}: .asciz "{name}"' for index, (name, _, _) in enumerate(modules)]
+    path = directory / "modules.s"
+    path.write_text("\n".join(entries + names) + "\n")
+    return [f'-DMODULES="{path}"', f"-DMODULE_COUNT={len(modules)}", f"-DUPPER_KIB={(memory - 1) * 1024}"]
+
+
+def option_rom(kernel, arguments, directory, kernel_address=None, modules=(), memory=0):
     """bochs_rom.S with the kernel (32-bit ELF, one loaded segment) in it, padded, its bytes adding up to zero.
 
-    With `kernel_address` the kernel is not in it: the caller has Bochs load DIRECTORY/kernel.bin there."""
+    With `kernel_address` the kernel is not in it: the caller has Bochs load DIRECTORY/kernel.bin there; and so are no
+    `modules`, (name, address, bytes)."""
     elf = kernel.read_bytes()
     entry, headers = struct.unpack_from("<II", elf, 24)
     kind, offset, _, address, file_bytes, memory_bytes = struct.unpack_from("<6I", elf, headers)
@@ -104,7 +117,7 @@ def option_rom(kernel, arguments, directory, kernel_address=None):
     subprocess.run(["gcc", "-c", f"-DENTRY={entry}", f"-DLOAD_ADDRESS={address}", f"-DFILE_BYTES={file_bytes}",
                     f"-DMEMORY_BYTES={memory_bytes}", f'-DCOMMAND_LINE="{arguments}"',
                     f"-DKERNEL_ADDRESS={kernel_address}" if kernel_address else f'-DKERNEL="{image}"',
-                    "-o", assembled, SOURCE / "benchmarks/bochs_rom.S"], check=True)
+                    *module_definitions(modules, memory, directory), "-o", assembled, SOURCE / "benchmarks/bochs_rom.S"], check=True)
     subprocess.run(["objcopy", "-O", "binary", "-j", ".text", assembled, flat], check=True)
     rom = bytearray(flat.read_bytes())
     rom += bytes(rom[2] * 512 - len(rom))

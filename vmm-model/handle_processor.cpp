@@ -121,6 +121,8 @@ bool read_msr(Guest& guest, u32 number, u64& value) {
     case msr::efer: value = execution.get(StateField::efer); return true;
     case msr::pat: value = execution.get(StateField::pat); return true;
     case msr::tsc: value = guest.hardware().tsc(); return true;
+    // The microcode is the machine's: kernels look there for whether it mends an erratum of the model that CPUID names.
+    case msr::bios_signature: value = guest.hardware().read_msr(number); return true;
     case msr::apic_base: value = guest.pc().apic().base_msr(); return true;
     case msr::tsc_deadline: value = guest.pc().apic().tsc_deadline(); return true;
     default: break;

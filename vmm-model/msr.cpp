@@ -40,7 +40,6 @@ bool MsrFile::read(u32 number, u64& value) {
     case msr::tsc_aux: value = tsc_aux; return true;
     case msr::mcg_cap:
     case msr::mcg_status:
-    case msr::bios_signature:
     case msr::syscfg:
     case msr::vm_cr: value = 0; return true;
     default: break;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The project's own hypervisor, booted as an image: on the simulated machine's AMD-V and VT-x, and on QEMU's AMD-V."""
+"""The project's own hypervisor, booted as an image: on the simulated machine's AMD-V and VT-x, on QEMU's AMD-V and on
+Bochs' VT-x."""
 
 import pathlib
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+import bochs
 from bunshin_process import GUESTS, run, main
 
 IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
@@ -140,6 +142,27 @@ class Refusals(Booted):
             with self.subTest(configuration=configuration):
                 result = self.boot(configuration, cut.name)
                 self.assertEqual(result.status, 1, str(result))
+
+
+class OnBochs(unittest.TestCase):
+    """Another's VT-x, in its first form, with EPT alone, and with all that the hypervisor uses."""
+    MODELS = {"core2_penryn_t9600": PAGING[1:], "corei5_lynnfield_750": PAGING, "corei7_skylake_x": PAGING}
+
+    def check(self, kernel, line, **keys):
+        for model, modes in self.MODELS.items():
+            for paging in modes:
+                with self.subTest(model=model, paging=paging):
+                    configuration = f"paging = {paging}\n" + guest("a", kernel, memory="16M", **keys)
+                    modules = [("vmm.cfg", configuration.encode()), (kernel, (GUESTS / kernel).read_bytes())]
+                    console = bochs.run(IMAGE, [line], memory=128, timeout=120, model=model, modules=modules)
+                    self.assertIn(line.encode(), console)
+
+    def test_selftest_passes_in_every_mode(self):
+        self.check("selftest", "selftest: all passed")
+
+    def test_lab_kernels_pass_in_every_mode(self):
+        for kernel in ("lab", "lab32"):
+            self.check(kernel, "lab: power off, 0 failed", cmdline="run=check")
 
 
 class OnQemu(Booted):
