@@ -75,6 +75,8 @@ if [[ ! -f $image || $newest != "$image" ]]; then
   done
   ln -s "$(basename "$(dirname "$installed")")" "$root/usr/lib/xen"
   cp -L "$(find "$packages/libc6" -name ld-linux-x86-64.so.2 | head -1)" "$root/lib64/"
+  # Not named as needed: the C library opens it when a thread is cancelled.
+  cp -L "$(find "$packages/libgcc-s1" -name libgcc_s.so.1 | head -1)" "$root/lib/"
   # The loader looks into the directory of the architecture first and /lib after it.
   number=100
   "$tools/module_order.py" "$output/linux-generic/lib/modules" xen_evtchn xen_gntdev xen_gntalloc xen_privcmd xenfs |

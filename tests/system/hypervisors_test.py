@@ -54,6 +54,12 @@ class Here(Hypervisor):
         self.host(config, b"pvh| ", b"bunshin: the PVH guest powered off",
                   {"guest.kernel": hypervisor, "guest.initrd": f"[{kernel} console=hvc0 panic=-1, {initramfs}]"})
 
+    def qemu(self, config, parameter):
+        kernel, initramfs, image = prepare("prepare_disk_image.sh", "--qemu")
+        self.host(config, b"L1| ", b"bunshin: QEMU's guest powered off",
+                  {"guest.kernel": kernel, "guest.initrd": initramfs, "guest.disks": image,
+                   "guest.cmdline": f"console=ttyS0 panic=-1 {parameter}"})
+
     def test_kvm_vtx_with_ept(self):
         result = self.kvm("kvm-vtx.yaml", "kvm_intel.ept=1")
         self.assertGreater(result.stats["core0.vm.entries"], 0)
@@ -73,6 +79,12 @@ class Here(Hypervisor):
 
     def test_kvm_in_kvm_svm(self):
         self.nested("kvm-nested-svm.yaml", "kvm_amd.nested=1")
+
+    def test_qemu_vtx(self):
+        self.qemu("kvm-qemu-vtx.yaml", "kvm_intel.ept=1")
+
+    def test_qemu_svm(self):
+        self.qemu("kvm-qemu-svm.yaml", "kvm_amd.npt=1")
 
     def test_xen_vtx(self):
         self.xen("xen.yaml")
