@@ -1,6 +1,6 @@
 #pragma once
 
-// `run --exit-trace FILE`: every exit of every guest, one line of JSON each (docs/virtualization.md).
+// `run --exit-trace FILE`: every exit of every guest, and every entry that was refused, one line of JSON each (docs/virtualization.md).
 
 #include <memory>
 #include <vector>
@@ -26,6 +26,7 @@ class ExitTrace {
     Core(LineFile& file, unsigned number, ExitStatistics& statistics)
         : file_(file), number_(number), statistics_(statistics) {}
     void exited(const ExitRecord& record, const ExitCause& cause) override;
+    void refused(u64 cycle, const RefusedEntry& entry) override;
     void finish() { statistics_.finish(); }
 
    private:

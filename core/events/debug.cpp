@@ -43,12 +43,16 @@ u64 instruction_linear(const CpuState& s) {
   return s.code64() ? s.rip : static_cast<u32>(s.segment(Seg::CS).base + s.rip);
 }
 
+bool discards_breakpoints(const Cpu& cpu) {
+  return cpu.event_gate != nullptr && cpu.event_gate->discards_breakpoints();
+}
+
 }  // namespace
 
 bool check_instruction_breakpoint(Cpu& cpu) {
   CpuState& s = cpu.state;
   // RF suppresses one instruction's breakpoint, MOV SS that of its successor (SDM vol. 3, 17.3.1.1 and 6.8.3).
-  const bool suppressed = (s.flags.system & rflags::RF) != 0 || s.debug_shadow;
+  const bool suppressed = (s.flags.system & rflags::RF) != 0 || s.debug_shadow || discards_breakpoints(cpu);
   if (!suppressed) {
     const u64 linear = instruction_linear(s);
     const u64 hits =
@@ -71,6 +75,7 @@ void instruction_completed(Cpu& cpu, const BranchTrace& trace) {
   if (taken && (s.msr.debugctl & debugctl::LBR) != 0) record_branch(cpu, trace);
   // With BTF only branches are steps (SDM vol. 3, 17.4.3).
   if (!taken && (s.msr.debugctl & debugctl::BTF) != 0) s.pending_debug &= ~dr6::BS;
+  if (discards_breakpoints(cpu)) s.pending_debug &= ~dr6::breakpoints;
   if (s.pending_debug == 0) return;
   // Behind MOV SS everything waits, and the step itself is lost.
   if (s.debug_shadow)

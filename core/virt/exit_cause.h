@@ -28,7 +28,7 @@ inline constexpr unsigned exit_kinds = static_cast<unsigned>(ExitKind::Count);
 
 /// A row of a vendor's table.
 struct ExitCause {
-  u32 code = 0;           ///< VmExit::reason
+  u32 code = 0;           ///< VmExit::cause
   std::string_view name;  ///< part of a statistic's name: lower case, digits and underscores
   ExitKind kind = ExitKind::Other;
 };

@@ -33,7 +33,7 @@ void ExitStatistics::entered(const Cpu& cpu) {
 void ExitStatistics::left(const Cpu& cpu, const VmExit& exit) {
   const u64 now = cpu.cycles();
   close(now);
-  row_ = exit_row(table_, exit.reason);
+  row_ = exit_row(table_, exit.cause);
   record_ = {now, exit, in_guest_ ? now - entered_at_ : 0, std::nullopt};
   Row& row = rows_[row_];
   ++row.count;
@@ -42,6 +42,10 @@ void ExitStatistics::left(const Cpu& cpu, const VmExit& exit) {
   guest_cycles_ += record_.guest_cycles;
   in_guest_ = false;
   open_ = true;
+}
+
+void ExitStatistics::refused(const Cpu& cpu, const RefusedEntry& entry) {
+  if (sink_ != nullptr) sink_->refused(cpu.cycles(), entry);
 }
 
 void ExitStatistics::register_stats(StatRegistry& registry, const std::string& prefix) const {

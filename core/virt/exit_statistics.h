@@ -23,6 +23,7 @@ struct ExitRecord {
 class ExitSink {
  public:
   virtual void exited(const ExitRecord& record, const ExitCause& cause) = 0;
+  virtual void refused(u64 /*cycle*/, const RefusedEntry& /*entry*/) {}
 
  protected:
   ~ExitSink() = default;
@@ -54,6 +55,7 @@ class ExitStatistics final : public TransitionListener {
   // TransitionListener
   void entered(const Cpu& cpu) override;
   void left(const Cpu& cpu, const VmExit& exit) override;
+  void refused(const Cpu& cpu, const RefusedEntry& entry) override;
 
  private:
   void close(u64 cycle);

@@ -20,9 +20,13 @@ void Virtualization::left_guest(const VmExit& exit) {
   tell_of_entry();
   if (cpu_.observation.active()) {
     const ExitTable table = exit_table();
-    cpu_.observation.note_exit(table[exit_row(table, exit.reason)].kind);
+    cpu_.observation.note_exit(table[exit_row(table, exit.cause)].kind);
   }
   if (listener_ != nullptr) listener_->left(cpu_, exit);
+}
+
+void Virtualization::refused_entry(u32 error, std::string_view broken_rule) {
+  if (listener_ != nullptr) listener_->refused(cpu_, {error, cpu_.state.rip, broken_rule});
 }
 
 void Virtualization::translate_for_host() {

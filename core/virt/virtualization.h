@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/fault.h"
@@ -115,6 +116,16 @@ struct VmExit {
   u64 information = 0;  ///< exit qualification; EXITINFO1
   u64 address = 0;      ///< guest-physical address; EXITINFO2
   u64 rip = 0;          ///< the guest's
+  u32 cause = reason;   ///< ExitCause::code: of an exception it says which
+  /// An entry that failed: what did not hold, in the words of the extension's table of rules; else empty.
+  std::string_view broken_rule{};
+};
+
+/// VMX: a VMLAUNCH or VMRESUME that failed as an instruction, which is no exit, for what is in its controls or host state.
+struct RefusedEntry {
+  u32 error = 0;  ///< VM-instruction error
+  u64 rip = 0;    ///< the instruction's
+  std::string_view broken_rule;
 };
 
 /// Sees entries and exits of one core; free when nobody does.
@@ -122,6 +133,7 @@ class TransitionListener {
  public:
   virtual void entered(const Cpu& cpu) = 0;
   virtual void left(const Cpu& cpu, const VmExit& exit) = 0;
+  virtual void refused(const Cpu& /*cpu*/, const RefusedEntry& /*entry*/) {}
 
  protected:
   ~TransitionListener() = default;
@@ -191,6 +203,8 @@ class Virtualization {
   virtual bool steps() const { return false; }
   virtual void stepped() {}
   virtual void take_silently() = 0;
+  /// Breakpoints of the debug registers are not to be noticed.
+  virtual bool discards_breakpoints() const { return false; }
   virtual Event injected_event() = 0;
   virtual u8 acknowledge_virtual() = 0;
   /// Whether an interrupt ends a wait in HLT or MWAIT that it will not be taken from is due()'s business, too.
@@ -222,6 +236,8 @@ class Virtualization {
   /// first; afterwards it is the vendor's business.
   void entered_guest();
   void left_guest(const VmExit& exit);
+  /// A guest was not entered, and nothing was left.
+  void refused_entry(u32 error, std::string_view broken_rule);
   /// Addresses are the host's again, from the next update_mode() on.
   void translate_for_host();
 

@@ -130,6 +130,15 @@ void check_refused(const Case& each) {
   check(each.name, Field{"exit", vmcb.exit_code & low_half, exit_code::invalid & low_half});
 }
 
+/// Without nested paging the pointers of PAE paging are loaded and looked at by VMRUN.
+void check_pae_pointers() {
+  prepare(Mode::Pae, ""_code);
+  pae_pointers[1] = 3;
+  enter();
+  pae_pointers[1] = 0;
+  check("pdpte with a reserved bit", Field{"exit", vmcb.exit_code & low_half, exit_code::invalid & low_half});
+}
+
 struct Event {
   const char* name;
   u64 event;
@@ -171,6 +180,7 @@ void check_consistency() {
       absent(each.name);
     }
   }
+  check_pae_pointers();
   begin_group("accepted");
   for (const Case& each : accepted) check_accepted(each);
 }

@@ -152,6 +152,33 @@ void nmi() {
   check("taken again by the host", Field{"nmis", nmis, 1});
 }
 
+/// Breakpoints of the debug registers are discarded while GIF is clear ("Global interrupt flag, STGI and CLGI instructions", table
+/// 15-10): of an instruction, and of data.
+void breakpoints_without_gif() {
+  static unsigned breakpoints;
+  static volatile u64 watched;
+  breakpoints = 0;
+  set_handler(1, [](Frame& frame) {
+    ++breakpoints;
+    frame.rflags |= 1u << 16;
+  });
+  constexpr u64 execute_0_write_1 = 0x400 | 1 | 4 | u64{1} << 20;
+  u64 with_gif = 0;
+  for (const bool gif : {true, false}) {
+    with_gif = breakpoints;
+    breakpoints = 0;
+    if (!gif) asm volatile("clgi");
+    asm volatile(
+        "lea 1f(%%rip), %%rax; mov %%rax, %%dr0; mov %1, %%dr1; mov %2, %%dr7; 1: nop; incq (%1); nop; mov %3, %%dr7"
+        :
+        : "m"(watched), "r"(&watched), "r"(execute_0_write_1), "r"(u64{0x400})
+        : "rax", "memory");
+    if (!gif) asm volatile("stgi; nop");
+  }
+  check("breakpoints", Field{"with gif", with_gif, 2}, Field{"without", breakpoints, 0});
+  set_handler(1, nullptr);
+}
+
 void global_flag() {
   begin_group("gif");
   taken = nmis = 0;
@@ -167,6 +194,7 @@ void global_flag() {
   const unsigned nmis_before = nmis;
   asm volatile("stgi; nop; nop" : : : "memory");
   check("nmi waits for stgi", Field{"before", nmis_before, 0}, Field{"behind", nmis, 1});
+  breakpoints_without_gif();
   prepare(""_code);
   host_flags |= interrupt_flag;
   intercept(exit_code::intr);
@@ -189,10 +217,11 @@ constexpr u32 msr_vm_cr_r_init = 2;
 
 void init() {
   begin_group("init");
-  if (!has(svm_feature::lock)) return absent("intercepted, then redirected to #SX");
+  constexpr const char* names[] = {"intercepted, then redirected to #SX", "redirected in the guest, #SX intercepted"};
+  if (!has(svm_feature::lock)) return absent(names[0]), absent(names[1]);
   write_msr(msr_vm_cr, read_msr(msr_vm_cr) | msr_vm_cr_r_init);
   // A simulator that has no VM_CR would be reset.
-  if ((read_msr(msr_vm_cr) & msr_vm_cr_r_init) == 0) return absent("intercepted, then redirected to #SX");
+  if ((read_msr(msr_vm_cr) & msr_vm_cr_r_init) == 0) return absent(names[0]), absent(names[1]);
   static unsigned redirected;
   set_handler(30, [](Frame& frame) { redirected = frame.error == 1 ? 1 : 2; });
   prepare("\x90"_code);
@@ -200,9 +229,16 @@ void init() {
   asm volatile("clgi");
   send_command(read_apic(ApicRegister::Id) >> 24, 0x4500);
   enter();
-  check("intercepted, then redirected to #SX", Field{"exit", vmcb.exit_code, exit_code::init},
-        Field{"rip", code_offset(), 0}, Field{"#SX", redirected, 1});
+  check(names[0], Field{"exit", vmcb.exit_code, exit_code::init}, Field{"rip", code_offset(), 0},
+        Field{"#SX", redirected, 1});
   set_handler(30, nullptr);
+  prepare("\x90"_code);
+  vmcb.exceptions = 1u << 30;
+  asm volatile("clgi");
+  send_command(read_apic(ApicRegister::Id) >> 24, 0x4500);
+  enter();
+  check(names[1], Field{"exit", vmcb.exit_code, exit_code::exception + 30}, Field{"error", vmcb.exit_info1, 1},
+        Field{"rip", code_offset(), 0});
   write_msr(msr_vm_cr, read_msr(msr_vm_cr) & ~u64{msr_vm_cr_r_init});
 }
 

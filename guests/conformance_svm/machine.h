@@ -93,6 +93,7 @@ void check_interrupts();
 void check_virtual_interrupts();
 void check_nested_paging();
 void check_translations();
+void check_host_of_32_bits();
 void check_state();
 void check_clean_bits();
 void check_time();

@@ -27,6 +27,7 @@ guest::u32 kernel_main() {
   check_state();
   check_clean_bits();
   check_time();
+  check_host_of_32_bits();
   check_long_mode_not_active();
   print("end of facts\n");
   return failed_checks() == 0 ? 0 : 1;

@@ -40,6 +40,12 @@ constexpr Row rows[] = {
      }},
     {"undefined opcode", 6, Mode::Long, "\x0f\x0b"_code, nothing},
     {"device not available", 7, Mode::Long, "\xd9\xd0"_code, [] { set(vmcs::guest_cr0, 8); }},
+    {"invalid tss", 10, Mode::Pae, "\xcf"_code,
+     [] {
+       set(vmcs::guest_rflags, 1u << 14);
+       *reinterpret_cast<volatile u16*>(get(vmcs::tr_base)) = 0x10;
+     },
+     0x10},
     {"segment not present", 11, Mode::Long, "\x8e\xd8"_code, with_absent_selector, 0x40},
     {"stack", 12, Mode::Long, "\x8e\xd0"_code, with_absent_selector, 0x40},
     {"stack not canonical", 12, Mode::Long, "\x50"_code, [] { put(vmcs::guest_rsp, u64{1} << 63); }, 0},

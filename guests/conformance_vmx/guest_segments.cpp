@@ -107,6 +107,14 @@ constexpr Case accepted[] = {
     {"conforming ds, dpl below rpl", Mode::Long, vmcs::ds_rights, 0xc},
 };
 
+/// The rule of CS is kept by a conforming one, whose DPL need not be that of SS.
+void stack_privilege() {
+  prepare(""_code);
+  set(vmcs::cs_rights, 4);
+  set(vmcs::ss_rights, 0x60);
+  check_entry_failure("ss, dpl other than rpl, conforming cs", reason::invalid_state, 0);
+}
+
 void change(const Case& each) { put(each.field, (get(each.field) & ~each.clear) | each.set); }
 
 }  // namespace
@@ -119,6 +127,7 @@ void check_guest_segments() {
     change(each);
     check_entry_failure(each.name, reason::invalid_state, 0);
   }
+  stack_privilege();
   begin_group("ldtr");
   for (const Case& each : of_ldtr) {
     prepare(each.mode, ""_code);

@@ -105,6 +105,7 @@ constexpr Case refused[] = {
        put(vmcs::interruptibility, 2);
        put(vmcs::entry_event, event_valid | event_nmi | 2);
      }},
+    {"enclave interruption", Mode::Long, [] { put(vmcs::interruptibility, 0x10); }},
     {"pending debug exceptions, bit 4", Mode::Long, [] { put(vmcs::pending_debug, 0x10); }},
     {"pending debug exceptions, bit 13", Mode::Long, [] { put(vmcs::pending_debug, 0x2000); }},
     {"pending debug exceptions, bit 32", Mode::Long, [] { put(vmcs::pending_debug, u64{1} << 32); }},
@@ -125,6 +126,16 @@ constexpr Case refused[] = {
      [] { put(vmcs::link_pointer, reinterpret_cast<u64>(&msr_area) & ~u64{0xfff}); }, 4},
     {"pdpte with a reserved bit", Mode::Pae, [] { pae_pointers[1] = 3; }, 2},
 };
+
+void virtual_nmis() {
+  constexpr const char* name = "nmi injected, virtual nmis blocked";
+  if (!has(Word::Pin, pin_control::virtual_nmi)) return absent(name);
+  prepare(""_code);
+  enable(Word::Pin, pin_control::nmi | pin_control::virtual_nmi);
+  put(vmcs::interruptibility, 8);
+  put(vmcs::entry_event, event_valid | event_nmi | 2);
+  check_entry_failure(name, reason::invalid_state, 0);
+}
 
 /// Those that need a control to be loaded at all.
 struct Loaded {
@@ -206,6 +217,7 @@ void check_guest_state() {
     check_entry_failure(each.name, reason::invalid_state, each.qualification);
     pae_pointers[1] = 0;
   }
+  virtual_nmis();
   for (const Loaded& each : loaded) {
     if (!has(Word::Entry, each.control)) {
       absent(each.name);

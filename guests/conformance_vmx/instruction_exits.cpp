@@ -183,6 +183,38 @@ void priorities() {
   check_exit("xsetbv", {reason::xsetbv, 3, 0});
 }
 
+/// Instructions that have exits on processors that have them; here they are undefined, and their controls may not be set
+/// (the reserved bits of capabilities.cpp).
+void absent_instructions() {
+  begin_group("absent, undefined");
+  struct Absent {
+    const char* name;
+    Code code;
+    bool exists;
+  };
+  const u32 leaf_7_ebx = cpuid(7).ebx, leaf_7_ecx = cpuid(7).ecx;
+  const Absent all[] = {{"encls", "\x0f\x01\xcf"_code, (leaf_7_ebx >> 2 & 1) != 0},
+                        {"enclv", "\x0f\x01\xc0"_code, (leaf_7_ebx >> 2 & 1) != 0},
+                        {"xsaves", "\x0f\xc7\x2f"_code, (cpuid(13, 1).eax >> 3 & 1) != 0},
+                        {"xrstors", "\x0f\xc7\x1f"_code, (cpuid(13, 1).eax >> 3 & 1) != 0},
+                        {"pconfig", "\x0f\x01\xc5"_code, (cpuid(7).edx >> 18 & 1) != 0},
+                        {"tpause", "\x66\x0f\xae\xf0"_code, (leaf_7_ecx >> 5 & 1) != 0},
+                        {"umwait", "\xf2\x0f\xae\xf0"_code, (leaf_7_ecx >> 5 & 1) != 0},
+                        {"enqcmd", "\xf2\x0f\x38\xf8\x07"_code, (leaf_7_ecx >> 29 & 1) != 0},
+                        {"enqcmds", "\xf3\x0f\x38\xf8\x07"_code, (leaf_7_ecx >> 29 & 1) != 0}};
+  for (const Absent& each : all) {
+    if (each.exists) {
+      absent(each.name);
+      continue;
+    }
+    prepare(each.code);
+    registers.rdi = data_page;
+    set(vmcs::guest_cr4, read_cr4() & 1u << 18);
+    put(vmcs::exceptions, 1u << invalid_opcode);
+    check_exit(each.name, {reason::exception});
+  }
+}
+
 void armed_mwait() {
   begin_group("mwait");
   prepare("\x0f\x01\xc8\x31\xc0\x0f\x01\xc9"_code);
@@ -231,6 +263,7 @@ void check_instruction_exits() {
   for (const Row& row : rows) check_others(row);
   enabled_instructions();
   priorities();
+  absent_instructions();
   armed_mwait();
   other_modes();
 }

@@ -108,6 +108,7 @@ void check_capabilities();
 void check_fields();
 void check_controls();
 void check_host_state();
+void check_host_of_32_bits();
 void check_guest_segments();
 void check_guest_state();
 void check_instruction_exits();

@@ -32,6 +32,7 @@ guest::u32 kernel_main() {
   check_shadowing();
   check_state();
   check_time();
+  check_host_of_32_bits();
   check_end();
   print("end of facts\n");
   return failed_checks() == 0 ? 0 : 1;

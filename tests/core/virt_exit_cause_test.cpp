@@ -39,6 +39,12 @@ TEST(ExitCause, OfAFailedEntryIsOfItsOwn) {
   EXPECT_EQ(table[exit_row(table, 0x8000'0021)].name, "entry_failure_guest_state");
 }
 
+TEST(ExitCause, OfAnExceptionNamesIt) {
+  const ExitTable table = vmx::exit_table();
+  EXPECT_EQ(table[exit_row(table, vmx::exception_cause(14))].name, "exception_pf");
+  EXPECT_EQ(table[exit_row(table, vmx::exception_cause(2))].name, "nmi");
+}
+
 TEST(ExitCause, OfAVmrunThatWasRefusedHasAName) {
   const ExitTable table = svm::exit_table();
   EXPECT_EQ(table[exit_row(table, ~u32{0})].name, "invalid");

@@ -1,10 +1,12 @@
 """AMD-V and VT-x on bare metal: the guests `svm` and `vmx` on every profile that has the extension. They judge by the
 manuals themselves; peers_test.py compares them with QEMU and Bochs."""
 
+import subprocess
+import sys
 import unittest
 
 import bunshin_process
-from bunshin_process import GUESTS, SOURCE, run
+from bunshin_process import BUNSHIN, GUESTS, SOURCE, run
 
 AMD = ("generic-amd", "barcelona", "zen2", "zen3")
 INTEL = ("generic", "p4-672", "merom", "penryn", "nehalem", "westmere", "sandy-bridge", "haswell", "skylake")
@@ -34,6 +36,11 @@ class Conformance(unittest.TestCase):
 
     def test_a_second_processor_sends_the_sipi(self):
         self.passes("vmx", "generic", processors=2)
+
+    def test_every_rule_and_every_exit_is_shown_by_a_fact(self):
+        command = [sys.executable, SOURCE / "tools/virtualization_table.py", "--check", BUNSHIN, GUESTS]
+        end = subprocess.run(command, capture_output=True, text=True, check=False)
+        self.assertEqual(end.returncode, 0, end.stderr)
 
     def test_under_timing(self):
         for timing in ("inorder", "ooo"):

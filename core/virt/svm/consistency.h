@@ -17,6 +17,9 @@ struct ConsistencyContext {
   bool host_paging = false;
 };
 
+/// Found when the guest's paging begins.
+inline constexpr std::string_view pdptes_rule = "a reserved bit of a PDPTE is set";
+
 /// The first rule that the VMCB breaks, in the manual's words; empty: none.
 std::string_view inconsistency(const Vmcb& vmcb, const ConsistencyContext& context);
 

@@ -56,6 +56,7 @@ class Svm final : public Virtualization {
   /// An instruction of SVM's own in the guest. True: an exit is raised.
   [[nodiscard]] bool intercepts_own(const Record& r, ExitCode code);
   bool global_interrupts() const { return gif_; }
+  bool discards_breakpoints() const override { return !gif_; }  // 15.17, table 15-10
 
   // Virtualization
   void reset() override;
@@ -123,7 +124,7 @@ class Svm final : public Virtualization {
 
   // world_switch.cpp
   void enter_guest();
-  void refuse_entry();
+  void refuse_entry(std::string_view broken_rule);
   void exit_guest(const ExitReason& reason, const Event* delivering);
   ExitReason reason_of(const Fault& why) const;
   void record_exit(const ExitReason& reason, const Event* delivering);

@@ -54,10 +54,11 @@ void Svm::vmrun(u64 address) {
   read_vmcb(HostPhysical(address));
   if (!has_feature(Feature::Npt)) vmcb_.control.nested_control = 0;
   if (!has_feature(Feature::Lbrv)) vmcb_.control.virtual_control = 0;
-  if (inconsistency(vmcb_, context_of(cpu_)).empty())
+  const std::string_view broken_rule = inconsistency(vmcb_, context_of(cpu_));
+  if (broken_rule.empty())
     enter_guest();
   else
-    refuse_entry();
+    refuse_entry(broken_rule);
 }
 
 void Svm::enter_guest() {
@@ -87,7 +88,7 @@ void Svm::enter_guest() {
   if (!nested && legacy_pae(s)) {
     if (!cpu_.mmu.load_pdptes(s.cr3, s.pdpte)) {
       load_host();
-      refuse_entry();
+      refuse_entry(pdptes_rule);
       return;
     }
     cpu_.update_mode();
@@ -96,7 +97,7 @@ void Svm::enter_guest() {
 }
 
 /// The guest's state in the VMCB stays as it is.
-void Svm::refuse_entry() {
+void Svm::refuse_entry(std::string_view broken_rule) {
   gif_ = false;
   record_exit({ExitCode::Invalid}, nullptr);
   vmcb_.control.event_injection = 0;
@@ -104,7 +105,8 @@ void Svm::refuse_entry() {
   write_physical(cpu_, *vmcb_address_ + offsetof(Vmcb, control.event_injection), vmcb_.control.event_injection);
   const u64 rip = vmcb_.save.rip;
   vmcb_address_.reset();
-  left_guest({static_cast<u32>(ExitCode::Invalid), 0, 0, rip});
+  constexpr auto invalid = static_cast<u32>(ExitCode::Invalid);
+  left_guest({invalid, 0, 0, rip, invalid, broken_rule});
   watch_events();
 }
 

@@ -22,26 +22,26 @@ bool Vmx::check_and_enter(Vmcs vmcs, bool launch) {
   // 26.2
   for (const auto rules : {execution_control_rules(), transition_control_rules()}) {
     broken_rule_ = first_broken(rules, context);
-    if (broken_rule_ != nullptr) return fail(InstructionError::InvalidControls);
+    if (broken_rule_ != nullptr) return refuse(InstructionError::InvalidControls);
   }
   broken_rule_ = first_broken(host_rules(), context);
-  if (broken_rule_ != nullptr) return fail(InstructionError::InvalidHostState);
+  if (broken_rule_ != nullptr) return refuse(InstructionError::InvalidHostState);
   // 26.3.1
   broken_rule_ = first_broken_of_guest(context);
   if (broken_rule_ != nullptr) {
-    fail_entry(vmcs, Reason::InvalidGuestState, broken_rule_->qualification);
+    fail_entry(vmcs, Reason::InvalidGuestState, broken_rule_->qualification, broken_rule_->text);
     return true;
   }
   std::array<u64, 4> pdptes{};
   constexpr u64 bad_pdptes = 2;
   if (!load_pdptes(g, pdptes)) {
-    fail_entry(vmcs, Reason::InvalidGuestState, bad_pdptes);
+    fail_entry(vmcs, Reason::InvalidGuestState, bad_pdptes, pdptes_rule);
     return true;
   }
   // 26.3.2, 26.4
   load_guest(g, pdptes);
   if (const u32 number = load_msrs(vmcs.read(Field::EntryMsrLoadAddress), vmcs.read32(Field::EntryMsrLoadCount))) {
-    fail_entry(vmcs, Reason::MsrLoading, number);
+    fail_entry(vmcs, Reason::MsrLoading, number, msr_loading_rule);
     return true;
   }
   if (launch) vmcs.write_launch_state(LaunchState::Launched);
@@ -59,13 +59,18 @@ bool Vmx::load_pdptes(const GuestState& g, std::array<u64, 4>& pdptes) {
   return are_pdptes(pdptes, capabilities_.physical_bits);
 }
 
-void Vmx::fail_entry(Vmcs vmcs, Reason reason, u64 qualification) {
+bool Vmx::refuse(InstructionError error) {
+  refused_entry(static_cast<u32>(error), broken_rule_->text);
+  return fail(error);
+}
+
+void Vmx::fail_entry(Vmcs vmcs, Reason reason, u64 qualification, std::string_view rule) {
   const u32 code = static_cast<u32>(reason) | entry_failure;
   vmcs.write(Field::ExitReason, code);
   vmcs.write(Field::ExitQualification, qualification);
   const u64 rip = cpu_.state.rip;
   load_host(vmcs);
-  left_guest({code, qualification, 0, rip});
+  left_guest({code, qualification, 0, rip, code, rule});
 }
 
 void Vmx::begin_guest(const GuestState& g) {

@@ -32,6 +32,10 @@ struct EntryRule {
   u8 qualification = 0;
 };
 
+/// What is no list's, but checked with memory's contents (26.3.1.6, 26.4).
+inline constexpr std::string_view pdptes_rule = "Present PDPTEs must have no reserved bit set, if they are used";
+inline constexpr std::string_view msr_loading_rule = "The MSRs of the VM-entry MSR-load area must be loadable";
+
 std::span<const EntryRule> execution_control_rules();   ///< 26.2.1.1
 std::span<const EntryRule> transition_control_rules();  ///< 26.2.1.2 and 26.2.1.3
 std::span<const EntryRule> host_rules();                ///< 26.2.2 to 26.2.4

@@ -3,6 +3,7 @@
 #include "core/events/debug.h"
 #include "core/events/delivery.h"
 #include "core/virt/vmx/entry_checks.h"
+#include "core/virt/vmx/exit_reasons.h"
 #include "core/virt/vmx/vmx.h"
 
 namespace bunshin::vmx {
@@ -114,7 +115,9 @@ void Vmx::world_switch(ExitInformation exit, const std::optional<Event>& vectori
   } else {
     load_host(vmcs);
   }
-  left_guest({static_cast<u32>(exit.reason), exit.qualification, exit.physical.value_or(0), rip});
+  const auto reason = static_cast<u32>(exit.reason);
+  const u32 cause = exit.reason == Reason::ExceptionOrNmi ? exception_cause(exit.interruption & 0xff) : reason;
+  left_guest({reason, exit.qualification, exit.physical.value_or(0), rip, cause, {}});
   cpu_.accessed_device = true;
 }
 

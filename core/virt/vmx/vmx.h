@@ -128,7 +128,9 @@ class Vmx final : public Virtualization, private DirtyLog {
   // --- entry.cpp, loading.cpp ---
   bool check_and_enter(Vmcs vmcs, bool launch);
   /// Exit 33 or 34: the host state is loaded, and RIP is the host's.
-  void fail_entry(Vmcs vmcs, Reason reason, u64 qualification);
+  void fail_entry(Vmcs vmcs, Reason reason, u64 qualification, std::string_view rule);
+  /// VMfailValid for `broken_rule_`.
+  bool refuse(InstructionError error);
   bool load_pdptes(const GuestState& g, std::array<u64, 4>& pdptes);
   void load_guest(const GuestState& g, const std::array<u64, 4>& pdptes);
   void load_guest_registers(const GuestState& g);
