@@ -41,7 +41,8 @@ std::string out_path(const RunOptions& options, const char* name) {
 
 Symbols load_symbols(const RunOptions& options, const MachineConfig& config) {
   const bool named = !config.guest.symbols.empty() || !options.trace.empty() || !options.out.empty();
-  return named ? Symbols::from_file(config.guest.symbols_file()) : Symbols();
+  const std::string file = config.guest.symbols_file();
+  return named && !file.empty() ? Symbols::from_file(file) : Symbols();
 }
 
 class Run final : public RunSupervisor {
@@ -181,8 +182,9 @@ class Run final : public RunSupervisor {
       // A distribution's kernel has no symbols but those that it carries for itself.
       if (machine_.timing() != nullptr && symbols_.empty())
         symbols_ = Symbols(linux_symbols(machine_.processors().front()->cpu()));
-      const RelocatedSymbols symbols(symbols_, machine_.processors().front()->state().msr.lstar);
-      const nlohmann::json profile = make_profile({config_, options_.config, machine_.timing(), time_line_, symbols});
+      CodeNames names(symbols_, machine_.processors().front()->state().msr.lstar);
+      if (config_.vmm.wanted()) names.set_hypervisor(Symbols::from_file(hypervisor_symbols_file(config_)));
+      const nlohmann::json profile = make_profile({config_, options_.config, machine_.timing(), time_line_, names});
       write_report(options_.out, {config_, stats, profile, machine_.screen_text()});
     }
     const bool failed = end.status != ExitStatus::Success;

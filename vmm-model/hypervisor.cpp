@@ -60,7 +60,9 @@ void Hypervisor::idle() {
   SimTime next = now + longest;
   for (unsigned i = 0; i < count_; ++i) next = std::min(next, guests_[i]->wake(now));
   hardware_.set_timer(next);
+  const u64 before = hardware_.tsc();
   hardware_.wait_for_interrupt();
+  idle_tsc_ += hardware_.tsc() - before;
 }
 
 // What is typed goes to the first guest that runs.
@@ -79,7 +81,8 @@ void Hypervisor::report(const Guest& guest) {
   Message message;
   message << guest.name() << ": " << (guest.state() == GuestState::Off ? "ended: " : "FAILED: ") << guest.reason()
           << "\n"
-          << guest.name() << ": start_tsc " << start_tsc_ << " end_tsc " << now << "\n";
+          << guest.name() << ": start_tsc " << start_tsc_ << " end_tsc " << now << " idle_tsc "
+          << idle_tsc_ << "\n";
   hardware_.log(message.text());
   report_exits(guest);
 }

@@ -54,6 +54,7 @@ class Hypervisor {
   unsigned count_ = 0;
   unsigned turn_ = 0;
   u64 start_tsc_ = 0;  ///< when the first guest was about to be entered
+  u64 idle_tsc_ = 0;   ///< while no guest was ready
   Guest* on_processor_ = nullptr;
 };
 

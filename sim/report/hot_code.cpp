@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/debug/disassembler.h"
-#include "sim/report/profile.h"
+#include "sim/debug/code_names.h"
 
 namespace bunshin {
 
@@ -21,8 +21,8 @@ constexpr std::size_t context = 8;
 
 class HotCode {
  public:
-  HotCode(const HotInstructions& hot, const RelocatedSymbols& symbols)
-      : hot_(hot), symbols_(symbols), by_cycles_(hot.hottest()), by_address_(by_cycles_) {
+  HotCode(const HotInstructions& hot, const CodeNames& names)
+      : hot_(hot), names_(names), by_cycles_(hot.hottest()), by_address_(by_cycles_) {
     std::sort(by_address_.begin(), by_address_.end(), before);
   }
 
@@ -55,10 +55,11 @@ class HotCode {
     const std::span<const u8> bytes(h.bytes.data(), h.length);
     const Disassembler disassembler(h.bits);
     return {{"rip", fmt::format("{:#x}", h.rip)},
-            {"symbol", symbols_.describe(h.rip)},
+            {"symbol", names_.describe(h.rip, h.physical)},
             {"bytes", known ? hex_bytes(bytes) : ""},
             {"text", known ? disassembler.at(bytes, h.rip).text : ""},
             {"user", h.user},
+            {"hypervisor", names_.is_hypervisor(h.rip, h.physical)},
             {"bits", h.bits},
             {"executions", h.executions},
             {"cycles", h.cycles}};
@@ -74,29 +75,37 @@ class HotCode {
   json functions() const {
     struct Sum {
       std::string name;
-      bool named = false, user = false;
+      bool named = false, user = false, hypervisor = false;
       u64 cycles = 0, executions = 0;
     };
-    std::map<std::pair<std::string, bool>, Sum> sums;
+    std::map<std::tuple<std::string, bool, bool>, Sum> sums;
     for (const HotInstruction& h : by_cycles_) {
-      std::string name = symbols_.function(h.rip);
+      std::string name = names_.function(h.rip, h.physical);
       const bool named = !name.empty();
       if (!named) name = fmt::format("{:#x}", h.rip & ~(page_size - 1));
-      Sum& sum = sums[{name, h.user}];
+      const bool hypervisor = names_.is_hypervisor(h.rip, h.physical);
+      Sum& sum = sums[{name, h.user, hypervisor}];
       sum.name = name;
       sum.named = named;
       sum.user = h.user;
+      sum.hypervisor = hypervisor;
       sum.cycles += h.cycles;
       sum.executions += h.executions;
     }
     std::vector<Sum> sorted;
     for (const auto& [key, sum] : sums) sorted.push_back(sum);
     std::stable_sort(sorted.begin(), sorted.end(), [](const Sum& a, const Sum& b) { return a.cycles > b.cycles; });
+    // Of the hypervisor's functions all are kept: they are few, and a part of the report is about them alone.
     json list = json::array();
-    for (std::size_t i = 0; i < std::min(sorted.size(), functions_shown); ++i) {
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
       const Sum& s = sorted[i];
-      list.push_back(
-          {{"name", s.name}, {"page", !s.named}, {"user", s.user}, {"cycles", s.cycles}, {"executions", s.executions}});
+      if (i >= functions_shown && !s.hypervisor) continue;
+      list.push_back({{"name", s.name},
+                      {"page", !s.named},
+                      {"user", s.user},
+                      {"hypervisor", s.hypervisor},
+                      {"cycles", s.cycles},
+                      {"executions", s.executions}});
     }
     return list;
   }
@@ -124,12 +133,12 @@ class HotCode {
   }
 
   const HotInstructions& hot_;
-  const RelocatedSymbols& symbols_;
+  const CodeNames& names_;
   std::vector<HotInstruction> by_cycles_, by_address_;
 };
 
 }  // namespace
 
-json hot_code_json(const HotInstructions& hot, const RelocatedSymbols& symbols) { return HotCode(hot, symbols).make(); }
+json hot_code_json(const HotInstructions& hot, const CodeNames& names) { return HotCode(hot, names).make(); }
 
 }  // namespace bunshin

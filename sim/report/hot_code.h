@@ -8,9 +8,9 @@
 
 namespace bunshin {
 
-class RelocatedSymbols;
+class CodeNames;
 
 /// {"cycles", "executions" of all; "functions": […]; "instructions": […]; "listings": [[…]]}: code around the hottest.
-nlohmann::json hot_code_json(const HotInstructions& hot, const RelocatedSymbols& symbols);
+nlohmann::json hot_code_json(const HotInstructions& hot, const CodeNames& names);
 
 }  // namespace bunshin

@@ -13,6 +13,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t functions_shown = 40;
+
 double number(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number() ? found->get<double>() : 0;
@@ -25,11 +27,16 @@ std::string text(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? html::escape(found->get<std::string>()) : "";
 }
 
-const char* privilege(const json& object) { return object.value("user", false) ? "user" : "supervisor"; }
+const char* privilege(const json& object) {
+  if (object.value("hypervisor", false)) return "hypervisor";
+  return object.value("user", false) ? "user" : "supervisor";
+}
 
 std::string functions(const json& code, double all) {
   html::Table table({"Function, or page of code without symbols", "", "Share", "Cycles", "Instructions", "CPI"}, 2);
+  std::size_t shown = 0;
   for (const json& f : code.value("functions", json::array())) {
+    if (++shown > functions_shown) break;
     const double cycles = number(f, "cycles");
     const double executions = number(f, "executions");
     const std::string name =

@@ -13,6 +13,7 @@ std::string cycles_section(const ReportData& data);
 std::string time_line_section(const ReportData& data);
 std::string caches_section(const ReportData& data);
 std::string exits_section(const ReportData& data);
+std::string hypervisor_section(const ReportData& data);
 std::string translation_section(const ReportData& data);
 std::string address_spaces_section(const ReportData& data);
 std::string pages_section(const ReportData& data);

@@ -110,20 +110,6 @@ json time_line_json(const TimeLine& line) {
 
 }  // namespace
 
-RelocatedSymbols::RelocatedSymbols(const Symbols& symbols, u64 system_call_entry) : symbols_(symbols) {
-  const std::optional<u64> entry = symbols.address("entry_SYSCALL_64");
-  if (entry && system_call_entry >> 63 != 0) slide_ = system_call_entry - *entry;
-}
-
-std::string RelocatedSymbols::describe(u64 address) const {
-  return symbols_.describe(address >> 63 != 0 ? address - slide_ : address);
-}
-
-std::string RelocatedSymbols::function(u64 address) const {
-  const std::string described = describe(address);
-  return described.substr(0, described.find('+'));
-}
-
 json make_profile(const ProfileSources& s) {
   json profile{{"version", std::string(version)},         {"config_file", s.config_file},
                {"kernel", s.config.guest.kernel},         {"timing", s.config.machine.timing},
@@ -133,7 +119,7 @@ json make_profile(const ProfileSources& s) {
   if (s.timing == nullptr) return profile;
   profile["address_spaces"] = spaces_json(*s.timing);
   profile["pages"] = pages_json(*s.timing);
-  profile["code"] = hot_code_json(s.timing->plans().hot_instructions(), s.symbols);
+  profile["code"] = hot_code_json(s.timing->plans().hot_instructions(), s.names);
   return profile;
 }
 

@@ -19,11 +19,12 @@ struct Part {
   std::string (*make)(const ReportData&);
 };
 
-constexpr std::array<Part, 15> parts{{{"overview", "Overview", overview_section},
+constexpr std::array<Part, 16> parts{{{"overview", "Overview", overview_section},
                                       {"cycles", "Cycles", cycles_section},
                                       {"timeline", "Over time", time_line_section},
                                       {"caches", "Misses", caches_section},
                                       {"exits", "Exits", exits_section},
+                                      {"hypervisor", "Hypervisor", hypervisor_section},
                                       {"translation", "Translation", translation_section},
                                       {"spaces", "Address spaces", address_spaces_section},
                                       {"pages", "Pages", pages_section},

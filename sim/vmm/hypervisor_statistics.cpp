@@ -14,9 +14,10 @@ namespace {
 struct Known {
   std::string_view name, unit, description;
 };
-constexpr std::array<Known, 10> known{{
+constexpr std::array<Known, 11> known{{
     {"start_tsc", "ticks", "time-stamp counter when the first guest was about to be entered"},
     {"end_tsc", "ticks", "time-stamp counter when the guest had ended"},
+    {"idle_tsc", "ticks", "while no guest was ready"},
     {"guest_tsc", "ticks", "in the guest, world switches included"},
     {"fills", "", "entries that the paging mode wrote on faults"},
     {"guest_faults", "", "page faults that were the guest's own"},
