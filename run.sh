@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds Bunshin and boots Debian's kernel on it with a small workload.
+# Installs what is missing, builds Bunshin, boots Debian's kernel on it with a small workload, and then compares how the
+# hypervisor's ways of paging do with the lab kernel and with Debian's.
 #   ./run.sh           the whole demonstration; results also in build/run/
 #   ./run.sh ARGS...   after building, runs `bunshin ARGS...` instead, for example ./run.sh run configs/... --set ...
 set -euo pipefail
@@ -18,8 +19,8 @@ build() {
   # Only run's own targets: a machine that only runs needs no test libraries. A configured directory keeps its setting.
   local tests=()
   [[ -f build/release/CMakeCache.txt ]] || tests=(-DBUNSHIN_TESTS=OFF)
-  if ! { cmake --preset release "${tests[@]}" && cmake --build --preset release --target bunshin bunshin_guests; } \
-      >"$log" 2>&1; then
+  if ! { cmake --preset release "${tests[@]}" && cmake --build --preset release --target bunshin bunshin_guests \
+      bunshin_vmm_image; } >"$log" 2>&1; then
     tail -40 "$log" >&2
     say "the build failed; see $log"
     exit 2
@@ -72,5 +73,24 @@ build/release/bunshin run "${arguments[@]}" --out "$out" || status=$?
 if ((status == 0)) && ! grep -aq "$expected" "$out/console.log"; then
   say "the guest ended without printing \"$expected\""
   status=1
+fi
+
+# compare NAME ARGUMENTS...: one guest in each mode of configs/experiment/paging-modes.yaml
+compare() {
+  local name=$1
+  shift
+  build/release/bunshin compare configs/experiment/paging-modes.yaml "$@" --out "$out/$name" --json "$out/$name.json" ||
+    { say "the comparison $name failed"; status=1; }
+}
+
+say "the lab kernel's nanobenchmarks, natively and under the hypervisor in each mode, timed (a minute or less)"
+echo
+compare lab --set guest.kernel=build/release/guests/lab --set guest.initrd= --timing ooo
+if [[ -n ${kernel-} ]]; then
+  say "Debian's kernel in the same modes, untimed: a cycle is an instruction (a minute or less)"
+  echo
+  compare debian --set "guest.kernel=$kernel" --set "guest.initrd=$initramfs"
+else
+  say "Debian's kernel could not be had: this was the lab kernel alone"
 fi
 exit "$status"

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "sim/command_line.h"
+#include "sim/compare/compare_command.h"
 #include "sim/config/machine_config.h"
 #include "sim/disasm_command.h"
 #include "sim/report/report_command.h"
@@ -32,6 +33,7 @@ ExitStatus dispatch(const std::string& command, const std::vector<std::string>& 
     return ExitStatus::Success;
   }
   if (command == "walk") return walk_command(arguments);
+  if (command == "compare") return compare_command(arguments);
   if (command == "report") return report_command(arguments);
   if (command == "config") {
     if (arguments != std::vector<std::string>{"--reference"}) throw ConfigError("usage: bunshin config --reference");

@@ -81,8 +81,7 @@ void Hypervisor::report(const Guest& guest) {
   Message message;
   message << guest.name() << ": " << (guest.state() == GuestState::Off ? "ended: " : "FAILED: ") << guest.reason()
           << "\n"
-          << guest.name() << ": start_tsc " << start_tsc_ << " end_tsc " << now << " idle_tsc "
-          << idle_tsc_ << "\n";
+          << guest.name() << ": start_tsc " << start_tsc_ << " end_tsc " << now << " idle_tsc " << idle_tsc_ << "\n";
   hardware_.log(message.text());
   report_exits(guest);
 }

@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "sim/debug/disassembler.h"
 #include "sim/debug/code_names.h"
+#include "sim/debug/disassembler.h"
 
 namespace bunshin {
 

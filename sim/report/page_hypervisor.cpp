@@ -60,10 +60,11 @@ std::string guest_part(const ReportData& d, const std::string& guest, bool sever
   }
   html::Table table({"Handler of", "Exits", "Cycles", "… each", "Share of handlers", "Share of the time"}, 1);
   const auto add = [&](const std::string& title, u64 exits, u64 ticks, const char* css) {
-    table.row({title, html::count(exits), html::count(ticks), exits == 0 ? "–" : html::decimal(real(ticks) / real(exits)),
-               html::bar(all == 0 ? 0 : real(ticks) / real(all), html::percent(real(ticks), real(all))),
-               html::percent(real(ticks), real(whole))},
-              css);
+    table.row(
+        {title, html::count(exits), html::count(ticks), exits == 0 ? "–" : html::decimal(real(ticks) / real(exits)),
+         html::bar(all == 0 ? 0 : real(ticks) / real(all), html::percent(real(ticks), real(all))),
+         html::percent(real(ticks), real(whole))},
+        css);
   };
   for (const Handler& h : handlers) {
     std::string title = h.reason;
@@ -73,12 +74,13 @@ std::string guest_part(const ReportData& d, const std::string& guest, bool sever
   add("All", count, all, "total");
   const std::string heading = several ? "<h3>" + html::escape(guest) + "</h3>" : "";
   return heading +
-         fmt::format("<p>From the first entry to the guest’s end {} cycles: {} in the guest with its world switches ({}), {} "
-                     "in handlers ({}), {} with no guest ready; the rest is the loop around them and other guests’ time. "
-                     "Tables kept for the guest: {} KiB at most.</p>",
-                     html::count(whole), html::count(inside), html::percent(real(inside), real(whole)), html::count(all),
-                     html::percent(real(all), real(whole)), html::count(d.count(prefix + "idle_tsc")),
-                     html::count(d.count(prefix + "table_bytes") >> 10)) +
+         fmt::format(
+             "<p>From the first entry to the guest’s end {} cycles: {} in the guest with its world switches ({}), {} "
+             "in handlers ({}), {} with no guest ready; the rest is the loop around them and other guests’ time. "
+             "Tables kept for the guest: {} KiB at most.</p>",
+             html::count(whole), html::count(inside), html::percent(real(inside), real(whole)), html::count(all),
+             html::percent(real(all), real(whole)), html::count(d.count(prefix + "idle_tsc")),
+             html::count(d.count(prefix + "table_bytes") >> 10)) +
          table.str();
 }
 
@@ -94,12 +96,13 @@ std::string functions_part(const ReportData& d) {
   for (const json& f : code.value("functions", json::array())) {
     if (!f.value("hypervisor", false) || shown++ >= functions_shown) continue;
     const double cycles = f.value("cycles", 0.0), executions = f.value("executions", 0.0);
-    table.row({"<code>" + html::escape(f.value("name", "")) + "</code>", html::bar(cycles / all, html::percent(cycles, all)),
-               html::count(f.value("cycles", u64{0})), html::count(f.value("executions", u64{0})),
-               executions == 0 ? "–" : html::decimal(cycles / executions)});
+    table.row({"<code>" + html::escape(f.value("name", "")) + "</code>",
+               html::bar(cycles / all, html::percent(cycles, all)), html::count(f.value("cycles", u64{0})),
+               html::count(f.value("executions", u64{0})), executions == 0 ? "–" : html::decimal(cycles / executions)});
   }
   if (table.empty()) return "";
-  return "<h3>Its functions</h3><p>Each function’s own cycles, its callees’ not among them, from the machine’s start to its "
+  return "<h3>Its functions</h3><p>Each function’s own cycles, its callees’ not among them, from the machine’s start "
+         "to its "
          "end.</p>" +
          table.str();
 }
@@ -110,7 +113,8 @@ std::string hypervisor_section(const ReportData& d) {
   const std::vector<std::string> guests = guests_of(d);
   if (guests.empty()) return "";
   std::string body =
-      "<p>What the hypervisor itself measured, by the time-stamp counter, which counts the core’s cycles: a handler’s time is "
+      "<p>What the hypervisor itself measured, by the time-stamp counter, which counts the core’s cycles: a handler’s "
+      "time is "
       "from the exit to the handler’s return.</p>";
   for (const std::string& guest : guests) body += guest_part(d, guest, guests.size() > 1);
   return html::section("hypervisor", "The hypervisor", body + functions_part(d));
