@@ -112,7 +112,15 @@ std::string_view Parser::global(std::string_view key, std::string_view value) {
     return microseconds(value, config_.slice_us) && config_.slice_us >= 100 ? ""
                                                                             : "slice is a time from 100us to 1000s";
   }
-  return "unknown key; before the first [guest NAME] there are paging, nested_page and slice";
+  if (key == "execution") {
+    config_.deprivileged = value == "deprivileged";
+    return config_.deprivileged || value == "auto" ? "" : "execution is auto or deprivileged";
+  }
+  if (key == "scan") {
+    config_.scan = value == "on";
+    return config_.scan || value == "off" ? "" : "scan is on or off";
+  }
+  return "unknown key; before the first [guest NAME] there are paging, nested_page, slice, execution and scan";
 }
 
 std::string_view Parser::of_guest(std::string_view key, std::string_view value) {

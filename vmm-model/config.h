@@ -5,6 +5,8 @@
 //   paging = nested            # shadow | vtlb | nested
 //   nested_page = 2M           # 4K | 2M | 1G: second-stage pages
 //   slice = 10ms               # a guest's turn
+//   execution = auto           # auto | deprivileged: how guests run, auto by the best that the processor has
+//   scan = on                  # on | off: kernels in user state have what does not trap rewritten before it runs
 //   [guest debian]
 //   memory = 256M
 //   kernel = vmlinuz           # a module, by the last part of its name or its number (the configuration is 0)
@@ -40,6 +42,8 @@ struct VmmConfig {
   PagingChoice paging = PagingChoice::Nested;
   u64 nested_page = u64{2} << 20;
   u64 slice_us = 10'000;
+  bool scan = true;           ///< of guests in user state
+  bool deprivileged = false;  ///< in user state even where the processor has an extension
   std::array<GuestConfig, max_guests> guests;
   unsigned guest_count = 0;
 };

@@ -12,6 +12,9 @@
 
 namespace bunshin::vmm {
 
+/// Of the back end for guests in user state.
+inline constexpr std::string_view user_state_name = "user state";
+
 class ExecutionBackEnd {
  public:
   virtual std::string_view name() const = 0;

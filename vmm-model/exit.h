@@ -37,6 +37,12 @@ enum class ExitReason : u8 {
   TaskSwitch,
   Shutdown,
   EntryFailure,
+  // Of guests in user state alone:
+  SystemInstruction,     ///< the kernel's, that faults there
+  SensitiveInstruction,  ///< that does not, and was rewritten
+  SoftwareInterrupt,
+  IndirectBranch,  ///< of the kernel's to code that may not have been scanned
+  SwitchArea,      ///< an access to where the world switch lies; `address` is guest-physical
   Unknown,
   Count
 };

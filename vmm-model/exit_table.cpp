@@ -32,6 +32,11 @@ constexpr std::array<ExitRow, exit_reasons> rows{{
     {ExitReason::TaskSwitch, "task_switch", handle_unexpected},
     {ExitReason::Shutdown, "shutdown", handle_shutdown},
     {ExitReason::EntryFailure, "entry_failure", handle_unexpected},
+    {ExitReason::SystemInstruction, "system_instruction", handle_in_back_end},
+    {ExitReason::SensitiveInstruction, "sensitive_instruction", handle_in_back_end},
+    {ExitReason::SoftwareInterrupt, "software_interrupt", handle_in_back_end},
+    {ExitReason::IndirectBranch, "indirect_branch", handle_in_back_end},
+    {ExitReason::SwitchArea, "switch_area", handle_emulated_access},
     {ExitReason::Unknown, "unknown", handle_unexpected},
 }};
 

@@ -91,6 +91,8 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   bool read(u64 linear, unsigned size, u64& value) override;
   bool write(u64 linear, unsigned size, u64 value) override;
   bool access_part(u64 linear, unsigned size, bool write, u64& value);
+  /// Guest memory as the guest has written it.
+  bool read_code(GuestPhysical address, std::span<u8> bytes);
 
   // VirtualPcEvents.
   void power_off() override { end(GuestState::Off, "powered off"); }
@@ -98,7 +100,7 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   void debug_exit(u32 value) override;
   void nmi() override { nmi_pending_ = true; }
   void serial_output(u8 byte) override { output_.put(byte); }
-  void memory_written(GuestPhysical address, u64 bytes) override { paging_.memory_written(address, bytes); }
+  void memory_written(GuestPhysical address, u64 bytes) override;
 
   const std::string_view name_;
   Hardware& hardware_;

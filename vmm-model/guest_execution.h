@@ -6,6 +6,7 @@
 #include "base/address.h"
 #include "vmm-model/exit.h"
 #include "vmm-model/registers.h"
+#include "vmm-model/software_processor.h"
 
 namespace bunshin::vmm {
 
@@ -69,6 +70,9 @@ class GuestExecution {
   virtual bool event_pending() = 0;
   /// Exit with InterruptWindow as soon as the guest can take an interrupt.
   virtual void request_interrupt_window(bool wanted) = 0;
+
+  /// Of a back end that performs parts of the processor by software; else null.
+  virtual SoftwareProcessor* software() { return nullptr; }
 
   /// The world switch, both ways. Returns why the guest was left.
   virtual Exit enter() = 0;

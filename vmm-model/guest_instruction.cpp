@@ -1,6 +1,7 @@
 // The instruction at a guest's RIP: fetching it, stepping over it, performing it.
 
 #include <algorithm>
+#include <bit>
 
 #include "vmm-model/guest.h"
 
@@ -28,7 +29,7 @@ bool Guest::fetch(Instruction& instruction, bool& fault) {
     const u64 at = linear + got;
     const GuestTranslation t = walk_guest(memory_, controls, Linear(at), access, false);
     const unsigned part = static_cast<unsigned>(std::min<u64>(longest - got, page_size - (at & (page_size - 1))));
-    if (t.fault || !memory_.read(t.address, std::span(bytes).subspan(got, part))) {
+    if (t.fault || !read_code(t.address, std::span(bytes).subspan(got, part))) {
       if (got != 0) break;
       fault = t.fault;
       if (t.fault) {
@@ -41,6 +42,17 @@ bool Guest::fetch(Instruction& instruction, bool& fault) {
   }
   instruction = decode_instruction(std::span(bytes).first(got), bits);
   return instruction.operation != Operation::Unknown;
+}
+
+bool Guest::read_code(GuestPhysical address, std::span<u8> bytes) {
+  if (!memory_.read(address, bytes)) return false;
+  if (SoftwareProcessor* software = execution_.software()) software->restore_code(address, bytes);
+  return true;
+}
+
+void Guest::memory_written(GuestPhysical address, u64 bytes) {
+  paging_.memory_written(address, bytes);
+  if (SoftwareProcessor* software = execution_.software()) software->memory_written(address, bytes);
 }
 
 void Guest::skip_instruction(const Exit& exit) {
@@ -83,6 +95,11 @@ void Guest::emulate_instruction(GuestPhysical address) {
   EmulatedProcessor p = processor(rip, flags);
   const EmulationResult result = known ? emulate(instruction, p, *this) : EmulationResult::Unknown;
   if (result == EmulationResult::Unknown) {
+    SoftwareProcessor* const software = execution_.software();
+    if (software != nullptr && software->traps_writes(address.page())) {
+      if (software->give_up(address.page())) return;
+      return fail("an instruction that is not emulated wrote descriptors", {});
+    }
     if (memory_.contains(address, 1)) return paging_.give_up_table(address);
     Exit exit;
     exit.address = address.value;
@@ -116,9 +133,14 @@ bool Guest::access_part(u64 linear, unsigned size, bool write, u64& value) {
     }
     return true;
   }
-  if (!write) return memory_.load(address, size, value);
+  if (!write) {
+    std::array<u8, 8> bytes{};
+    if (!read_code(address, std::span(bytes).first(size))) return false;
+    value = std::bit_cast<u64>(bytes);
+    return true;
+  }
   memory_.store(address, size, value);
-  paging_.memory_written(address, size);
+  memory_written(address, size);
   return true;
 }
 

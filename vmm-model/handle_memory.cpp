@@ -17,6 +17,8 @@ void handle_memory_fault(Guest& guest, const Exit& exit) {
   }
 }
 
+void handle_emulated_access(Guest& guest, const Exit& exit) { guest.emulate_instruction(GuestPhysical(exit.address)); }
+
 void handle_invalidate_page(Guest& guest, const Exit& exit) {
   Instruction instruction;
   bool fault = false;

@@ -23,6 +23,10 @@ void handle_nothing_to_do(Guest& guest, const Exit& exit) { guest.skip_instructi
 // CPUID shows no performance counters (SDM vol. 2, RDPMC).
 void handle_read_counter(Guest& guest, const Exit&) { guest.inject(Event::exception(vector::GP, 0)); }
 
+void handle_in_back_end(Guest& guest, const Exit& exit) {
+  if (const Event fault = guest.execution().software()->complete(exit)) guest.inject(fault);
+}
+
 void handle_shutdown(Guest& guest, const Exit& exit) { guest.fail("triple fault", exit); }
 
 void handle_unexpected(Guest& guest, const Exit& exit) { guest.fail("an exit that should not happen", exit); }
@@ -36,7 +40,10 @@ void handle_cpuid(Guest& guest, const Exit& exit) {
   GeneralRegisters& r = guest.execution().registers;
   const u32 leaf = static_cast<u32>(r[rax]), subleaf = static_cast<u32>(r[rcx]);
   const bool os_xsave = (guest.execution().get(StateField::cr4) & cr4::OSXSAVE) != 0;
-  const CpuidResult result = guest_cpuid(guest.hardware(), leaf, subleaf, os_xsave);
+  CpuidResult result = guest_cpuid(guest.hardware(), leaf, subleaf, os_xsave);
+  if (const SoftwareProcessor* software = guest.execution().software()) {
+    software->restrict_cpuid(leaf, result.ecx, result.edx);
+  }
   r[rax] = result.eax;
   r[rbx] = result.ebx;
   r[rcx] = result.ecx;

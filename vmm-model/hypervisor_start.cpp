@@ -57,7 +57,9 @@ bool Hypervisor::choose_back_end() {
   Message lacking;
   lacking << "guests cannot run on this processor:";
   for (ExecutionBackEnd* candidate : back_ends_) {
-    const std::string_view problem = candidate->enable(hardware_, pool_);
+    const bool passed_over = config_.deprivileged && candidate->name() != user_state_name;
+    const std::string_view problem =
+        passed_over ? std::string_view{"not asked for"} : candidate->enable(hardware_, pool_);
     if (problem.empty()) {
       back_end_ = candidate;
       return true;
@@ -116,6 +118,10 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   VirtualPcSetup setup;
   const CpuidResult features = guest_cpuid(hardware_, 1, 0, false);
   setup.apic = {(features.ecx >> 21 & 1) != 0, (features.ecx >> 24 & 1) != 0, physical_bits(hardware_)};
+  if (SoftwareProcessor* software = execution->software()) {
+    if (!software->attach(*memory, *paging, config_.scan))
+      return refuse(config, "the machine has no memory left for it");
+  }
   const SimTime limit = config.limit_us == 0 ? SimTime::never() : SimTime{config.limit_us * 1'000'000};
   Guest* guest = create<Guest>(config.name, hardware_, *memory, *execution, *paging, setup, state_area, limit,
                                config_.guest_count > 1);

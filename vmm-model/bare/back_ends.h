@@ -1,9 +1,10 @@
 #pragma once
 
-// The back ends that an image has, in order of preference: the extensions are for 64-bit code.
+// The back ends that an image has, in order of preference: the extensions are for 64-bit code, user state for 32-bit code.
 
 #include <type_traits>
 
+#include "vmm-model/arch/deprivileged/deprivileged_processor.h"
 #include "vmm-model/arch/svm/svm_execution.h"
 #include "vmm-model/arch/vmx/vmx_processor.h"
 #include "vmm-model/bare/bare_vmx.h"
@@ -18,8 +19,8 @@ struct BackEnds64 {
 };
 
 struct BackEnds32 {
-  svm::SvmProcessor svm;
-  std::array<ExecutionBackEnd*, 1> list{&svm};
+  deprivileged::DeprivilegedProcessor deprivileged;
+  std::array<ExecutionBackEnd*, 1> list{&deprivileged};
 };
 
 using BackEnds = std::conditional_t<sizeof(void*) == 8, BackEnds64, BackEnds32>;

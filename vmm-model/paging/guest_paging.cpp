@@ -28,4 +28,9 @@ void GuestPaging::release_table(HostPhysical table) {
   --counters_.table_pages;
 }
 
+void GuestPaging::use_shadow(unsigned view, HostPhysical root) {
+  if (view == kernel_view) return context_.execution.use_shadow(root);
+  context_.execution.software()->use_user_shadow(root);
+}
+
 }  // namespace bunshin::vmm

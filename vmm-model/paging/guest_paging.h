@@ -59,6 +59,8 @@ class GuestPaging {
   virtual void invalidate(Linear /*address*/) {}
   /// Somebody other than the guest's own instructions has written guest memory.
   virtual void memory_written(GuestPhysical /*address*/, u64 /*bytes*/) {}
+  /// From now on writes to the page must fault, as SoftwareProcessor::traps_writes() says of it.
+  virtual void trap_writes(GuestPhysical /*page*/) {}
   /// An instruction that writes a page table could not be emulated: the table must become writable.
   virtual void give_up_table(GuestPhysical /*address*/) {}
   const PagingCounters& counters() const { return counters_; }
@@ -71,6 +73,18 @@ class GuestPaging {
 
   HostPhysical new_table();
   void release_table(HostPhysical table);
+  /// Views of the guest's memory: one, or the kernel's and the programs' where both run in user state.
+  unsigned views() { return context_.execution.software() != nullptr ? 2 : 1; }
+  void use_shadow(unsigned view, HostPhysical root);
+  /// The view that an access is made in.
+  unsigned view_of(WalkAccess access) { return views() == 2 && access.user ? user_view : kernel_view; }
+  /// In the kernel's view of a guest in user state all pages are user pages.
+  u64 forced_rights(unsigned view) { return views() == 2 && view == kernel_view ? pte::US : 0; }
+  bool traps_writes(GuestPhysical page) {
+    SoftwareProcessor* const software = context_.execution.software();
+    return software != nullptr && software->traps_writes(page);
+  }
+  static constexpr unsigned kernel_view = 0, user_view = 1;
 
   PagingContext context_;
   PagingCounters counters_;

@@ -14,14 +14,15 @@ struct ShadowKey {
   u8 level = 0;
   u8 quadrant = 0;
   bool narrow = false;  ///< 4-byte entries
+  u8 view = 0;          ///< GuestPaging::views()
   bool operator==(const ShadowKey&) const = default;
 };
 
 class ShadowPages {
  public:
   static constexpr u32 none = ~u32{0};
-  /// Tables that may shadow one guest page: levels 1 to 4, or the parts of 32-bit paging's two.
-  static constexpr unsigned max_roles = 8;
+  /// Tables that may shadow one guest page: levels 1 to 4, or the parts of 32-bit paging's two, in two views.
+  static constexpr unsigned max_roles = 16;
 
   struct Table {
     ShadowKey key;

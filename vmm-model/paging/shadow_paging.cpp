@@ -24,33 +24,41 @@ void ShadowPaging::count_tables() {
 void ShadowPaging::forget_all() {
   ++counters_.flushes;
   pages_.release_all();
-  root_ = own_root_ = none;
+  roots_ = own_roots_ = {none, none};
 }
 
 // In long mode the guest's root table has a shadow like every other. PAE's four entries are registers, 32-bit paging has half
 // as large entries, and a guest that does not page has no table: these get a root of our own, filled on faults.
-bool ShadowPaging::load_root() {
+bool ShadowPaging::load_root(unsigned view) {
   const PagingControls c = controls();
-  levels_ = shadow::levels(c);
+  u32& root = roots_[view];
   const GuestPhysical table(c.cr3 & entry_address_bits);
   if (c.mode() == PagingMode::FourLevel && context_.memory.contains(table, page_size)) {
-    const ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), 4, 0, false};
-    root_ = pages_.find(key);
-    if (root_ == none) {
-      root_ = pages_.allocate(key);
-      if (root_ == none) return false;
+    const ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), 4, 0, false, static_cast<u8>(view)};
+    root = pages_.find(key);
+    if (root == none) {
+      root = pages_.allocate(key);
+      if (root == none) return false;
       pages_.write_protect(key.page);
     }
-    pages_.table(root_).writes = 0;
+    pages_.table(root).writes = 0;
   } else {
-    if (own_root_ == none) own_root_ = pages_.allocate();
-    if (own_root_ == none) return false;
-    root_ = own_root_;
-    drop_entries(root_);
+    u32& own = own_roots_[view];
+    if (own == none) own = pages_.allocate();
+    if (own == none) return false;
+    root = own;
+    drop_entries(root);
   }
-  count_tables();
-  context_.execution.use_shadow(pages_.address(root_));
+  use_shadow(view, pages_.address(root));
   return true;
+}
+
+bool ShadowPaging::load_root() {
+  levels_ = shadow::levels(controls());
+  bool done = true;
+  for (unsigned view = 0; view < views(); ++view) done = done && load_root(view);
+  count_tables();
+  return done;
 }
 
 bool ShadowPaging::root_written() {
@@ -65,13 +73,13 @@ bool ShadowPaging::controls_written() {
 }
 
 /// What the entry of `level` that leads to `child` allows: what the guest's allows.
-u64 ShadowPaging::upper_entry(const Mapping& m, unsigned level, u32 child) const {
+u64 ShadowPaging::upper_entry(const Mapping& m, unsigned level, u32 child) {
   const u64 table = pages_.address(child).value;
   if (level == 3 && levels_ == 3) return table | pte::P;
   const u64 all = table | pte::P | pte::RW | pte::US | pte::A;
   if (level <= m.found.leaf_level || level > m.found.levels) return all;
   const u64 guest = m.found.steps[level].entry;
-  u64 entry = table | pte::P | pte::A | (guest & (pte::RW | pte::US));
+  u64 entry = table | pte::P | pte::A | (guest & (pte::RW | pte::US)) | forced_rights(m.view);
   if (m.controls.no_execute() && m.controls.mode() != PagingMode::TwoLevel) entry |= guest & pte::XD;
   return entry;
 }
@@ -83,7 +91,7 @@ u32 ShadowPaging::child_of(const Mapping& m, unsigned level, u64 linear) {
   const GuestPhysical table = m.found.steps[below].address.page();
   if (!context_.memory.contains(table, page_size)) return pages_.allocate();
   ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), static_cast<u8>(below), 0,
-                m.controls.mode() == PagingMode::TwoLevel};
+                m.controls.mode() == PagingMode::TwoLevel, static_cast<u8>(m.view)};
   if (key.narrow) key.quadrant = static_cast<u8>(below == 2 ? linear >> 30 & 3 : linear >> 21 & 1);
   const u32 found = pages_.find(key);
   if (found != none) return found;
@@ -92,13 +100,14 @@ u32 ShadowPaging::child_of(const Mapping& m, unsigned level, u64 linear) {
   return fresh;
 }
 
-bool ShadowPaging::set_leaf(HostPhysical at, u64 guest_entry, GuestPhysical page, bool tracked, bool executable) {
-  const u32 number = static_cast<u32>(context_.memory.page_index(page));
+bool ShadowPaging::set_leaf(HostPhysical at, const Leaf& leaf) {
+  const u32 number = static_cast<u32>(context_.memory.page_index(leaf.page));
   drop_entry(at, 1);
-  u64 entry = context_.memory.host(page).value | pte::P | pte::A | pte::D | (guest_entry & pte::US);
-  if (!executable) entry |= pte::XD;
-  const bool writable = (guest_entry & pte::RW) != 0 && (!tracked || (guest_entry & pte::D) != 0);
-  if (writable && !pages_.shadowed(number)) {
+  u64 entry = context_.memory.host(leaf.page).value | pte::P | pte::A | pte::D | (leaf.guest_entry & pte::US) |
+              forced_rights(leaf.view);
+  if (!leaf.executable) entry |= pte::XD;
+  const bool writable = (leaf.guest_entry & pte::RW) != 0 && (!leaf.tracked || (leaf.guest_entry & pte::D) != 0);
+  if (writable && !pages_.shadowed(number) && !traps_writes(leaf.page)) {
     if (!pages_.add_writer(number, at)) return false;
     entry |= pte::RW;
   }
@@ -106,8 +115,14 @@ bool ShadowPaging::set_leaf(HostPhysical at, u64 guest_entry, GuestPhysical page
   return true;
 }
 
+void ShadowPaging::trap_writes(GuestPhysical page) {
+  if (pages_.write_protect(static_cast<u32>(context_.memory.page_index(page)))) {
+    context_.execution.flush_translations();
+  }
+}
+
 bool ShadowPaging::map(const Mapping& m) {
-  u32 table = root_;
+  u32 table = roots_[m.view];
   for (unsigned level = levels_; level > 1; --level) {
     const HostPhysical at = pages_.address(table) + 8 * shadow::index_of(m.linear, level);
     const u64 entry = context_.hardware.load(at, 8);
@@ -123,7 +138,7 @@ bool ShadowPaging::map(const Mapping& m) {
     t.parent = at.value;
     context_.hardware.store(at, 8, upper_entry(m, level, child));
     // Processors keep the page-directory-pointer entries of PAE in registers, loaded with CR3 (SDM vol. 3, 4.4.1).
-    if (levels_ == 3 && level == 3) context_.execution.use_shadow(pages_.address(root_));
+    if (levels_ == 3 && level == 3) use_shadow(m.view, pages_.address(roots_[m.view]));
     table = child;
   }
   pages_.table(table).writes = 0;
@@ -133,7 +148,7 @@ bool ShadowPaging::map(const Mapping& m) {
   const u64 leaf = paging ? m.found.steps[m.found.leaf_level].entry : pte::RW | pte::US;
   const bool executable =
       !m.controls.no_execute() || m.controls.mode() == PagingMode::TwoLevel || (leaf & pte::XD) == 0;
-  return set_leaf(at, leaf, m.found.address.page(), paging, executable || !paging);
+  return set_leaf(at, {leaf, m.found.address.page(), paging, executable || !paging, m.view});
 }
 
 FaultResult ShadowPaging::fault(const Exit& exit) {
@@ -147,13 +162,14 @@ FaultResult ShadowPaging::fault(const Exit& exit) {
   const GuestPhysical page = t.address.page();
   if (!context_.memory.contains(page, page_size)) return {FaultOutcome::Emulate, 0, t.address};
   const bool table = access.write && pages_.shadowed(static_cast<u32>(context_.memory.page_index(page)));
+  const bool trapped = access.write && traps_writes(page);
   // The hardware has CR0.WP set; for a guest that has not, the hypervisor writes.
-  if (table || (access.write && !t.writable)) {
+  if (table || trapped || (access.write && !t.writable)) {
     counters_.table_writes += table ? 1 : 0;
     return {FaultOutcome::Emulate, 0, t.address};
   }
   ++counters_.fills;
-  const Mapping m{c, t, exit.address};
+  const Mapping m{c, t, exit.address, view_of(access)};
   if (map(m)) return {FaultOutcome::Resume, 0, t.address};
   forget_all();
   return {load_root() && map(m) ? FaultOutcome::Resume : FaultOutcome::NoMemory, 0, t.address};

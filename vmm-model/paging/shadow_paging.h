@@ -22,22 +22,35 @@ class ShadowPaging final : public GuestPaging {
   bool controls_written() override;
   void memory_written(GuestPhysical address, u64 bytes) override;
   void give_up_table(GuestPhysical address) override;
+  void trap_writes(GuestPhysical page) override;
 
  private:
   struct Mapping {
     const PagingControls& controls;
     const GuestTranslation& found;
     u64 linear;
+    unsigned view = kernel_view;
+  };
+  /// What a leaf is made of.
+  struct Leaf {
+    u64 guest_entry = 0;
+    GuestPhysical page;
+    bool tracked = false;  ///< D is the guest's to see
+    bool executable = false;
+    unsigned view = kernel_view;
   };
 
   bool load_root();
+  bool load_root(unsigned view);
+  bool is_root(u32 table) const { return table == roots_[0] || table == roots_[1]; }
+  bool is_own_root(u32 table) const { return table == own_roots_[0] || table == own_roots_[1]; }
   /// Forgets all shadow tables.
   void forget_all();
   /// Installs what a walk has found, down to its leaf. False: tables have run out.
   bool map(const Mapping& m);
   u32 child_of(const Mapping& m, unsigned level, u64 linear);
-  u64 upper_entry(const Mapping& m, unsigned level, u32 child) const;
-  bool set_leaf(HostPhysical at, u64 guest_entry, GuestPhysical page, bool tracked, bool executable);
+  u64 upper_entry(const Mapping& m, unsigned level, u32 child);
+  bool set_leaf(HostPhysical at, const Leaf& leaf);
   void drop_entry(HostPhysical at, unsigned level);
   void drop_entries(u32 table);
   /// A table that no entry points to any more is no table of the guest's any more.
@@ -51,8 +64,8 @@ class ShadowPaging final : public GuestPaging {
   void count_tables();
 
   ShadowPages pages_;
-  u32 root_ = ShadowPages::none;
-  u32 own_root_ = ShadowPages::none;  ///< of guests whose root table has not the form of ours
+  // By view. The second: of guests whose root table has not the form of ours.
+  std::array<u32, 2> roots_{ShadowPages::none, ShadowPages::none}, own_roots_{ShadowPages::none, ShadowPages::none};
   unsigned levels_ = 0;
 };
 

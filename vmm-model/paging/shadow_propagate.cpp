@@ -14,7 +14,7 @@ constexpr u32 none = ShadowPages::none;
 
 void ShadowPaging::drop_entry(HostPhysical at, unsigned level) {
   const u64 entry = context_.hardware.load(at, 8);
-  if ((entry & pte::P) == 0) return;
+  if ((entry & pte::P) == 0 || (level > 1 && (entry & shadow::foreign) != 0)) return;
   context_.hardware.store(at, 8, 0);
   if (level > 1) return unlink_child(pages_.index_of(entry & entry_address_bits), at, level);
   if ((entry & pte::RW) == 0) return;
@@ -23,7 +23,7 @@ void ShadowPaging::drop_entry(HostPhysical at, unsigned level) {
 }
 
 void ShadowPaging::drop_entries(u32 table) {
-  const unsigned level = table == own_root_ ? levels_ : pages_.table(table).key.level;
+  const unsigned level = is_own_root(table) ? levels_ : pages_.table(table).key.level;
   const HostPhysical address = pages_.address(table);
   for (unsigned i = 0; i < shadow::entries; ++i) drop_entry(address + 8 * i, level);
 }
@@ -40,7 +40,7 @@ void ShadowPaging::unlink_child(u32 child, HostPhysical from, unsigned level) {
 }
 
 void ShadowPaging::remove_table(u32 table) {
-  if (table == root_) return;
+  if (is_root(table)) return;
   drop_entries(table);
   pages_.release(table);
   // The hardware may still walk it from its caches.
@@ -58,7 +58,7 @@ void ShadowPaging::remove_parents(u32 table) {
   const unsigned level = pages_.table(table).key.level + 1u;
   for (u32 i = 0; i < pages_.count() && pages_.table(table).parents != 0; ++i) {
     const ShadowPages::Table& t = pages_.table(i);
-    if (!t.used || (t.keyed ? t.key.level != level : i != own_root_ || levels_ != level)) continue;
+    if (!t.used || (t.keyed ? t.key.level != level : !is_own_root(i) || levels_ != level)) continue;
     for (unsigned e = 0; e < shadow::entries; ++e) {
       const HostPhysical at = pages_.address(i) + 8 * e;
       if ((context_.hardware.load(at, 8) & (entry_address_bits | pte::P)) != (address | pte::P)) continue;
@@ -72,7 +72,7 @@ void ShadowPaging::remove_parents(u32 table) {
 void ShadowPaging::give_up_table(GuestPhysical address) {
   const u32 page = static_cast<u32>(context_.memory.page_index(address.page()));
   for (u32 i = pages_.first_of(page); i != none; i = pages_.first_of(page)) {
-    if (i == root_) {
+    if (is_root(i)) {
       forget_all();
       load_root();
       return;
@@ -142,7 +142,7 @@ void ShadowPaging::propagate(u32 table, unsigned index, unsigned guest_index) {
   if (!wide && (high & ~pte::XD) != 0) return;  // reserved
   const GuestPhysical page(key.narrow ? entry & 0xffff'f000 : entry & entry_address_bits);
   if (!context_.memory.contains(page, page_size)) return;
-  set_leaf(pages_.address(table) + 8 * index, entry, page, true, (high & pte::XD) == 0);
+  set_leaf(pages_.address(table) + 8 * index, {entry, page, true, (high & pte::XD) == 0, key.view});
 }
 
 }  // namespace bunshin::vmm

@@ -10,6 +10,8 @@ namespace bunshin::vmm {
 namespace shadow {
 
 inline constexpr unsigned entries = 512;
+/// Marks an entry of a page directory that the back end has put there for itself (user_state.h); it leads to no table of ours.
+inline constexpr u64 foreign = 1 << 10;
 
 constexpr unsigned shift_of(unsigned level) { return page_shift + 9 * (level - 1); }
 constexpr unsigned index_of(u64 address, unsigned level) {

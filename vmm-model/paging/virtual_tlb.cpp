@@ -12,26 +12,32 @@ bool VirtualTlb::start() {
 }
 
 bool VirtualTlb::flush() {
-  if (root_.value != 0) release_tree(root_, levels_);
+  for (const HostPhysical root : roots_) {
+    if (root.value != 0) release_tree(root, levels_);
+  }
   ++counters_.flushes;
   levels_ = shadow::levels(controls());
-  root_ = new_table();
-  if (root_.value == 0) return false;
-  context_.execution.use_shadow(root_);
+  roots_ = {};
+  for (unsigned view = 0; view < views(); ++view) {
+    roots_[view] = new_table();
+    if (roots_[view].value == 0) return false;
+    use_shadow(view, roots_[view]);
+  }
   return true;
 }
 
 void VirtualTlb::release_tree(HostPhysical table, unsigned level) {
   for (unsigned i = 0; level > 1 && i < shadow::entries; ++i) {
     const u64 entry = context_.hardware.load(table + 8 * i, 8);
-    if ((entry & pte::P) != 0) release_tree(HostPhysical(entry & entry_address_bits), level - 1);
+    if ((entry & (pte::P | shadow::foreign)) == pte::P)
+      release_tree(HostPhysical(entry & entry_address_bits), level - 1);
   }
   release_table(table);
 }
 
 // A directory entry's bit 9, which is software's, says that pieces of large pages lie below.
-bool VirtualTlb::fill(Linear address, u64 leaf, bool piece) {
-  HostPhysical table = root_;
+bool VirtualTlb::fill(unsigned view, Linear address, u64 leaf, bool piece) {
+  HostPhysical table = roots_[view];
   for (unsigned level = levels_; level > 1; --level) {
     const HostPhysical at = table + 8 * shadow::index_of(address.value, level);
     const u64 entry = context_.hardware.load(at, 8);
@@ -45,7 +51,7 @@ bool VirtualTlb::fill(Linear address, u64 leaf, bool piece) {
     if (table.value == 0) return false;
     context_.hardware.store(at, 8, shadow::table_entry(table.value, level, levels_) | mark);
     // Processors keep the page-directory-pointer entries of PAE in registers, loaded with CR3 (SDM vol. 3, 4.4.1).
-    if (levels_ == 3 && level == 3) context_.execution.use_shadow(root_);
+    if (levels_ == 3 && level == 3) use_shadow(view, roots_[view]);
   }
   context_.hardware.store(table + 8 * shadow::index_of(address.value, 1), 8, leaf);
   return true;
@@ -60,18 +66,29 @@ FaultResult VirtualTlb::fault(const Exit& exit) {
     return {FaultOutcome::Inject, t.error_code, {}};
   }
   if (!context_.memory.contains(t.address.page(), page_size)) return {FaultOutcome::Emulate, 0, t.address};
+  const bool trapped = traps_writes(t.address.page());
+  if (trapped && access.write) return {FaultOutcome::Emulate, 0, t.address};
   ++counters_.fills;
-  const u64 leaf = shadow::leaf_entry(context_.memory.host(t.address.page()), t, c, access, false);
+  const unsigned view = view_of(access);
+  const u64 leaf =
+      shadow::leaf_entry(context_.memory.host(t.address.page()), t, c, access, trapped) | forced_rights(view);
   const bool piece = t.shift > page_shift;
-  if (fill(Linear(exit.address), leaf, piece)) return {FaultOutcome::Resume, 0, t.address};
+  if (fill(view, Linear(exit.address), leaf, piece)) return {FaultOutcome::Resume, 0, t.address};
   // Everything can be filled again.
-  if (!flush() || !fill(Linear(exit.address), leaf, piece)) return {FaultOutcome::NoMemory, 0, t.address};
+  if (!flush() || !fill(view, Linear(exit.address), leaf, piece)) return {FaultOutcome::NoMemory, 0, t.address};
   return {FaultOutcome::Resume, 0, t.address};
 }
 
-// INVLPG drops a large page as a whole (SDM vol. 3, 4.10.4.1).
 void VirtualTlb::invalidate(Linear address) {
-  HostPhysical table = root_;
+  for (unsigned view = 0; view < views(); ++view) invalidate(view, address);
+}
+
+// There is no way back from a page to the entries that map it.
+void VirtualTlb::trap_writes(GuestPhysical) { flush(); }
+
+// INVLPG drops a large page as a whole (SDM vol. 3, 4.10.4.1).
+void VirtualTlb::invalidate(unsigned view, Linear address) {
+  HostPhysical table = roots_[view];
   for (unsigned level = levels_; level > 2; --level) {
     const u64 entry = context_.hardware.load(table + 8 * shadow::index_of(address.value, level), 8);
     if ((entry & pte::P) == 0) return;

@@ -18,15 +18,17 @@ class VirtualTlb final : public GuestPaging {
   bool root_written() override { return flush(); }
   bool controls_written() override { return flush(); }
   void invalidate(Linear address) override;
+  void trap_writes(GuestPhysical page) override;
 
  private:
   /// Forgets everything; the hardware gets a new, empty root.
   bool flush();
   void release_tree(HostPhysical table, unsigned level);
   /// `piece`: of a large page of the guest's.
-  bool fill(Linear address, u64 leaf, bool piece);
+  bool fill(unsigned view, Linear address, u64 leaf, bool piece);
+  void invalidate(unsigned view, Linear address);
 
-  HostPhysical root_;
+  std::array<HostPhysical, 2> roots_{};  ///< by view
   unsigned levels_ = 0;
 };
 

@@ -1,0 +1,192 @@
+#include "vmm-model/arch/deprivileged/code_scanner.h"
+
+#include <algorithm>
+#include <new>
+
+namespace bunshin::vmm::deprivileged {
+
+namespace {
+
+constexpr unsigned longest = 15;
+constexpr WalkAccess fetch{.write = false, .execute = true, .user = false};
+
+}  // namespace
+
+bool CodeScanner::start(GuestMemory& memory, GuestPaging& paging) {
+  memory_ = &memory;
+  paging_ = &paging;
+  pages_ = static_cast<Page**>(hardware_.allocate_object(static_cast<std::size_t>(memory.pages()) * sizeof(Page*)));
+  return pages_ != nullptr;
+}
+
+CodeScanner::Page* CodeScanner::find(GuestPhysical page) const {
+  return memory_->contains(page.page(), page_size) ? pages_[memory_->page_index(page)] : nullptr;
+}
+
+// Its shadow entries lose the right to write before anything of it is trusted.
+CodeScanner::Page* CodeScanner::obtain(GuestPhysical page, u32 linear, u32 base, unsigned bits) {
+  Page*& slot = pages_[memory_->page_index(page)];
+  if (slot == nullptr) {
+    void* place = spare_ != nullptr ? spare_ : hardware_.allocate_object(sizeof(Page));
+    if (place == nullptr) return nullptr;
+    spare_ = nullptr;
+    slot = new (place) Page;
+    paging_->trap_writes(page.page());
+  }
+  slot->linear = linear & ~static_cast<u32>(page_size - 1);
+  slot->code_base = base;
+  slot->bits = static_cast<u8>(bits);
+  return slot;
+}
+
+bool CodeScanner::known(u32 linear) const {
+  GuestPhysical at;
+  if (!linear_.translate(linear, fetch, at)) return false;
+  const Page* page = find(at);
+  return page != nullptr && get(page->starts, static_cast<unsigned>(at.page_offset()));
+}
+
+bool CodeScanner::rewritten(u32 linear) const {
+  GuestPhysical at;
+  if (pages_ == nullptr || !linear_.translate(linear, fetch, at)) return false;
+  const Page* page = find(at);
+  return page != nullptr && get(page->changed, static_cast<unsigned>(at.page_offset()));
+}
+
+void CodeScanner::prepare(u32 linear, u32 base, unsigned bits) {
+  if (known(linear)) return;
+  looked_at_ = 0;
+  pending_count_ = 0;
+  follow(linear, base, bits);
+  while (pending_count_ != 0) follow(pending_[--pending_count_], base, bits);
+}
+
+/// Decodes the instruction and notes that it has been seen. False: it cannot be fetched, is none, or was seen before.
+bool CodeScanner::look_at(u32 linear, u32 base, unsigned bits, Code& code) {
+  GuestPhysical at;
+  if (!linear_.translate(linear, fetch, at)) return false;
+  std::array<u8, longest> bytes{};
+  std::size_t got = std::min<std::size_t>(longest, static_cast<std::size_t>(page_size - at.page_offset()));
+  memory_->read(at, std::span(bytes).first(got));
+  restore(at, std::span(bytes).first(got));
+  GuestPhysical behind;
+  const bool crosses = got < longest && linear_.translate(linear + static_cast<u32>(got), fetch, behind);
+  if (crosses) {
+    memory_->read(behind, std::span(bytes).subspan(got));
+    restore(behind, std::span(bytes).subspan(got));
+  }
+  code = decode_code(std::span(bytes).first(crosses ? longest : got), bits);
+  if (code.length == 0) return false;
+  Page* page = obtain(at, linear, base, bits);
+  if (page == nullptr || get(page->starts, static_cast<unsigned>(at.page_offset()))) return false;
+  if (code.length > got) obtain(behind, linear + static_cast<u32>(got), base, bits);
+  set(page->starts, static_cast<unsigned>(at.page_offset()));
+  ++instructions_;
+  ++looked_at_;
+  const Flow flow = flow_of(code);
+  bool traps = is_sensitive(code) || flow == Flow::Indirect || flow == Flow::IndirectCall;
+  const bool direct = flow == Flow::Branch || flow == Flow::Jump || flow == Flow::Call;
+  if (direct) traps = !want(base + ((linear - base + code.length + static_cast<u32>(code.displacement()))));
+  if (traps) rewrite(*page, at, bytes[0]);
+  return true;
+}
+
+/// False: it is not looked at now, so that the branch to it must trap.
+bool CodeScanner::want(u32 target) {
+  if (known(target)) return true;
+  GuestPhysical at;
+  if (pending_count_ == max_pending || looked_at_ > max_instructions || !linear_.translate(target, fetch, at))
+    return false;
+  pending_[pending_count_++] = target;
+  return true;
+}
+
+void CodeScanner::follow(u32 linear, u32 base, unsigned bits) {
+  Code code;
+  while (look_at(linear, base, bits, code)) {
+    const Flow flow = flow_of(code);
+    if (flow == Flow::Jump || flow == Flow::Indirect || flow == Flow::End) return;
+    linear += code.length;
+  }
+}
+
+void CodeScanner::rewrite(Page& page, GuestPhysical at, u8 original) {
+  const unsigned offset = static_cast<unsigned>(at.page_offset());
+  if (page.rewrites == Page::max_rewrites || get(page.changed, offset)) return;
+  page.list[page.rewrites++] = {static_cast<u16>(offset), original, 0};
+  set(page.changed, offset);
+  memory_->store(at, 1, trap);
+  ++rewrites_;
+}
+
+void CodeScanner::undo(Page& page, GuestPhysical at) {
+  const unsigned offset = static_cast<unsigned>(at.page_offset());
+  for (unsigned i = 0; i < page.rewrites; ++i) {
+    if (page.list[i].offset != offset) continue;
+    memory_->store(at, 1, page.list[i].original);
+    clear(page.changed, offset);
+    page.list[i] = page.list[--page.rewrites];
+    return;
+  }
+}
+
+// A direct branch needs to trap only until its target has been found.
+void CodeScanner::branch_taken(u32 linear, u32 target, u32 base, unsigned bits, bool always_to_it) {
+  const bool new_target = !known(target);
+  prepare(target, base, bits);
+  GuestPhysical at;
+  if (!linear_.translate(linear, fetch, at)) return;
+  Page* page = find(at);
+  if (page == nullptr) return;
+  for (unsigned i = 0; i < page->rewrites; ++i) {
+    Rewrite& r = page->list[i];
+    if (r.offset != at.page_offset()) continue;
+    r.hits = new_target ? u8{0} : static_cast<u8>(r.hits + 1);
+    if (always_to_it || r.hits >= trusted_after) undo(*page, at);
+    return;
+  }
+}
+
+void CodeScanner::restore(GuestPhysical address, std::span<u8> bytes) const {
+  const Page* page = pages_ != nullptr ? find(address) : nullptr;
+  if (page == nullptr || page->rewrites == 0) return;
+  const unsigned first = static_cast<unsigned>(address.page_offset());
+  for (unsigned i = 0; i < bytes.size() && first + i < page_size; ++i) {
+    if (!get(page->changed, first + i)) continue;
+    for (unsigned n = 0; n < page->rewrites; ++n) {
+      if (page->list[n].offset == first + i) bytes[i] = page->list[n].original;
+    }
+  }
+}
+
+// What was overwritten is the guest's again, and the code there is looked at anew from the first instruction that it touches.
+void CodeScanner::written(GuestPhysical address, u64 bytes) {
+  Page* page = pages_ != nullptr ? find(address) : nullptr;
+  if (page == nullptr) return;
+  const unsigned first = static_cast<unsigned>(address.page_offset());
+  const unsigned last = static_cast<unsigned>(std::min<u64>(first + bytes, page_size) - 1);
+  if (++page->writes > max_writes) return give_up(address.page());
+  for (unsigned i = page->rewrites; i-- > 0;) {
+    if (page->list[i].offset < first || page->list[i].offset > last) continue;
+    clear(page->changed, page->list[i].offset);
+    page->list[i] = page->list[--page->rewrites];
+  }
+  unsigned again = static_cast<unsigned>(page_size);
+  for (unsigned at = first < longest ? 0 : first - longest + 1; at <= last; ++at) {
+    if (!get(page->starts, at)) continue;
+    again = std::min(again, at);
+    clear(page->starts, at);
+    undo(*page, address.page() + at);
+  }
+  if (again != page_size) prepare(page->linear + again, page->code_base, page->bits);
+}
+
+void CodeScanner::give_up(GuestPhysical address) {
+  if (pages_ == nullptr || find(address) == nullptr) return;
+  Page*& page = pages_[memory_->page_index(address)];
+  while (page->rewrites != 0) undo(*page, address.page() + page->list[0].offset);
+  spare_ = page;
+  page = nullptr;
+}
+
+}  // namespace bunshin::vmm::deprivileged

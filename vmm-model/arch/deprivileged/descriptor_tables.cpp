@@ -1,0 +1,120 @@
+#include "vmm-model/arch/deprivileged/descriptor_tables.h"
+
+#include <algorithm>
+
+namespace bunshin::vmm::deprivileged {
+
+namespace {
+
+constexpr u64 accessed = u64{1} << 40, system_bit = u64{1} << 44, code_bit = u64{1} << 43, present = u64{1} << 47,
+              long_bit = u64{1} << 53;
+constexpr unsigned dpl_shift = 45, kernel_view = 0;
+constexpr u64 flat_code = 0x00cf'9b00'0000'ffff, flat_data = 0x00cf'9300'0000'ffff;
+constexpr u16 ldt_attributes = segment::P | 2;
+
+}  // namespace
+
+SegmentState segment_of(u16 selector, u64 d) {
+  SegmentState s;
+  s.selector = selector;
+  s.attributes = static_cast<u16>((d >> 40 & 0xff) | (d >> 44 & 0xf00));
+  s.base = (d >> 16 & 0xff'ffff) | (d >> 32 & 0xff00'0000);
+  s.limit = static_cast<u32>((d & 0xffff) | (d >> 32 & 0xf'0000));
+  if ((s.attributes & segment::G) != 0) s.limit = s.limit << 12 | 0xfff;
+  return s;
+}
+
+u64 descriptor_of(const SegmentState& s) {
+  const u64 limit = (s.attributes & segment::G) != 0 ? s.limit >> 12 : s.limit;
+  return (limit & 0xffff) | (limit & 0xf'0000) << 32 | (s.base & 0xff'ffff) << 16 | (s.base & 0xff00'0000) << 32 |
+         u64{s.attributes & 0xffu} << 40 | u64{s.attributes >> 8 & 0xfu} << 52;
+}
+
+bool DescriptorTables::start(PagePool& pool) {
+  for (HostPhysical& page : pages_) {
+    page = pool.allocate();
+    if (page.value == 0) return false;
+  }
+  for (unsigned view = 0; view < views; ++view) put_own_segments(view);
+  return true;
+}
+
+// The area has GDT of view 0, GDT of view 1, LDT of view 0, LDT of view 1.
+void DescriptorTables::put_own_segments(unsigned view) {
+  const HostPhysical gdt = pages_[view];
+  hardware_.store(gdt + switch_area::code_selector, 8, flat_code);
+  hardware_.store(gdt + switch_area::data_selector, 8, flat_data);
+  SegmentState ldt{0, ldt_attributes, switch_area::table_bytes - 1, 0};
+  ldt.base = switch_area::page(switch_area::first_guest_page + views + view);
+  hardware_.store(gdt + ldt_selector, 8, descriptor_of(ldt));
+}
+
+/// What stands for the guest's descriptor; 0: nothing, and loads fault.
+u64 DescriptorTables::user_descriptor(unsigned view, u64 guest) const {
+  if ((guest & system_bit) == 0) return 0;
+  const unsigned dpl = static_cast<unsigned>(guest >> dpl_shift & 3);
+  guest = (guest | accessed) & ~long_bit;
+  if (view != kernel_view) return guest;
+  if ((guest & code_bit) != 0 && dpl == 3) return 0;
+  return guest | u64{3} << dpl_shift;
+}
+
+void DescriptorTables::load(unsigned table, const SegmentState& guest, const GuestMemory& memory, GuestPaging& paging) {
+  constexpr unsigned usable = first_private;
+  pieces_[table] = {};
+  const u32 bytes = guest.base == 0 && guest.limit == 0 ? 0 : std::min<u32>(guest.limit + 1, usable * 8);
+  for (unsigned i = 0; i < usable; ++i) {
+    u64 descriptor = 0;
+    const u32 at = static_cast<u32>(guest.base) + 8 * i;
+    const bool there = 8 * i + 7 < bytes && (i != 0 || table != 0);
+    if (there && !linear_.read(at, 8, descriptor, false)) descriptor = 0;
+    for (unsigned view = 0; view < views; ++view) {
+      hardware_.store(pages_[table * views + view] + 8 * i, 8, user_descriptor(view, descriptor));
+    }
+  }
+  u32 at = static_cast<u32>(guest.base);
+  for (u32 left = bytes, i = 0; left != 0 && i < pieces_[table].size(); ++i) {
+    const u32 part = std::min<u32>(left, static_cast<u32>(page_size - (at & (page_size - 1))));
+    GuestPhysical address;
+    if (linear_.translate(at, {}, address) && memory.contains(address, part)) {
+      pieces_[table][i] = {address, part};
+      paging.trap_writes(address.page());
+    }
+    at += part;
+    left -= part;
+  }
+}
+
+bool DescriptorTables::traps(GuestPhysical page) const {
+  for (const auto& table : pieces_) {
+    for (const Piece& piece : table) {
+      if (piece.bytes != 0 && piece.begin.page() == page) return true;
+    }
+  }
+  return false;
+}
+
+bool DescriptorTables::holds(unsigned table, GuestPhysical address, u64 bytes) const {
+  return std::any_of(pieces_[table].begin(), pieces_[table].end(), [&](const Piece& piece) {
+    return address.value < piece.begin.value + piece.bytes && piece.begin.value < address.value + bytes;
+  });
+}
+
+HostPhysical DescriptorTables::entry(unsigned view, u16 selector) const {
+  const unsigned table = (selector & table_mask) != 0 ? 1 : 0;
+  return pages_[table * views + view] + (selector & 0xff8);
+}
+
+u16 DescriptorTables::selector_for(unsigned view, SegmentName name, const SegmentState& state) {
+  const bool code = name == SegmentName::cs, fixed = code || name == SegmentName::ss;
+  const u16 null = static_cast<u16>(state.selector & privilege_mask);
+  if ((state.selector & ~u32{privilege_mask}) == 0 || (state.attributes & segment::P) == 0) return null;
+  const u16 selector = fixed ? static_cast<u16>(state.selector | privilege_mask) : state.selector;
+  const u64 wanted = ((descriptor_of(state) | accessed) & ~long_bit) | u64{3} << dpl_shift;
+  if (state.selector < first_private * 8 && hardware_.load(entry(view, selector), 8) == wanted) return selector;
+  const u16 own = static_cast<u16>((first_private + static_cast<unsigned>(name)) * 8 | privilege_mask);
+  hardware_.store(entry(view, static_cast<u16>(own & ~table_mask)), 8, wanted);
+  return own;
+}
+
+}  // namespace bunshin::vmm::deprivileged

@@ -1,0 +1,40 @@
+#pragma once
+
+// A guest's linear memory for what its processor does by itself: descriptors, gates, stacks.
+
+#include "vmm-model/paging/guest_paging.h"
+
+namespace bunshin::vmm::deprivileged {
+
+class LinearMemory {
+ public:
+  bool attach(GuestMemory& memory, GuestPaging& paging, SoftwareProcessor& listener) {
+    memory_ = &memory;
+    paging_ = &paging;
+    listener_ = &listener;
+    return true;
+  }
+
+  /// False: a page fault, which error_code() and address() describe. What is not RAM reads as ones and ignores writes.
+  bool read(u32 linear, std::span<u8> bytes, WalkAccess access);
+  /// Nothing is written unless all can be.
+  bool write(u32 linear, std::span<const u8> bytes, bool user);
+  bool read(u32 linear, unsigned size, u64& value, bool user);
+  bool write(u32 linear, unsigned size, u64 value, bool user);
+  /// Without leaving a trace in the guest's tables. False: there is nothing.
+  bool translate(u32 linear, WalkAccess access, GuestPhysical& address) const;
+
+  u32 error_code() const { return error_code_; }
+  u32 address() const { return address_; }
+  Exit fault() const;
+
+ private:
+  bool walk(u32 linear, WalkAccess access, GuestPhysical& address);
+
+  GuestMemory* memory_ = nullptr;
+  GuestPaging* paging_ = nullptr;
+  SoftwareProcessor* listener_ = nullptr;
+  u32 error_code_ = 0, address_ = 0;
+};
+
+}  // namespace bunshin::vmm::deprivileged
