@@ -36,9 +36,10 @@ class Palette {
   }
 
  private:
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> fixed{{{"guest_user", "#2f5f98"},
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> fixed{{{"guest_user", "#2f5f98"},
                                                                                         {"guest_kernel", "#7fa8d6"},
                                                                                         {"guest", "#4c78a8"},
+                                                                                        {"guest_devices", "#a9bccf"},
                                                                                         {"walk_dim1", "#9b59b6"},
                                                                                         {"walk_dim2", "#5e2a84"},
                                                                                         {"walk_fetch", "#d3a4e0"},

@@ -19,9 +19,10 @@ struct Title {
   std::string_view name, title;
 };
 /// Before the handlers, and after them.
-constexpr std::array<Title, 7> first_causes{{{"guest_user", "guest, user"},
+constexpr std::array<Title, 8> first_causes{{{"guest_user", "guest, user"},
                                              {"guest_kernel", "guest, kernel"},
                                              {"guest", "guest"},
+                                             {"guest_devices", "guest, devices and PAUSE"},
                                              {"walk_dim1", "page walks, dimension 1"},
                                              {"walk_dim2", "page walks, dimension 2"},
                                              {"walk_fetch", "translation of fetches"},
@@ -31,15 +32,17 @@ constexpr std::array<Title, 3> last_causes{
 
 /// What the guest's world cost at one privilege level, walks apart.
 struct Part {
-  u64 run = 0, walks = 0, fetches = 0, halted = 0;
+  u64 run = 0, devices = 0, walks = 0, fetches = 0;
+
+  u64 total() const { return run + devices + walks + fetches; }
 };
 
 Part part_of(const CycleAccount& account) {
   Part part;
   part.walks = account[CycleCause::Walk1] + account[CycleCause::Walk2];
   part.fetches = account[CycleCause::FetchWalk];
-  part.halted = account[CycleCause::Halted];
-  part.run = account.total() - part.walks - part.fetches - part.halted - account[CycleCause::VmEntry] -
+  part.devices = account[CycleCause::Device];
+  part.run = account.total() - part.total() - account[CycleCause::Halted] - account[CycleCause::VmEntry] -
              account[CycleCause::VmExit] - account[CycleCause::VmControl];
   return part;
 }
@@ -66,9 +69,10 @@ class Causes {
     const Part u = part_of(data_.account("", 0, user)), k = part_of(data_.account("", 0, kernel));
     add("guest_user", u.run);
     add("guest_kernel", k.run);
+    add("guest_devices", u.devices + k.devices);
     add_walks(u.walks + k.walks, {user, kernel});
     add("walk_fetch", u.fetches + k.fetches);
-    return u.run + k.run + u.walks + k.walks + u.fetches + k.fetches;
+    return u.total() + k.total();
   }
 
  private:
@@ -125,7 +129,8 @@ u64 add_guest_world(const ReportData& d, Causes& causes, u64 guest_tsc) {
     causes.add_walks(user.walks, {"user."});
     causes.add("walk_fetch", user.fetches);
     causes.add("guest", cycles);
-    return cycles + user.walks + user.fetches;
+    causes.add("guest_devices", user.devices);
+    return user.total();
   }
   causes.add("guest", cycles);
   return cycles;

@@ -42,9 +42,9 @@ std::string hypervisor_symbols_file(const MachineConfig& config) {
 HypervisorBoot::HypervisorBoot(const MachineConfig& config) : image_(hypervisor_image(config)) {
   const VmmParameters& vmm = config.vmm;
   configuration_ = fmt::format("paging = {}\nnested_page = {}\nslice = {}us\n", vmm.paging, vmm.nested_page, vmm.slice);
-  if (vmm.execution != "auto") {
-    configuration_ += fmt::format("execution = {}\nscan = {}\n", vmm.execution, vmm.scan ? "on" : "off");
-  }
+  // What is as the hypervisor has it by itself need not be said.
+  if (vmm.execution != "auto") configuration_ += fmt::format("execution = {}\n", vmm.execution);
+  if (!vmm.scan) configuration_ += "scan = off\n";
   if (vmm.guests.empty()) add_single_guest(config);
   for (const VmmGuestParameters& guest : vmm.guests) {
     const std::size_t kernel = module_of(guest.kernel);
