@@ -71,6 +71,16 @@ struct PortAccess {
   bool repeat = false;
 };
 
+/// What has asked for a task switch. Gate: a task gate in the IDT, on the way of Exit::interrupted or of INT n, INT3, INTO.
+enum class TaskSwitchCause : u8 { Call, Return, Jump, Gate };
+
+struct TaskSwitchExit {
+  u16 selector = 0;  ///< of the new task's TSS
+  TaskSwitchCause cause = TaskSwitchCause::Jump;
+  bool has_error_code = false;  ///< to be pushed on the new task's stack
+  u32 error_code = 0;
+};
+
 struct Exit {
   ExitReason reason = ExitReason::Unknown;
   u64 address =
@@ -79,6 +89,7 @@ struct Exit {
   u8 number = 0;       ///< vector, or control register
   u8 length = 0;       ///< of the instruction; 0: the back end does not know
   PortAccess port;
+  TaskSwitchExit task;
   Event interrupted;  ///< event whose delivery caused the exit
   u64 code = 0;       ///< as the hardware gave it, for messages
 };

@@ -29,7 +29,7 @@ constexpr std::array<ExitRow, exit_reasons> rows{{
     {ExitReason::ReadCounter, "rdpmc", handle_read_counter},
     {ExitReason::VirtualizationInstruction, "virtualization", handle_invalid_opcode},
     {ExitReason::SecondStageFault, "second_stage", handle_memory_fault},
-    {ExitReason::TaskSwitch, "task_switch", handle_unexpected},
+    {ExitReason::TaskSwitch, "task_switch", handle_task_switch},
     {ExitReason::Shutdown, "shutdown", handle_shutdown},
     {ExitReason::EntryFailure, "entry_failure", handle_unexpected},
     {ExitReason::SystemInstruction, "system_instruction", handle_in_back_end},

@@ -19,7 +19,7 @@ struct ExitRow {
 const ExitRow& exit_row(ExitReason reason);
 
 // Handlers, by chapter: what the processor does (handle_processor.cpp, handle_control.cpp), memory (handle_memory.cpp), devices
-// (handle_devices.cpp).
+// (handle_devices.cpp), tasks (task_switch.cpp).
 void handle_interrupt(Guest& guest, const Exit& exit);
 void handle_interrupt_window(Guest& guest, const Exit& exit);
 void handle_memory_fault(Guest& guest, const Exit& exit);
@@ -38,6 +38,7 @@ void handle_set_extended_control(Guest& guest, const Exit& exit);
 void handle_read_counter(Guest& guest, const Exit& exit);
 void handle_in_back_end(Guest& guest, const Exit& exit);
 void handle_emulated_access(Guest& guest, const Exit& exit);
+void handle_task_switch(Guest& guest, const Exit& exit);
 void handle_shutdown(Guest& guest, const Exit& exit);
 void handle_unexpected(Guest& guest, const Exit& exit);
 

@@ -64,11 +64,26 @@ void Guest::keep_interrupted_event(const Exit& exit) {
   kept_ = exit.interrupted.kind == Event::Kind::Software ? Event{} : exit.interrupted;
 }
 
+namespace {
+
+bool is_contributory(const Event& e) {
+  return e.kind == Event::Kind::Exception &&
+         (e.vector == vector::DE || (e.vector >= vector::TS && e.vector <= vector::GP));
+}
+bool is_page_fault(const Event& e) { return e.kind == Event::Kind::Exception && e.vector == vector::PF; }
+bool is_double_fault(const Event& e) { return e.kind == Event::Kind::Exception && e.vector == vector::DF; }
+
+/// SDM vol. 3, table 6-5.
+bool makes_double_fault(const Event& first, const Event& second) {
+  return is_contributory(first) ? is_contributory(second)
+                                : is_page_fault(first) && (is_page_fault(second) || is_contributory(second));
+}
+
+}  // namespace
+
 void Guest::inject(const Event& event) {
-  // A fault on the way into a handler: the table of double faults (SDM vol. 3, table 6-5), for those that can happen here.
-  const bool contributory =
-      kept_.kind == Event::Kind::Exception && (kept_.vector == vector::PF || kept_.vector == vector::GP);
-  if (contributory && event.kind == Event::Kind::Exception) {
+  if (is_double_fault(kept_) && (is_contributory(event) || is_page_fault(event))) return fail("triple fault", {});
+  if (makes_double_fault(kept_, event)) {
     kept_ = Event::exception(vector::DF, 0);
   } else if (!kept_ || event.kind == Event::Kind::Exception) {
     // An interrupt whose delivery faulted comes again after the fault's handler: its vector is still in service.
@@ -121,7 +136,7 @@ SimTime Guest::wake(SimTime now) {
 }
 
 void Guest::halt() {
-  if (pc_.apic().interrupt_pending() || nmi_pending_) return;
+  if (pc_.apic().interrupt_pending() || nmi_pending_ || kept_) return;
   if ((execution_.get(StateField::rflags) & rflags::IF) == 0) {
     return end(GuestState::Failed, "halted with interrupts off");
   }

@@ -66,12 +66,16 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   /// Performs the instruction at RIP, whose operand is a device or a page table.
   void emulate_instruction(GuestPhysical address);
   void inject(const Event& event);
+  /// The event whose delivery the exit interrupted has been delivered by its handler.
+  void forget_interrupted_event() { kept_ = {}; }
   void halt();
   void fail(std::string_view why, const Exit& exit);
   void end(GuestState state, std::string_view why);
   EmulatedProcessor processor(u64& rip, u64& flags);
   /// Linear memory as the instruction at RIP may access it.
   GuestAccess& access() { return *this; }
+  /// Linear memory as the processor itself uses it, for descriptors and TSS: a supervisor's whatever CPL is.
+  bool access_system(u64 linear, unsigned size, bool write, u64& value);
   unsigned code_bits();
 
   const std::array<ExitCounter, exit_reasons>& counters() const { return counters_; }
@@ -79,6 +83,7 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   const PagingCounters& paging_counters() const { return paging_.counters(); }
 
  private:
+  void complete_instruction(u64 rip);
   void adopt_task_priority();
   void prepare_interrupts();
   void prepare_event();

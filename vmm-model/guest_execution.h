@@ -68,6 +68,12 @@ class GuestExecution {
   /// Delivered at the next entry. One event at a time: the caller asks event_pending().
   virtual void inject(const Event& event) = 0;
   virtual bool event_pending() = 0;
+  /// A debug trap with these bits of DR6 comes before the next instruction. What is returned must still be injected.
+  virtual Event debug_trap(u64 causes) {
+    constexpr u64 reads_as_zero = 1 << 16;
+    set(StateField::dr6, (get(StateField::dr6) & ~reads_as_zero) | causes);
+    return Event::exception(vector::DB);
+  }
   /// Exit with InterruptWindow as soon as the guest can take an interrupt.
   virtual void request_interrupt_window(bool wanted) = 0;
 

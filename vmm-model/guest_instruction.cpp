@@ -72,8 +72,16 @@ void Guest::skip_instruction(const Exit& exit) {
 void Guest::advance(u64 length) {
   u64 rip = execution_.get(StateField::rip) + length;
   if (code_bits() != 64) rip &= 0xffff'ffff;
+  complete_instruction(rip);
+}
+
+// A single step over what the hypervisor has done ends as one over anything else (SDM vol. 3, 18.3.1.4).
+void Guest::complete_instruction(u64 rip) {
+  constexpr u64 single_step = 1 << 14;
   execution_.set(StateField::rip, rip);
   execution_.set(StateField::interrupt_shadow, 0);
+  if ((execution_.get(StateField::rflags) & rflags::TF) == 0) return;
+  if (const Event trap = execution_.debug_trap(single_step)) inject(trap);
 }
 
 EmulatedProcessor Guest::processor(u64& rip, u64& flags) {
@@ -107,8 +115,7 @@ void Guest::emulate_instruction(GuestPhysical address) {
   }
   execution_.set(StateField::rflags, flags);
   if (result != EmulationResult::Done) return;
-  execution_.set(StateField::rip, p.code_bits == 64 ? rip : rip & 0xffff'ffff);
-  execution_.set(StateField::interrupt_shadow, 0);
+  complete_instruction(p.code_bits == 64 ? rip : rip & 0xffff'ffff);
 }
 
 bool Guest::translate(u64 linear, bool write, GuestPhysical& address) {
@@ -120,6 +127,27 @@ bool Guest::translate(u64 linear, bool write, GuestPhysical& address) {
   execution_.set(StateField::cr2, linear);
   inject(Event::exception(vector::PF, t.error_code));
   return false;
+}
+
+bool Guest::access_system(u64 linear, unsigned size, bool write, u64& value) {
+  const PagingControls controls = paging_.controls();
+  const WalkAccess access{write, false, false};
+  for (unsigned i = 0; i < size; ++i) {
+    const GuestTranslation t = walk_guest(memory_, controls, Linear(linear + i), access, true);
+    if (t.fault) {
+      execution_.set(StateField::cr2, linear + i);
+      inject(Event::exception(vector::PF, t.error_code));
+      return false;
+    }
+    if (!write) {
+      u64 byte = 0xff;
+      memory_.load(t.address, 1, byte);
+      value = (i == 0 ? 0 : value) | byte << (8 * i);
+    } else if (memory_.store(t.address, 1, value >> (8 * i) & 0xff)) {
+      paging_.memory_written(t.address, 1);
+    }
+  }
+  return true;
 }
 
 bool Guest::access_part(u64 linear, unsigned size, bool write, u64& value) {

@@ -1,6 +1,7 @@
 // Exits for control registers: only where the hypervisor keeps the tables that the hardware walks (shadow and vtlb).
 
 #include "vmm-model/guest.h"
+#include "vmm-model/guest_cpuid.h"
 
 namespace bunshin::vmm {
 
@@ -8,8 +9,17 @@ namespace {
 
 constexpr u64 cr0_defined =
     cr0::PE | cr0::MP | cr0::EM | cr0::TS | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::NW | cr0::CD | cr0::PG;
-/// What guest_cpuid() may show, but not what it hides: PCIDE, PKE, LA57, VMXE, CET and PKS.
-constexpr u64 cr4_allowed = 0x7ff | 1 << 11 | 1 << 16 | cr4::OSXSAVE | cr4::SMEP | cr4::SMAP;
+
+/// What guest_cpuid() shows, and so not PCIDE, PKE, LA57, VMXE, CET and PKS.
+u64 cr4_allowed(Hardware& hardware) {
+  constexpr u64 everywhere = 0x7ff;
+  const u32 basic = guest_cpuid(hardware, 1, 0, false).ecx;
+  const CpuidResult structured =
+      guest_cpuid(hardware, 0, 0, false).eax >= 7 ? guest_cpuid(hardware, 7, 0, false) : CpuidResult{};
+  const auto when = [](u32 feature, unsigned bit, u64 control) { return (feature >> bit & 1) != 0 ? control : 0; };
+  return everywhere | when(basic, 26, cr4::OSXSAVE) | when(structured.ebx, 0, cr4::FSGSBASE) |
+         when(structured.ebx, 7, cr4::SMEP) | when(structured.ebx, 20, cr4::SMAP) | when(structured.ecx, 2, cr4::UMIP);
+}
 
 bool general_protection(Guest& guest) {
   guest.inject(Event::exception(vector::GP, 0));
@@ -26,15 +36,18 @@ bool write_cr0(Guest& guest, u64 value) {
   GuestExecution& execution = guest.execution();
   const u64 old = execution.get(StateField::cr0);
   u64 guest_efer = execution.get(StateField::efer);
+  if (value >> 32 != 0) return general_protection(guest);
   value = (value & cr0_defined) | cr0::ET;
   if (((value & cr0::PG) != 0 && (value & cr0::PE) == 0) || ((value & cr0::NW) != 0 && (value & cr0::CD) == 0)) {
     return general_protection(guest);
   }
   const bool turns_on = (value & ~old & cr0::PG) != 0, turns_off = (old & ~value & cr0::PG) != 0;
   if (turns_on && (guest_efer & efer::LME) != 0) {
-    if ((execution.get(StateField::cr4) & cr4::PAE) == 0) return general_protection(guest);
+    const bool code64 = (execution.segment(SegmentName::cs).attributes & segment::L) != 0;
+    if ((execution.get(StateField::cr4) & cr4::PAE) == 0 || code64) return general_protection(guest);
     guest_efer |= efer::LMA;
   }
+  if (turns_off && guest.code_bits() == 64) return general_protection(guest);
   if (turns_off) guest_efer &= ~efer::LMA;
   execution.set(StateField::cr0, value);
   execution.set(StateField::efer, guest_efer);
@@ -44,6 +57,8 @@ bool write_cr0(Guest& guest, u64 value) {
 
 bool write_cr3(Guest& guest, u64 value) {
   GuestExecution& execution = guest.execution();
+  const bool long_mode = (execution.get(StateField::efer) & efer::LMA) != 0;
+  if (long_mode && value >> guest.paging().controls().physical_bits != 0) return general_protection(guest);
   execution.set(StateField::cr3, value);
   return (execution.get(StateField::cr0) & cr0::PG) == 0 || retranslate(guest, guest.paging().root_written());
 }
@@ -52,7 +67,7 @@ bool write_cr4(Guest& guest, u64 value) {
   GuestExecution& execution = guest.execution();
   const u64 old = execution.get(StateField::cr4);
   const bool loses_pae = (execution.get(StateField::efer) & efer::LMA) != 0 && (value & cr4::PAE) == 0;
-  if ((value & ~cr4_allowed) != 0 || loses_pae) return general_protection(guest);
+  if ((value & ~cr4_allowed(guest.hardware())) != 0 || loses_pae) return general_protection(guest);
   execution.set(StateField::cr4, value);
   const bool matters = ((value ^ old) & (cr4::PSE | cr4::PAE | cr4::PGE | cr4::SMEP | cr4::SMAP)) != 0;
   return !matters || retranslate(guest, guest.paging().controls_written());

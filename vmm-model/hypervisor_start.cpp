@@ -109,6 +109,8 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   const HostPhysical ram = pool_.allocate_block(config.memory, alignment);
   const HostPhysical state_area = pool_.allocate();
   if (ram.value == 0 || state_area.value == 0) return refuse(config, "the machine has no memory left for it");
+  // What a boot loader, or whoever used the memory before, has left there is nobody's to read.
+  hardware_.clear(ram, config.memory);
   auto* memory = create<GuestMemory>(hardware_, ram, config.memory);
   GuestExecution* execution = back_end_->create_execution(hardware_, pool_);
   if (memory == nullptr || execution == nullptr) return refuse(config, "the machine has no memory left for it");

@@ -37,7 +37,8 @@ inline constexpr u64 PE = 1, MP = 2, EM = 4, TS = 8, ET = 0x10, NE = 0x20, WP = 
 }
 namespace cr4 {
 inline constexpr u64 PSE = 0x10, PAE = 0x20, PGE = 0x80, LA57 = 1 << 12, VMXE = 1 << 13, PCIDE = 1 << 17,
-                     OSXSAVE = 1 << 18, SMEP = 1 << 20, SMAP = 1 << 21, PKE = 1 << 22;
+                     OSXSAVE = 1 << 18, UMIP = 1 << 11, FSGSBASE = 1 << 16, SMEP = 1 << 20, SMAP = 1 << 21,
+                     PKE = 1 << 22;
 }
 namespace efer {
 inline constexpr u64 SCE = 1, LME = 1 << 8, LMA = 1 << 10, NXE = 1 << 11, SVME = 1 << 12, LMSLE = 1 << 13,
@@ -51,7 +52,8 @@ inline constexpr u64 arithmetic = CF | PF | AF | ZF | SF | OF;
 
 /// Exception vectors (SDM vol. 3, table 6-1).
 namespace vector {
-inline constexpr u8 NMI = 2, UD = 6, DF = 8, GP = 13, PF = 14;
+inline constexpr u8 DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, UD = 6, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13,
+                    PF = 14, AC = 17;
 }
 
 namespace msr {

@@ -31,6 +31,10 @@ MAY_DIFFER = (
     rb"rtc_cmos 00:01: setting system clock to 2024-01-01T00:00:0\d UTC \(\d+\)",
     # Time: printed by a kernel thread whenever it gets its turn.
     rb"audit: type=2000 audit\(\d+\.\d+:1\): state=initialized audit_enabled=0 res=1",
+    # Time: with neighbours the guest is away for whole turns while it measures, and takes another timer.
+    rb"tsc: (Fast TSC calibration (using PIT|failed)|Unable to calibrate against PIT|using HPET reference calibration)",
+    rb"tsc: Refined TSC clocksource calibration: \d+\.\d+ MHz",
+    rb"clocksource: Switched to clocksource tsc",
     # CPUID: a guest has no x2APIC, no MONITOR/MWAIT, and of the extended state only x87, SSE and AVX.
     rb"x2apic: IRQ remapping doesn't support X2APIC mode",
     rb"process: using mwait in idle threads",
@@ -74,7 +78,7 @@ def guest(name, kernel, **keys):
 class HypervisorTest(unittest.TestCase):
     maxDiff = None
 
-    def boot(self, configuration, *modules, cpu="zen3", memory="512MiB", timeout=600):
+    def boot(self, configuration, *modules, cpu="barcelona", memory="512MiB", timeout=600):
         with tempfile.TemporaryDirectory() as name:
             config = pathlib.Path(name) / "vmm.cfg"
             config.write_text(configuration)
@@ -82,6 +86,16 @@ class HypervisorTest(unittest.TestCase):
                                  "guest.initrd": "[" + ",".join(map(str, (config, *modules))) + "]",
                                  "machine.memory": memory, "devices.com2": "true"},
                        options=["--timing", "none"], timeout=timeout)
+
+
+    def worked(self, console, cpu, paging):
+        """The workload's results, and nothing else than the machine itself would have shown."""
+        for line in WORKLOAD:
+            self.assertIn(line, console)
+        difference = list(difflib.unified_diff(
+            [line.decode(errors="replace") for line in compared(native(cpu).console)],
+            [line.decode(errors="replace") for line in compared(console)], "native", paging, lineterm="", n=0))
+        self.assertEqual(difference, [], "\n".join(difference))
 
 
 class Paging(HypervisorTest):
@@ -95,13 +109,43 @@ class Paging(HypervisorTest):
                                                           memory=f"{MEMORY}M", cmdline=CMDLINE),
                            kernel, initramfs, cpu=cpu)
         self.assertEqual(result.status, 0, result)
-        for line in WORKLOAD:
-            self.assertIn(line, result.console)
-        difference = list(difflib.unified_diff(
-            [line.decode(errors="replace") for line in compared(here.console)],
-            [line.decode(errors="replace") for line in compared(result.console)], "native", paging, lineterm="", n=0))
-        self.assertEqual(difference, [], "\n".join(difference))
+        self.worked(result.console, cpu, paging)
         self.assertIn("debian: ended: powered off", result.com2)
+
+
+def lines_of(console, name):
+    """What one of several guests has printed."""
+    prefix = name.encode() + b"| "
+    return b"".join(line[len(prefix):] + b"\n" for line in console.replace(b"\r", b"").split(b"\n")
+                    if line.startswith(prefix))
+
+
+class Neighbours(HypervisorTest):
+    """S2: what a guest does, whatever it is, is its own affair."""
+
+    def test_two_debians_and_three_lab_kernels(self):
+        kernel, initramfs = prepare("prepare_linux.sh")
+        lab = GUESTS / "lab"
+        for cpu in ("barcelona", "nehalem"):  # AMD-V and VT-x
+            with self.subTest(cpu=cpu):
+                configuration = "slice = 5ms\n" + "".join((
+                    guest("works", kernel, initrd=initramfs.name, memory=f"{MEMORY}M", cmdline=CMDLINE, paging="shadow"),
+                    # Without a first process the kernel panics, and panic=-1 asks for a reset then.
+                    guest("panics", kernel, memory=f"{MEMORY}M", cmdline=CMDLINE, paging="nested"),
+                    guest("checks", lab, memory="16M", paging="vtlb", cmdline="run=check"),
+                    guest("hangs", lab, memory="16M", paging="nested", limit="1500ms", cmdline="run=hang"),
+                    guest("scribbles", lab, memory="16M", paging="shadow", limit="4s", cmdline="run=scribble")))
+                result = self.boot(configuration, kernel, initramfs, lab, cpu=cpu, memory="1GiB")
+                self.assertEqual(result.status, 1, result)  # three have failed, and that is told
+                self.worked(lines_of(result.console, "works"), cpu, "shadow")
+                self.assertIn(b"Kernel panic - not syncing: VFS", lines_of(result.console, "panics"))
+                self.assertIn(b"lab: power off, 0 failed", lines_of(result.console, "checks"))
+                self.assertIn(b"lab: scribbled", lines_of(result.console, "scribbles"))
+                for end in ("works: ended: powered off", "panics: FAILED: asked for a reset", "checks: ended",
+                            "hangs: FAILED: stopped: its time is over",
+                            "scribbles: FAILED: stopped: its time is over", "bunshin-vmm: not all is well"):
+                    self.assertIn(end, result.com2)
+                self.assertNotIn("FATAL", result.com2)
 
 
 def add_paging_tests():

@@ -8,17 +8,35 @@
 
 using bunshin::vmm::bare::fatal;
 
+namespace {
+using word = std::size_t;
+}
+
 extern "C" {
 
+// Whole words first: processors without fast short strings move an element of any size in the same time.
 void* memset(void* to, int value, std::size_t bytes) {
   void* at = to;
-  asm volatile("rep stosb" : "+D"(at), "+c"(bytes) : "a"(value) : "memory");
+  std::size_t words = bytes / sizeof(word), rest = bytes % sizeof(word);
+  const word pattern = ~word{0} / 0xff * static_cast<unsigned char>(value);
+  if constexpr (sizeof(word) == 8) {
+    asm volatile("rep stosq" : "+D"(at), "+c"(words) : "a"(pattern) : "memory");
+  } else {
+    asm volatile("rep stosl" : "+D"(at), "+c"(words) : "a"(pattern) : "memory");
+  }
+  asm volatile("rep stosb" : "+D"(at), "+c"(rest) : "a"(pattern) : "memory");
   return to;
 }
 
 void* memcpy(void* to, const void* from, std::size_t bytes) {
   void* at = to;
-  asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(bytes) : : "memory");
+  std::size_t words = bytes / sizeof(word), rest = bytes % sizeof(word);
+  if constexpr (sizeof(word) == 8) {
+    asm volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(words) : : "memory");
+  } else {
+    asm volatile("rep movsl" : "+D"(at), "+S"(from), "+c"(words) : : "memory");
+  }
+  asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(rest) : : "memory");
   return to;
 }
 

@@ -46,6 +46,7 @@ class Decoder {
   void prefixes();
   void one_byte(u8 opcode);
   void two_bytes(u8 opcode);
+  void far_pointer();
   void group_1(u8 opcode);
   void group_3(u8 opcode);
   void group_7();
@@ -171,6 +172,13 @@ void Decoder::binary(Operation operation, bool wide, bool to_register) {
   modrm();
 }
 
+// CALL and JMP ptr16:16, ptr16:32: not in 64-bit mode.
+void Decoder::far_pointer() {
+  if (bits_ == 64) return;
+  take(full_size() + 2);
+  plain();
+}
+
 void Decoder::group_1(u8 opcode) {
   binary(Operation::Add, opcode != 0x80, false);
   insn_.operation = static_cast<Operation>(static_cast<unsigned>(Operation::Add) + (insn_.reg & 7));
@@ -262,6 +270,13 @@ void Decoder::one_byte(u8 opcode) {
     case 0xee:
     case 0xef:
     case 0xf4: return plain();
+    case 0x9a:
+    case 0xea: return far_pointer();
+    case 0xcd: next(); return plain();
+    case 0xcc:
+    case 0xce:
+    case 0xcf:
+    case 0xf1: return plain();
     case 0xf6:
     case 0xf7: return group_3(opcode);
     case 0xfe:
@@ -269,6 +284,8 @@ void Decoder::one_byte(u8 opcode) {
       binary(Operation::Unknown, wide, false);
       if ((insn_.reg & 7) == 0) insn_.operation = Operation::Increment;
       if ((insn_.reg & 7) == 1) insn_.operation = Operation::Decrement;
+      // Far CALL and JMP, which may switch tasks.
+      if (wide && insn_.memory && ((insn_.reg & 7) == 3 || (insn_.reg & 7) == 5)) plain();
       return;
     default: return;
   }

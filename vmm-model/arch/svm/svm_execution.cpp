@@ -34,13 +34,15 @@ constexpr u32 always_1 = intercept::intr | intercept::nmi | intercept::smi | int
                          intercept::cpuid | intercept::invd | intercept::hlt | intercept::invlpga | intercept::io |
                          intercept::msr | intercept::shutdown;
 constexpr u32 always_2 = intercept::vmrun | intercept::vmmcall | intercept::vmload | intercept::vmsave |
-                         intercept::stgi | intercept::clgi | intercept::skinit | intercept::wbinvd |
+                         intercept::stgi | intercept::clgi | intercept::skinit | intercept::icebp | intercept::wbinvd |
                          intercept::monitor | intercept::mwait | intercept::xsetbv;
 
 }  // namespace
 
 SvmExecution::SvmExecution(Hardware& hardware, SvmProcessor& processor, HostPhysical vmcb)
     : hardware_(hardware), processor_(processor), vmcb_(vmcb), asid_(processor.new_asid()) {
+  // A debug exception or alignment check on the way into its own handler repeats for ever, and no interrupt comes between.
+  store(control::intercept_exceptions, 1 << vector::DB | 1 << vector::AC, 4);
   store(control::intercept_1, always_1, 4);
   store(control::intercept_2, always_2, 4);
   store(control::io_permissions, processor.io_permissions().value);
@@ -133,6 +135,8 @@ void SvmExecution::use_shadow(HostPhysical root) {
     store(control::intercept_cr_reads, paging_registers, 2);
     store(control::intercept_cr_writes, paging_registers, 2);
     change_bits(control::intercept_exceptions, 1 << vector::PF, true);
+    // A task switch would load the guest's CR3 behind the shadow's back (15.14.1).
+    change_bits(control::intercept_1, intercept::task_switch, true);
     // Memory types are the host's: the guest's PAT indexes nothing in a shadow table.
     store(control::nested_control, 0);
   }

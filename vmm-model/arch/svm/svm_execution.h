@@ -54,6 +54,7 @@ class SvmExecution final : public GuestExecution {
   void change_bits(u32 offset, u32 bits, bool set);
   void load_control_registers();
   Exit read_exit();
+  static void read_task_exit(Exit& exit, u64 selector, u64 info);
   void read_control_exit(Exit& exit, u64 code);
   void read_port_exit(Exit& exit, u64 info, u64 next_rip);
 

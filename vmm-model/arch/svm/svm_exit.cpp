@@ -82,6 +82,18 @@ void SvmExecution::read_control_exit(Exit& exit, u64 code) {
   exit.number = static_cast<u8>(code & 15);
 }
 
+// 15.14.1: EXITINFO2 tells the cause, but for CALL and for task gates.
+void SvmExecution::read_task_exit(Exit& exit, u64 selector, u64 info) {
+  constexpr u64 by_iret = u64{1} << 36, by_jump = u64{1} << 38, has_code = u64{1} << 44;
+  exit.task.selector = static_cast<u16>(selector);
+  exit.task.cause = (info & by_iret) != 0   ? TaskSwitchCause::Return
+                    : (info & by_jump) != 0 ? TaskSwitchCause::Jump
+                    : exit.interrupted      ? TaskSwitchCause::Gate
+                                            : TaskSwitchCause::Call;
+  exit.task.has_error_code = (info & has_code) != 0;
+  exit.task.error_code = exit.task.has_error_code ? static_cast<u32>(info) : 0;
+}
+
 Exit SvmExecution::read_exit() {
   Exit exit;
   u64 code = load(control::exit_code);
@@ -97,11 +109,19 @@ Exit SvmExecution::read_exit() {
     exit.reason = exception_reason(exit.number);
     exit.error_code = static_cast<u32>(info_1);
     exit.address = info_2;
+  } else if (code == exit_code::icebp) {
+    // INT1 is a trap: its handler returns behind it. Seen as an exception it could not be told from one that is a fault.
+    exit.reason = ExitReason::Exception;
+    exit.number = vector::DB;
+    store(save::rip, load(save::rip) + 1);
+    store(control::interrupt_shadow, 0);
   } else if (exit.reason == ExitReason::SecondStageFault) {
     exit.error_code = static_cast<u32>(info_1);
     exit.address = info_2;
   } else if (exit.reason == ExitReason::Io) {
     read_port_exit(exit, info_1, info_2);
+  } else if (exit.reason == ExitReason::TaskSwitch) {
+    read_task_exit(exit, info_1, info_2);
   } else if (code == exit_code::msr) {
     exit.reason = info_1 == 0 ? ExitReason::ReadMsr : ExitReason::WriteMsr;
   }

@@ -31,7 +31,8 @@ inline constexpr u32 intr = 1 << 0, nmi = 1 << 1, smi = 1 << 2, init = 1 << 3, v
                      cpuid = 1 << 18, invd = 1 << 22, hlt = 1 << 24, invlpg = 1 << 25, invlpga = 1 << 26, io = 1 << 27,
                      msr = 1 << 28, task_switch = 1 << 29, shutdown = u32{1} << 31;
 inline constexpr u32 vmrun = 1 << 0, vmmcall = 1 << 1, vmload = 1 << 2, vmsave = 1 << 3, stgi = 1 << 4, clgi = 1 << 5,
-                     skinit = 1 << 6, wbinvd = 1 << 9, monitor = 1 << 10, mwait = 1 << 11, xsetbv = 1 << 13;
+                     skinit = 1 << 6, icebp = 1 << 8, wbinvd = 1 << 9, monitor = 1 << 10, mwait = 1 << 11,
+                     xsetbv = 1 << 13;
 }  // namespace intercept
 
 /// virtual_interrupt (15.21).
@@ -51,8 +52,8 @@ inline constexpr u64 cr_read = 0x00, cr_write = 0x10, dr_read = 0x20, exception 
                      smi = 0x62, init = 0x63, vintr = 0x64, cr0_selective = 0x65, rdpmc = 0x6f, cpuid = 0x72,
                      invd = 0x76, hlt = 0x78, invlpg = 0x79, invlpga = 0x7a, io = 0x7b, msr = 0x7c, task_switch = 0x7d,
                      shutdown = 0x7f, vmrun = 0x80, vmmcall = 0x81, vmload = 0x82, vmsave = 0x83, stgi = 0x84,
-                     clgi = 0x85, skinit = 0x86, wbinvd = 0x89, monitor = 0x8a, mwait = 0x8b, mwait_armed = 0x8c,
-                     xsetbv = 0x8d, npf = 0x400, invalid = ~u64{0};
+                     clgi = 0x85, skinit = 0x86, icebp = 0x88, wbinvd = 0x89, monitor = 0x8a, mwait = 0x8b,
+                     mwait_armed = 0x8c, xsetbv = 0x8d, npf = 0x400, invalid = ~u64{0};
 }
 
 inline constexpr u8 flush_all = 1;

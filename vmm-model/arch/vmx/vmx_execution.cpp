@@ -72,11 +72,13 @@ void VmxExecution::write_initial_controls() {
     vmcs_.write(Field::TprThreshold, 0);
   }
   for (const Field zero :
-       {Field::ExceptionBitmap, Field::PageFaultMask, Field::PageFaultMatch, Field::Cr3TargetCount,
-        Field::ExitMsrStoreCount, Field::ExitMsrLoadCount, Field::EntryMsrLoadCount, Field::EntryInterruption,
-        Field::GuestDebugControl, Field::GuestInterruptibility, Field::GuestActivity, Field::GuestPendingDebug}) {
+       {Field::PageFaultMask, Field::PageFaultMatch, Field::Cr3TargetCount, Field::ExitMsrStoreCount,
+        Field::ExitMsrLoadCount, Field::EntryMsrLoadCount, Field::EntryInterruption, Field::GuestDebugControl,
+        Field::GuestInterruptibility, Field::GuestActivity, Field::GuestPendingDebug}) {
     vmcs_.write(zero, 0);
   }
+  // An alignment check on the way into its own handler repeats for ever, and no interrupt comes between.
+  vmcs_.write(Field::ExceptionBitmap, 1 << vector::AC);
   vmcs_.write(Field::LinkPointer, ~u64{0});
 }
 
@@ -178,6 +180,13 @@ void VmxExecution::set_segment(SegmentName name, const SegmentState& state) {
   vmcs_.write(Field::GuestEsRights + n, rights_of(state));
   vmcs_.write(Field::GuestEsLimit + n, state.limit);
   vmcs_.write(Field::GuestEsBase + n, state.base);
+}
+
+// The entry delivers it, and writes DR6 (26.7.3). The field has no bit for a task's T flag.
+Event VmxExecution::debug_trap(u64 causes) {
+  constexpr u64 single_step = 1 << 14;
+  vmcs_.write(Field::GuestPendingDebug, causes & single_step);
+  return {};
 }
 
 // 24.8.3. An event of an instruction needs the instruction's length, to return behind it.

@@ -30,6 +30,7 @@ class VmxExecution final : public GuestExecution {
   void flush_translations() override { flush_ = true; }
   void flush_page(Linear address) override { processor_.forget_page(vpid_, address); }
   void inject(const Event& event) override;
+  Event debug_trap(u64 causes) override;
   bool event_pending() override { return (vmcs_.read(Field::EntryInterruption) & interruption::valid) != 0; }
   void request_interrupt_window(bool wanted) override {
     vmcs_.change_bits(Field::PrimaryControls, primary::interrupt_window, wanted);

@@ -90,6 +90,14 @@ void read_port(PortAccess& port, u64 qualification) {
   port.port = static_cast<u16>(qualification >> 16);
 }
 
+/// Table 27-2; the causes have the order of TaskSwitchCause.
+void read_task_switch(Exit& exit, u64 qualification) {
+  exit.task.selector = static_cast<u16>(qualification);
+  exit.task.cause = static_cast<TaskSwitchCause>(qualification >> 30 & 3);
+  exit.task.has_error_code = exit.task.cause == TaskSwitchCause::Gate && exit.interrupted.has_error_code;
+  exit.task.error_code = exit.interrupted.error_code;
+}
+
 }  // namespace
 
 void VmxExecution::read_exception(Exit& exit, u32 information) {
@@ -147,6 +155,8 @@ Exit VmxExecution::read_exit() {
     read_port(exit.port, vmcs_.read(Field::ExitQualification));
   } else if (exit.reason == ExitReason::InvalidatePage || exit.reason == ExitReason::EntryFailure) {
     exit.address = vmcs_.read(Field::ExitQualification);
+  } else if (exit.reason == ExitReason::TaskSwitch) {
+    read_task_switch(exit, vmcs_.read(Field::ExitQualification));
   } else if (exit.reason == ExitReason::SecondStageFault) {
     read_second_stage_fault(exit, vmcs_.read(Field::ExitQualification));
   }

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""What the processor does natively it does under the hypervisor: conformance guests print the same, in every mode."""
+
+import difflib
+import pathlib
+import tempfile
+import unittest
+
+from bunshin_process import GUESTS, SOURCE, main, run
+
+IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
+PAGING = ("nested", "vtlb", "shadow")
+PROCESSORS = ("zen3", "barcelona", "nehalem")
+
+# Lines of `processor` that a guest's processor answers otherwise, and why.
+OTHER = {
+    "registers: machine-check banks": "IA32_MCG_CAP shows no banks",
+    "registers: CR4.PCIDE": "CPUID hides process contexts",
+    "registers: INVPCID": "CPUID hides INVPCID",
+    "registers: OSPKE": "CPUID hides protection keys",
+    "registers: TSC_ADJUST": "CPUID hides TSC_ADJUST",
+    "some checks failed": "one of the above",
+    "all checks passed": "one of the above",
+}
+
+
+class Conformance(unittest.TestCase):
+    def boot(self, cpu, kernel, *modules, **settings):
+        with tempfile.TemporaryDirectory() as folder:
+            machine = pathlib.Path(folder) / "machine.yaml"
+            machine.write_text(f"include: [{SOURCE}/configs/platform/pc.yaml, {SOURCE}/configs/cpu/{cpu}.yaml]\n"
+                               "guest:\n  loader: multiboot\n")
+            files = [pathlib.Path(folder) / "vmm.cfg"] if modules else []
+            for file in files:
+                file.write_text(modules[0])
+            initrd = {"guest.initrd": "[" + ",".join(map(str, (*files, *modules[1:]))) + "]"} if modules else {}
+            return run(machine, {"guest.kernel": kernel, **initrd, **settings}, options=["--timing", "none"], timeout=300)
+
+    def compare(self, cpu, kernel, ignored=()):
+        native = self.boot(cpu, GUESTS / kernel, **{"machine.memory": "64MiB"})
+        self.assertEqual(native.status, 0, native)
+
+        def shown(run_end):
+            lines = run_end.console.decode(errors="replace").replace("\r", "").split("\n")
+            return [line for line in lines if not any(line.startswith(name) for name in ignored)]
+        for paging in PAGING:
+            with self.subTest(cpu=cpu, kernel=kernel, paging=paging):
+                configuration = f"paging = {paging}\n[guest a]\nkernel = {kernel}\nmemory = 64M\nlimit = 60s\n"
+                guest = self.boot(cpu, IMAGE, configuration, GUESTS / kernel,
+                                  **{"machine.memory": "256MiB", "devices.com2": "true"})
+                difference = list(difflib.unified_diff(shown(native), shown(guest), "native", paging, lineterm="", n=0))
+                self.assertEqual(difference, [], str(guest))
+                if not ignored:
+                    self.assertEqual(guest.status, 0, guest)
+
+    def test_interrupts_long_mode_and_self_test(self):
+        for cpu in PROCESSORS:
+            for kernel in ("interrupts", "selftest"):
+                self.compare(cpu, kernel)
+        self.compare("zen3", "long_mode")
+
+    def test_hardware_task_switches(self):
+        """Task gates, TSS links, virtual-8086 tasks: the hypervisor switches tasks where the incoming CR3 is not the real one."""
+        for cpu in PROCESSORS:
+            self.compare(cpu, "tasks")
+
+    def test_control_registers_and_debugging(self):
+        for cpu in PROCESSORS:
+            self.compare(cpu, "processor", tuple(OTHER))
+
+
+if __name__ == "__main__":
+    main()
