@@ -76,7 +76,7 @@ std::string bars(const Comparison& c, const Palette& palette, const std::vector<
       pieces += fmt::format("<i style=\"width:{:.3f}%;background:{}\" title=\"{}: {}, {}\">{}</i>", width,
                             palette.of(name), html::escape(cause_title_of(name)), html::count(value),
                             html::percent(real(value), real(totals[i])),
-                            width >= 5 ? html::percent(real(value), real(totals[i])) : "");
+                            width >= 6.5 ? html::percent(real(value), real(totals[i])) : "");
     }
     out += fmt::format("<div class=\"stack\"><span>{}</span><div>{}</div><small>{}</small></div>\n",
                        html::escape(c.results[i].mode), pieces, html::si(real(totals[i])));

@@ -10,7 +10,7 @@ namespace bunshin {
 
 namespace {
 
-constexpr std::size_t title_width = 30, column_width = 16;
+constexpr std::size_t title_width = 34, column_width = 16;
 
 class TextTable {
  public:
@@ -18,7 +18,7 @@ class TextTable {
 
   template <class Cell>
   void row(const std::string& title, Cell cell) {
-    text_ += fmt::format("{:<{}}", title.substr(0, title_width), title_width);
+    text_ += fmt::format("{:<{}}", title, title_width);
     for (const ModeResult& r : results_) text_ += fmt::format("{:>{}}", std::string(cell(r)), column_width);
     text_ += "\n";
   }

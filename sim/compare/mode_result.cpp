@@ -232,7 +232,7 @@ std::string cause_title_of(const std::string& cause) {
 
 std::optional<double> overhead_of(const ModeResult& result, const std::vector<ModeResult>& results) {
   const auto native = std::ranges::find_if(results, [](const ModeResult& r) { return r.mode == "native"; });
-  if (native == results.end() || native->cycles == 0) return std::nullopt;
+  if (native == results.end() || native->cycles == 0 || result.cycles == 0) return std::nullopt;
   return static_cast<double>(result.cycles) / static_cast<double>(native->cycles) - 1;
 }
 

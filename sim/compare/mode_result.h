@@ -38,7 +38,8 @@ std::vector<std::string> cause_names(const std::vector<ModeResult>& results);
 std::vector<std::string> exit_names(const std::vector<ModeResult>& results);
 /// "guest, user", "handler of page fault" …
 std::string cause_title_of(const std::string& cause);
-/// More than native, as a share of native: 0.5 is one and a half times as long. Empty: there is no native result.
+/// More than native, as a share of native: 0.5 is one and a half times as long. Empty: there is no native result, or one of
+/// the two has not run.
 std::optional<double> overhead_of(const ModeResult& result, const std::vector<ModeResult>& results);
 
 }  // namespace bunshin

@@ -51,7 +51,8 @@ void VmmParameters::describe(ParameterVisitor& v) {
       "`none`: the guest has the machine to itself. `bare`: the machine boots the hypervisor's image, which runs the "
       "guest. `hosted`: the same hypervisor runs inside the simulator.");
   v.path("image", image,
-         "The hypervisor's image; empty is `bunshin-vmm.elf` (`bunshin-vmm32.elf` on 32-bit processors), built beside "
+         "The hypervisor's image; empty is `bunshin-vmm.elf` (`bunshin-vmm32.elf` on 32-bit processors and for "
+         "deprivileged guests), built beside "
          "the simulator's own file.");
   v.choice("paging", paging, paging_modes,
            "How guests' memory is translated: second-stage tables that the hardware walks; a virtual TLB, filled on "

@@ -25,12 +25,13 @@ std::string hypervisor_image(const MachineConfig& config) {
   if (!config.vmm.image.empty()) return config.vmm.image;
   CpuProfile profile = config.cpu;
   profile.resolve();
-  const bool wide = profile.has(Feature::Lm);
+  // Guests in user state are the 32-bit image's.
+  const bool wide = profile.has(Feature::Lm) && config.vmm.execution != "deprivileged";
   const std::string image = (own_directory() / "vmm-model" / (wide ? "bunshin-vmm.elf" : "bunshin-vmm32.elf")).string();
   std::error_code error;
   if (fs::is_regular_file(image, error)) return image;
-  throw ConfigError(fmt::format("vmm.image: there is no {}{}: build the target bunshin_vmm_image, or name an image",
-                                image, wide ? "" : " (this processor has no 64-bit mode)"));
+  throw ConfigError(
+      fmt::format("vmm.image: there is no {}: build the target bunshin_vmm_image, or name an image", image));
 }
 
 std::string hypervisor_symbols_file(const MachineConfig& config) {
