@@ -1,4 +1,4 @@
-// Intercepts of instructions (AMD APM vol. 2, 15.9): exit code, nRIP, and what decode assists say (15.33).
+// Intercepts of instructions (AMD APM vol. 2, 15.9): exit code, nRIP, and what decode assists say.
 
 #include "guests/conformance_svm/machine.h"
 

@@ -1,4 +1,4 @@
-// Intercepts of control, debug and descriptor-table registers (AMD APM vol. 2, 15.8, 15.9, 15.33).
+// Intercepts of control, debug and descriptor-table registers (AMD APM vol. 2, 15.8, 15.9).
 
 #include "guests/conformance_svm/machine.h"
 

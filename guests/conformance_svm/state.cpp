@@ -1,4 +1,4 @@
-// What #VMEXIT saves and restores, VMLOAD and VMSAVE, LBR virtualization (AMD APM vol. 2, 15.5, 15.6, 15.23, 15.33.1).
+// What #VMEXIT saves and restores, VMLOAD and VMSAVE, LBR virtualization (AMD APM vol. 2, 15.5, 15.6, 15.23).
 
 #include "guests/conformance_svm/tables.h"
 #include "guests/runtime/segments.h"

@@ -1,4 +1,4 @@
-// V_IRQ, V_TPR, V_IGN_TPR, V_INTR_MASKING and the virtual GIF (AMD APM vol. 2, 15.21 and 15.33.2).
+// V_IRQ, V_TPR, V_IGN_TPR, V_INTR_MASKING and the virtual GIF (AMD APM vol. 2, 15.21 and "Virtual GIF").
 
 #include "guests/conformance_svm/machine.h"
 

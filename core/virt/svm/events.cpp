@@ -1,5 +1,5 @@
 // The global interrupt flag, which interrupts a guest takes and which take the guest, virtual interrupts, and event injection
-// (AMD APM vol. 2, 15.17, 15.13, 15.20 to 15.22, 15.34).
+// (AMD APM vol. 2, 15.17, 15.13, 15.20, 15.21, "Virtual GIF").
 
 #include <utility>
 
@@ -12,7 +12,7 @@ namespace bunshin::svm {
 
 namespace field = virtual_interrupt;
 
-/// A guest with a GIF of its own leaves the processor's alone (15.34.1).
+/// A guest with a GIF of its own leaves the processor's alone (Virtual GIF).
 void Svm::set_global_interrupts(bool enabled) {
   u64& control = vmcb_.control.virtual_interrupt;
   if (running() && has_feature(Feature::Vgif) && (control & field::gif_enable) != 0) {
@@ -114,7 +114,7 @@ u64 Svm::guest_tsc(u64 host) const {
   return scaled + vmcb_.control.tsc_offset;
 }
 
-/// INIT waits for GIF; intercepted, it waits on, for the host (15.13.4); redirected, it is #SX (15.28).
+/// INIT waits for GIF; intercepted, it waits on, for the host (15.13, INIT); redirected, it is #SX (15.28).
 InitAction Svm::init_arrived() {
   init_held_ = !gif_ || (running() && intercepted(ExitCode::Init));
   if (init_held_) {

@@ -84,7 +84,7 @@ struct ExitReason {
   u64 info_1 = 0, info_2 = 0;
   /// nRIP; 0 where the exit is not an instruction's (15.7.1).
   u64 next_rip = 0;
-  /// Decode assists look at the instruction's bytes (15.32.1).
+  /// Decode assists look at the instruction's bytes (Guest instruction bytes of the VMCB, decode assists).
   bool shows_instruction = false;
   /// The guest's RIP, where it is not the instruction's that raised the exit.
   std::optional<u64> trap_rip{};

@@ -9,7 +9,7 @@ namespace bunshin {
 
 namespace svm {
 
-/// A guest's own VMLOAD and VMSAVE, where they need not exit, address guest-physical memory (15.33.1).
+/// A guest's own VMLOAD and VMSAVE, where they need not exit, address guest-physical memory (VMSAVE and VMLOAD virtualization).
 bool Svm::locate_own_operand(u64 address, bool write, HostPhysical& out) {
   out = HostPhysical(address);
   const bool is_virtual = running() && nested_paging() && has_feature(Feature::VVmsaveVmload) &&

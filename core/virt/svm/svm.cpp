@@ -66,7 +66,7 @@ bool Svm::write_ignne(u64 value) {
   return true;
 }
 
-/// 15.31.2: while locked, the key that was written before the lock opens it; without the lock it is kept. Zero is no key.
+/// 15.31, SVM_KEY: while locked, the key that was written before the lock opens it; without the lock it is kept. Zero is no key.
 bool Svm::write_key(u64 value) {
   if ((registers_.vm_cr & vm_cr::lock) == 0) {
     registers_.key = value;

@@ -92,7 +92,7 @@ inline constexpr u32 intercepts = 1 << 0, maps = 1 << 1, asid = 1 << 2, tpr = 1 
 inline constexpr u32 never = 0;
 }  // namespace clean
 
-/// Offset 5CH (15.16.2).
+/// Offset 5CH (15.16).
 enum class TlbControl : u8 { Nothing = 0, FlushAll = 1, FlushGuest = 3, FlushGuestNonGlobal = 7 };
 
 /// EVENTINJ and EXITINTINFO (15.20, 15.7.2).

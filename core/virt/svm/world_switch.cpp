@@ -125,7 +125,7 @@ void Svm::set_up_nested_paging() {
   stage_.set_context(context);
 }
 
-/// 15.16.2. Codes that are reserved flush all there is.
+/// 15.16, TLB_CONTROL. Codes that are reserved flush all there is.
 void Svm::apply_tlb_control() {
   const auto control = static_cast<TlbControl>(vmcb_.control.tlb_control & 0xff);
   if (control == TlbControl::Nothing) return;
@@ -185,7 +185,7 @@ void Svm::record_exit(const ExitReason& reason, const Event* delivering) {
   c.next_rip = reason.next_rip;
 }
 
-/// 15.32.1: the bytes that were fetched, as far as they can be.
+/// Decode assists: the bytes that were fetched, as far as they can be.
 void Svm::record_instruction(const ExitReason& reason) {
   VmcbControl& c = vmcb_.control;
   c.fetched_bytes = 0;
