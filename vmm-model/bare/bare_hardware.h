@@ -48,6 +48,7 @@ class BareHardware final : public PcHardware {
 
   PagePool* pool_ = nullptr;
   bool xsave_ = false, tsc_aux_ = false;
+  u32 gdt_ = 0;  ///< of the guest in user state that ran last, while it is loaded
 };
 
 }  // namespace bunshin::vmm::bare

@@ -68,6 +68,7 @@ void BareHardware::run_user_state(const UserSpace& space, UserState& state) {
   u64& slot = page_directories[switch_area::linear >> 21];
   if ((slot & ~(page_size - 1)) != space.area_table.value) {
     slot = space.area_table.value | present_writable;
+    gdt_ = 0;
     u32 value;
     // Pages of the area are global: only a change of CR4.PGE forgets them (SDM vol. 3, 4.10.4.1).
     asm volatile("mov %%cr4, %0" : "=r"(value));
@@ -78,7 +79,10 @@ void BareHardware::run_user_state(const UserSpace& space, UserState& state) {
   const TablePointer idt{vectors * 8 - 1, switch_area::page(switch_area::tables_page)};
   frame = state;
   load_cr0(space.cr0);
-  asm volatile("lidt %0; lgdt %1; lldt %2" : : "m"(idt), "m"(gdt), "r"(space.ldt) : "memory");
+  if (gdt_ != space.gdt) {
+    gdt_ = space.gdt;
+    asm volatile("lidt %0; lgdt %1; lldt %2" : : "m"(idt), "m"(gdt), "r"(space.ldt) : "memory");
+  }
   const auto enter = at<void(u32)>(switch_area::page(0) + (address_of(enter_user) - address_of(user_switch_code)));
   enter(static_cast<u32>(space.root.value));
   state = frame;

@@ -39,14 +39,14 @@ CodeScanner::Page* CodeScanner::obtain(GuestPhysical page, u32 linear, u32 base,
   return slot;
 }
 
-bool CodeScanner::known(u32 linear) const {
+bool CodeScanner::known(u32 linear) {
   GuestPhysical at;
   if (!linear_.translate(linear, fetch, at)) return false;
   const Page* page = find(at);
   return page != nullptr && get(page->starts, static_cast<unsigned>(at.page_offset()));
 }
 
-bool CodeScanner::rewritten(u32 linear) const {
+bool CodeScanner::rewritten(u32 linear) {
   GuestPhysical at;
   if (pages_ == nullptr || !linear_.translate(linear, fetch, at)) return false;
   const Page* page = find(at);

@@ -27,7 +27,7 @@ class CodeScanner {
   /// Makes what is reachable from `linear` safe to run. `bits`: of the code segment, whose base is `base`.
   void prepare(u32 linear, u32 base, unsigned bits);
   /// The first byte of an instruction there is not the guest's.
-  bool rewritten(u32 linear) const;
+  bool rewritten(u32 linear);
   /// A branch that was rewritten is about to go to `target`, which is prepared. True: the next time it shall not trap.
   void branch_taken(u32 linear, u32 target, u32 base, unsigned bits, bool always_to_it);
 
@@ -64,7 +64,7 @@ class CodeScanner {
 
   Page* find(GuestPhysical page) const;
   Page* obtain(GuestPhysical page, u32 linear, u32 base, unsigned bits);
-  bool known(u32 linear) const;
+  bool known(u32 linear);
   void follow(u32 linear, u32 base, unsigned bits);
   bool look_at(u32 linear, u32 base, unsigned bits, Code& code);
   bool want(u32 target);

@@ -49,6 +49,8 @@ bool DeprivilegedExecution::attach(GuestMemory& memory, GuestPaging& paging, boo
 void DeprivilegedExecution::set(StateField name, u64 value) {
   if (name == StateField::cr0 && ((field(name) ^ value) & cr0::PG) != 0) stale_ = {true, true};
   field(name) = value;
+  const bool translates = name == StateField::cr0 || name == StateField::cr3 || name == StateField::cr4;
+  if (translates || name == StateField::efer) linear_.forget();
 }
 
 void DeprivilegedExecution::set_segment(SegmentName name, const SegmentState& state) {

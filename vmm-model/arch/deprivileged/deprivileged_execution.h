@@ -26,8 +26,9 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   SecondStageFormat second_stage_format() const override { return SecondStageFormat::None; }
   void use_shadow(HostPhysical root) override { roots_[kernel] = root; }
   void intercept_invlpg(bool) override {}
-  void flush_translations() override {}  // every entry loads CR3, and no page of the guest's is global
-  void flush_page(Linear) override {}
+  // Every entry loads CR3, and no page of the guest's is global: the processor keeps nothing.
+  void flush_translations() override { linear_.forget(); }
+  void flush_page(Linear) override { linear_.forget(); }
   void inject(const Event& event) override { pending_ = event; }
   bool event_pending() override { return static_cast<bool>(pending_); }
   void request_interrupt_window(bool wanted) override { window_ = wanted; }

@@ -14,18 +14,26 @@ std::size_t part_of(u32 linear, std::size_t left) {
 }  // namespace
 
 bool LinearMemory::walk(u32 linear, WalkAccess access, GuestPhysical& address) {
+  const u32 tag =
+      (linear & ~u32{page_size - 1}) | 8 | (access.write ? 4 : 0) | (access.execute ? 2 : 0) | (access.user ? 1 : 0);
+  Kept& kept = kept_[((linear >> page_shift) ^ (access.write ? 32 : 0)) % kept_translations];
+  if (kept.tag == tag) {
+    address = GuestPhysical(kept.page | (linear & (page_size - 1)));
+    return true;
+  }
   const GuestTranslation t = walk_guest(*memory_, paging_->controls(), Linear(linear), access, true);
   address = t.address;
-  if (!t.fault) return true;
+  if (!t.fault) {
+    kept = {tag, t.address.page().value};
+    return true;
+  }
   error_code_ = t.error_code;
   address_ = linear;
   return false;
 }
 
-bool LinearMemory::translate(u32 linear, WalkAccess access, GuestPhysical& address) const {
-  const GuestTranslation t = walk_guest(*memory_, paging_->controls(), Linear(linear), access, false);
-  address = t.address;
-  return !t.fault && memory_->contains(t.address.page(), page_size);
+bool LinearMemory::translate(u32 linear, WalkAccess access, GuestPhysical& address) {
+  return walk(linear, access, address) && memory_->contains(address.page(), page_size);
 }
 
 bool LinearMemory::read(u32 linear, std::span<u8> bytes, WalkAccess access) {

@@ -21,20 +21,29 @@ class LinearMemory {
   bool write(u32 linear, std::span<const u8> bytes, bool user);
   bool read(u32 linear, unsigned size, u64& value, bool user);
   bool write(u32 linear, unsigned size, u64 value, bool user);
-  /// Without leaving a trace in the guest's tables. False: there is nothing.
-  bool translate(u32 linear, WalkAccess access, GuestPhysical& address) const;
+  /// As a read, but false for what is not RAM too.
+  bool translate(u32 linear, WalkAccess access, GuestPhysical& address);
+  /// Translations are kept as a TLB keeps them, until what empties one: loads of control registers, and INVLPG.
+  void forget() { kept_ = {}; }
 
   u32 error_code() const { return error_code_; }
   u32 address() const { return address_; }
   Exit fault() const;
 
  private:
+  struct Kept {
+    u32 tag = 0;  ///< page, and the access in its low bits; 0: none
+    u64 page = 0;
+  };
+  static constexpr unsigned kept_translations = 64;
+
   bool walk(u32 linear, WalkAccess access, GuestPhysical& address);
 
   GuestMemory* memory_ = nullptr;
   GuestPaging* paging_ = nullptr;
   SoftwareProcessor* listener_ = nullptr;
   u32 error_code_ = 0, address_ = 0;
+  std::array<Kept, kept_translations> kept_{};
 };
 
 }  // namespace bunshin::vmm::deprivileged
