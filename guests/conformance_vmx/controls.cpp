@@ -249,6 +249,12 @@ constexpr Case refused[] = {
        put(vmcs::vmfunc_controls, 1);
        put(vmcs::eptp_list, address(page));
      }},
+    {"tsc scaling by 0",
+     {0, 0, secondary_control::tsc_scaling},
+     [] {
+       enable(Word::Secondary, secondary_control::tsc_scaling);
+       put(vmcs::tsc_multiplier, 0);
+     }},
     {"saving a preemption timer that is off",
      {pin_control::timer, 0, 0},
      [] { enable(Word::Exit, exit_control::save_timer); }},

@@ -137,6 +137,7 @@ void VmxWorld::write_controls() {
   put<u64>(pages + 0x5000, nested + four_levels_write_back + flags);
   field(Field::VirtualProcessorId, 1 + input_.byte() % 3);
   field(Field::PreemptionTimerValue, input_.byte());
+  field(Field::TscMultiplier, u64{1} << 48);
   field(Field::VmcsLinkPointer, c_.also(secondary::shadow_vmcs) && input_.byte() % 2 == 0 ? other_region : no_vmcs);
   if (c_.also(secondary::shadow_vmcs)) put<u32>(other_region, can_.revision() | shadow_indicator);
 }

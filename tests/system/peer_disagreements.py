@@ -184,6 +184,7 @@ ROWS = [
         "RDMSR of the TSC has no offset"),
     Row("svm", r"refused: pdpte with a reserved bit", QEMU, "APM vol. 2, VMRUN loads CR3",
         "the PDPTEs are not looked at"),
+    Row("svm", r"event: exception with vector (9|15|20)", QEMU, "APM vol. 2, Event injection", "reserved vectors are injected"),
     Row("svm", r"gif: breakpoints", QEMU, "APM vol. 2, Global interrupt flag, table 15-10",
         "breakpoints are taken while GIF is clear"),
     Row("svm", r"32-bit host: nested paging without", QEMU, "APM vol. 2, Nested paging",

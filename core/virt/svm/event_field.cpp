@@ -20,6 +20,9 @@ field::Type type_of(EventKind kind) {
   }
 }
 
+/// Vectors of the exceptions that there are; 2 is the NMI's, others are reserved, #CP, #HV and #VC of features no profile has.
+constexpr u32 exceptions = 0x400f'7dfb;
+
 u8 raw_type(u64 value) { return value >> field::type_shift & 7; }
 
 /// INT3 and INTO are injected as exceptions, and are software's all the same (15.20).
@@ -43,7 +46,7 @@ bool is_illegal_injection(u64 value) {
     case field::external:
     case field::nmi:
     case field::software_interrupt: return false;
-    case field::exception: return vector > 31 || vector == number(Vector::NMI);
+    case field::exception: return vector > 31 || (exceptions >> vector & 1) == 0;
     default: return true;
   }
 }

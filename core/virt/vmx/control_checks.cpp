@@ -86,6 +86,8 @@ constexpr EntryRule execution_rules[] = {
      [](const C& x) {
        return !x.c.also(secondary::shadow_vmcs) || (x.page(x.c.vmread_bitmap) && x.page(x.c.vmwrite_bitmap));
      }},
+    {"use TSC scaling: the TSC multiplier must not be 0",
+     [](const C& x) { return !x.c.also(secondary::tsc_scaling) || x.c.tsc_multiplier != 0; }},
     {"EPT-violation #VE: the information address is aligned and within the physical-address width",
      [](const C& x) { return !x.c.also(secondary::virtualization_exception) || x.page(x.c.ve_information); }},
 };

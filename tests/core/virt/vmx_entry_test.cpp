@@ -90,6 +90,7 @@ const Broken controls[] = {
        m.activate_secondary(secondary::shadow_vmcs);
        m.set(Field::VmwriteBitmap, 4);
      }},
+    {"use TSC scaling", [](VmxMachine& m) { m.activate_secondary(secondary::tsc_scaling); }},
     {"EPT-violation #VE",
      [](VmxMachine& m) {
        m.activate_secondary(secondary::virtualization_exception);
