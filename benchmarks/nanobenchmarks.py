@@ -16,7 +16,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 FORKS, GHZ = 40_000, 3.8
@@ -43,12 +42,17 @@ COLUMNS = ("native", "software", "hardware")
 NOT_CHECKED = {"syscall", "cr8wr", "forkwait"}
 CLOSE, ROUGH = 1.25, 2.0
 
-# Mode: the published column beside it, if any; guest; the hypervisor's configuration, None without one.
+HYPERVISOR = ("vmm.binding=bare", "machine.memory=256MiB", "vmm.guest_memory=64MiB")
+
+# Mode: the published column beside it, if any; guest; settings.
 MODES = {
-    "native": ("native", "lab", None),
-    "shadow": ("hardware", "lab", "paging = shadow"),
-    "vtlb": (None, "lab", "paging = vtlb"),
-    "nested": (None, "lab", "paging = nested"),
+    "native": ("native", "lab", ()),
+    "shadow": ("hardware", "lab", (*HYPERVISOR, "vmm.paging=shadow")),
+    "vtlb": (None, "lab", (*HYPERVISOR, "vmm.paging=vtlb")),
+    "nested": (None, "lab", (*HYPERVISOR, "vmm.paging=nested")),
+    # A guest in user state is a 32-bit one: the same sources natively beside it.
+    "native32": (None, "lab32", ()),
+    "deprivileged": ("software", "lab32", (*HYPERVISOR, "vmm.execution=deprivileged", "vmm.paging=shadow")),
 }
 
 LINUX = "theirs is Linux 2.6, whose fork, exit and wait do far more than the lab kernel's"
@@ -82,37 +86,18 @@ class Failure(Exception):
     """What the user is told, without a trace."""
 
 
-def native_settings(arguments, guest):
-    return [SOURCE / "configs/experiment/lab.yaml", "--set", f"include={SOURCE / 'configs/cpu' / arguments.profile}.yaml",
-            "--set", f"guest.kernel={guest}", "--set", f"guest.cmdline=run=bench {arguments.arguments}"]
-
-
-def hypervisor_settings(arguments, guest, keys, folder):
-    """A machine whose Multiboot kernel is the hypervisor; its modules are a configuration and the guest."""
-    machine, configuration = folder / "machine.yaml", folder / "vmm.cfg"
-    machine.write_text(f"include: [{SOURCE}/configs/platform/pc.yaml, {SOURCE}/configs/cpu/{arguments.profile}.yaml]\n"
-                       "guest: {loader: multiboot}\nmachine: {memory: 256MiB}\ndevices: {com2: true}\n")
-    configuration.write_text(f"{keys}\n[guest lab]\nmemory = 64M\nkernel = {guest.name}\n"
-                             f"cmdline = run=bench {arguments.arguments}\n")
-    image = pathlib.Path(arguments.bunshin).parent / "vmm-model/bunshin-vmm.elf"
-    if not image.exists():
-        raise Failure(f"{image} is not built")
-    return [machine, "--set", f"guest.kernel={image}", "--set", f"guest.initrd=[{configuration},{guest}]"]
-
-
 def measure(arguments, mode):
     """Cycles by name."""
     _, image, keys = MODES[mode]
     guest = pathlib.Path(arguments.guests or pathlib.Path(arguments.bunshin).parent / "guests").resolve() / image
     if not guest.exists():
         raise Failure(f"{guest} is not built")
-    with tempfile.TemporaryDirectory() as folder:
-        settings = (native_settings(arguments, guest) if keys is None
-                    else hypervisor_settings(arguments, guest, keys, pathlib.Path(folder)))
-        command = [arguments.bunshin, "run", *settings, "--quiet", "--timing", arguments.timing]
-        for setting in arguments.set:
-            command += ["--set", setting]
-        process = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    settings = [f"include={SOURCE / 'configs/cpu' / arguments.profile}.yaml", f"guest.kernel={guest}",
+                f"guest.cmdline=run=bench {arguments.arguments}", *keys, *arguments.set]
+    command = [arguments.bunshin, "run", SOURCE / "configs/experiment/lab.yaml", "--quiet", "--timing", arguments.timing]
+    for setting in settings:
+        command += ["--set", setting]
+    process = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, check=False)
     console = process.stdout.decode(errors="replace").replace("\r", "")
     found = re.findall(r"^lab: bench (\w+) (\d+\.\d+) cycles$", console, re.MULTILINE)
     if process.returncode != 0 or not found:

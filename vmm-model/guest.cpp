@@ -117,9 +117,10 @@ void Guest::prepare_event() {
     kept_ = Event::nmi();
     nmi_pending_ = false;
   }
-  const bool open =
-      (execution_.get(StateField::rflags) & rflags::IF) != 0 && execution_.get(StateField::interrupt_shadow) == 0;
-  if (!kept_ && open && apic.interrupt_pending()) kept_ = Event::interrupt(apic.acknowledge());
+  const auto open = [this] {
+    return (execution_.get(StateField::rflags) & rflags::IF) != 0 && execution_.get(StateField::interrupt_shadow) == 0;
+  };
+  if (!kept_ && apic.interrupt_pending() && open()) kept_ = Event::interrupt(apic.acknowledge());
   if (kept_) {
     execution_.inject(kept_);
     kept_ = {};

@@ -71,7 +71,8 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   void halt();
   void fail(std::string_view why, const Exit& exit);
   void end(GuestState state, std::string_view why);
-  EmulatedProcessor processor(u64& rip, u64& flags);
+  /// As `instruction` sees it: with the bases of the segments that it may use.
+  EmulatedProcessor processor(u64& rip, u64& flags, const Instruction& instruction);
   /// Linear memory as the instruction at RIP may access it.
   GuestAccess& access() { return *this; }
   /// Linear memory as the processor itself uses it, for descriptors and TSS: a supervisor's whatever CPL is.

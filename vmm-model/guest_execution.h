@@ -46,6 +46,9 @@ class GuestExecution {
   virtual u64 get(StateField field) = 0;
   virtual void set(StateField field, u64 value) = 0;
   virtual SegmentState segment(SegmentName name) = 0;
+  /// Parts of it, where reading all would cost more.
+  virtual u64 segment_base(SegmentName name) { return segment(name).base; }
+  virtual u16 segment_attributes(SegmentName name) { return segment(name).attributes; }
   virtual void set_segment(SegmentName name, const SegmentState& state) = 0;
 
   /// The hardware translates guest-physical addresses through these tables, and the guest owns CR0, CR3 and CR4.

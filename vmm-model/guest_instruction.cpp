@@ -8,18 +8,18 @@
 namespace bunshin::vmm {
 
 unsigned Guest::code_bits() {
-  const SegmentState cs = execution_.segment(SegmentName::cs);
   if ((execution_.get(StateField::cr0) & cr0::PE) == 0) return 16;
-  if ((execution_.get(StateField::efer) & efer::LMA) != 0 && (cs.attributes & segment::L) != 0) return 64;
+  const u16 cs = execution_.segment_attributes(SegmentName::cs);
+  if ((execution_.get(StateField::efer) & efer::LMA) != 0 && (cs & segment::L) != 0) return 64;
   if ((execution_.get(StateField::rflags) & rflags::VM) != 0) return 16;
-  return (cs.attributes & segment::DB) != 0 ? 32 : 16;
+  return (cs & segment::DB) != 0 ? 32 : 16;
 }
 
 bool Guest::fetch(Instruction& instruction, bool& fault) {
   constexpr unsigned longest = 15;
   const unsigned bits = code_bits();
   u64 linear = execution_.get(StateField::rip);
-  if (bits != 64) linear = (linear + execution_.segment(SegmentName::cs).base) & 0xffff'ffff;
+  if (bits != 64) linear = (linear + execution_.segment_base(SegmentName::cs)) & 0xffff'ffff;
   const PagingControls controls = paging_.controls();
   const WalkAccess access{false, true, execution_.get(StateField::cpl) == 3};
   std::array<u8, longest> bytes{};
@@ -84,12 +84,12 @@ void Guest::complete_instruction(u64 rip) {
   if (const Event trap = execution_.debug_trap(single_step)) inject(trap);
 }
 
-EmulatedProcessor Guest::processor(u64& rip, u64& flags) {
+EmulatedProcessor Guest::processor(u64& rip, u64& flags, const Instruction& instruction) {
   EmulatedProcessor p{execution_.registers, rip, flags, code_bits(), {}};
-  for (unsigned i = 0; i < p.segment_base.size(); ++i) {
-    const SegmentName name = static_cast<SegmentName>(i);
+  // Strings go to ES, whatever the segment that an instruction names.
+  for (const SegmentName name : {SegmentName::es, instruction.segment}) {
     if (p.code_bits == 64 && name != SegmentName::fs && name != SegmentName::gs) continue;
-    p.segment_base[i] = execution_.segment(name).base;
+    p.segment_base[static_cast<unsigned>(name)] = execution_.segment_base(name);
   }
   return p;
 }
@@ -100,7 +100,7 @@ void Guest::emulate_instruction(GuestPhysical address) {
   const bool known = fetch(instruction, fault);
   if (fault) return;
   u64 rip = execution_.get(StateField::rip), flags = execution_.get(StateField::rflags);
-  EmulatedProcessor p = processor(rip, flags);
+  EmulatedProcessor p = processor(rip, flags, instruction);
   const EmulationResult result = known ? emulate(instruction, p, *this) : EmulationResult::Unknown;
   if (result == EmulationResult::Unknown) {
     SoftwareProcessor* const software = execution_.software();
@@ -108,10 +108,13 @@ void Guest::emulate_instruction(GuestPhysical address) {
       if (software->give_up(address.page())) return;
       return fail("an instruction that is not emulated wrote descriptors", {});
     }
-    if (memory_.contains(address, 1)) return paging_.give_up_table(address);
+    const bool memory = memory_.contains(address, 1);
+    if (memory && paging_.give_up_table(address)) return;
     Exit exit;
     exit.address = address.value;
-    return fail("an instruction that is not emulated accessed a device", exit);
+    return fail(memory ? "an instruction that is not emulated wrote a read-only page, with CR0.WP clear"
+                       : "an instruction that is not emulated accessed a device",
+                exit);
   }
   execution_.set(StateField::rflags, flags);
   if (result != EmulationResult::Done) return;

@@ -2,28 +2,8 @@
 
 namespace bunshin::vmm {
 
-namespace {
-constexpr u64 four_gib = u64{1} << 32;
-}
-
 GuestMemory::GuestMemory(Hardware& hardware, HostPhysical memory, u64 bytes)
     : hardware_(hardware), memory_(memory), bytes_(bytes & ~(page_size - 1)) {}
-
-bool GuestMemory::contains(GuestPhysical address, u64 bytes) const {
-  const u64 begin = address.value;
-  const u64 end = begin + bytes;
-  if (end < begin) return false;
-  if (begin < legacy_hole_end && end > legacy_hole) return false;
-  if (end <= low_size()) return true;
-  return begin >= four_gib && end <= four_gib + high_size();
-}
-
-HostPhysical GuestMemory::host(GuestPhysical address) const {
-  const u64 offset = address.value < four_gib ? address.value : address.value - four_gib + guest_pci_hole;
-  return HostPhysical(memory_.value + offset);
-}
-
-u64 GuestMemory::page_index(GuestPhysical address) const { return (host(address).value - memory_.value) >> page_shift; }
 
 GuestPhysical GuestMemory::page_at(u64 index) const {
   const u64 offset = index << page_shift;

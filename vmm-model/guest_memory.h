@@ -23,16 +23,23 @@ class GuestMemory {
   u64 high_size() const { return bytes_ - low_size(); }
   /// Pages of RAM, numbered without the holes: what per-page tables are indexed by.
   u64 pages() const { return bytes_ >> page_shift; }
-  u64 page_index(GuestPhysical address) const;
+  u64 page_index(GuestPhysical address) const { return (host(address).value - memory_.value) >> page_shift; }
   /// The inverse of host(), for an address that host() has given.
   GuestPhysical guest(HostPhysical address) const {
     return page_at((address.value - memory_.value) >> page_shift) + address.page_offset();
   }
 
   /// [address, address + bytes) is RAM of this guest.
-  bool contains(GuestPhysical address, u64 bytes) const;
+  bool contains(GuestPhysical address, u64 bytes) const {
+    const u64 begin = address.value, end = begin + bytes;
+    if (end < begin || (begin < legacy_hole_end && end > legacy_hole)) return false;
+    return end <= low_size() || (begin >= four_gib && end <= four_gib + high_size());
+  }
   /// The host's address; the caller has asked contains().
-  HostPhysical host(GuestPhysical address) const;
+  HostPhysical host(GuestPhysical address) const {
+    const u64 offset = address.value < four_gib ? address.value : address.value - four_gib + guest_pci_hole;
+    return HostPhysical(memory_.value + offset);
+  }
 
   /// False, with nothing done or read, outside of RAM. `size` is 1, 2, 4 or 8.
   bool load(GuestPhysical address, unsigned size, u64& value) const;
@@ -44,7 +51,8 @@ class GuestMemory {
   GuestPhysical page_at(u64 index) const;
 
  private:
-  static constexpr u64 legacy_hole = 0xa'0000, legacy_hole_end = 0xc'0000;  // video memory
+  static constexpr u64 legacy_hole = 0xa'0000, legacy_hole_end = 0xc'0000,  // video memory
+      four_gib = u64{1} << 32;
 
   Hardware& hardware_;
   HostPhysical memory_;

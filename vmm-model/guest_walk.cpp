@@ -6,21 +6,50 @@ namespace bunshin::vmm {
 
 namespace {
 
-/// Bits that must be zero in an entry of `level` (SDM vol. 3, 4.3 to 4.5).
-u64 reserved_bits(const PagingControls& c, const PagingFormat& format, unsigned level, bool leaf, unsigned shift) {
-  if (format.entry_bytes == 4) return 0;  // PSE-36: bit 21 is the only one, and what it addresses is no RAM
-  u64 reserved = entry_address_bits & ~((u64{1} << c.physical_bits) - 1);
-  if (!c.no_execute()) reserved |= pte::XD;
-  if (!format.high_bits_ignored) reserved |= 0x7ff0'0000'0000'0000;
-  if (format.root_in_registers && level == format.levels) return reserved | 0x1e6 | pte::XD;
-  if (leaf && level > 1) reserved |= ((u64{1} << shift) - 1) & ~u64{0x1fff};
-  if (level > 1 && !leaf && (format.large_levels >> level & 1) == 0 && level >= 4) reserved |= pte::PS;
-  return reserved;
-}
+/// log2 of what one entry of each format's root table covers.
+constexpr auto root_shifts = [] {
+  std::array<u8, paging_formats.size()> shifts{};
+  for (unsigned i = 0; i < shifts.size(); ++i) {
+    shifts[i] = page_shift;
+    for (unsigned level = 1; level < paging_formats[i].levels; ++level)
+      shifts[i] += paging_formats[i].index_bits[level - 1];
+  }
+  return shifts;
+}();
+
+constexpr u64 below(unsigned bit) { return (u64{1} << bit) - 1; }
+
+/// Bits that must be zero (SDM vol. 3, 4.3 to 4.5).
+struct ReservedBits {
+  u64 always = 0;       ///< in entries of any level
+  u64 root = 0;         ///< … of the root table
+  u64 narrow_leaf = 0;  ///< in 4 MiB pages' entries of 4 bytes
+
+  ReservedBits(const PagingControls& c, const PagingFormat& format) {
+    if (format.entry_bytes == 4) {
+      // PSE-36: bits 20:13 hold address bits 39:32, as far as the processor has them.
+      const unsigned width = c.pse36 ? (c.physical_bits < 40 ? c.physical_bits : 40) : 32;
+      narrow_leaf = below(22) & ~below(width - 19);
+      return;
+    }
+    always = entry_address_bits & ~below(c.physical_bits);
+    if (!c.no_execute()) always |= pte::XD;
+    if (!format.high_bits_ignored) always |= 0x7ff0'0000'0000'0000;
+    root = always;
+    if (format.root_in_registers) root |= 0x1e6 | pte::XD;
+  }
+  /// Large pages have nothing between the PAT bit and their address, and levels that have no large pages no PS.
+  u64 of(const PagingFormat& format, unsigned level, bool leaf, unsigned shift, bool large_level) const {
+    const u64 bits = level == format.levels ? root : always;
+    if (format.entry_bytes == 4) return leaf && level == 2 ? narrow_leaf : 0;
+    if (leaf) return level == 1 ? bits : bits | (below(shift) & ~u64{0x1fff});
+    return large_level || format.root_in_registers ? bits : bits | pte::PS;
+  }
+};
 
 /// Physical address of a 4 MiB page: bits 20:13 of the entry are address bits 39:32 (SDM vol. 3, table 4-4).
 u64 leaf_address(const PagingFormat& format, u64 entry, unsigned level, unsigned shift) {
-  const u64 low = entry & entry_address_bits & ~((u64{1} << shift) - 1);
+  const u64 low = entry & entry_address_bits & ~below(shift);
   if (format.entry_bytes == 4) return (low & 0xffff'ffff) | (level == 2 ? (entry >> 13 & 0xff) << 32 : 0);
   return low;
 }
@@ -29,7 +58,8 @@ u32 error_code_of(const PagingControls& c, WalkAccess access, u32 cause) {
   u32 code = cause;
   if (access.write) code |= page_fault::W;
   if (access.user) code |= page_fault::U;
-  if (access.execute && (c.no_execute() || (c.cr4 & cr4::SMEP) != 0)) code |= page_fault::ID;
+  const bool execute_disable = c.no_execute() && (c.cr4 & cr4::PAE) != 0;
+  if (access.execute && (execute_disable || (c.cr4 & cr4::SMEP) != 0)) code |= page_fault::ID;
   return code;
 }
 
@@ -53,43 +83,49 @@ struct Walk {
 
   /// False: a fault of `cause` bits.
   bool descend(u64 linear, u32& cause);
+  bool large_pages(unsigned level) const {
+    return level == 3 ? controls.gigabyte_pages : format.entry_bytes == 8 || (controls.cr4 & cr4::PSE) != 0;
+  }
   void update(bool write);
 };
 
 bool Walk::descend(u64 linear, u32& cause) {
+  const ReservedBits reserved(controls, format);
+  const bool narrow = format.entry_bytes == 4;
   u64 table = controls.cr3 & format.root_mask;
-  unsigned shift = page_shift;
-  for (unsigned level = 1; level <= format.levels; ++level) shift += format.index_bits[level - 1];
+  unsigned shift = root_shifts[static_cast<unsigned>(controls.mode())];
   result.levels = format.levels;
-  for (unsigned level = format.levels;; --level) {
-    shift -= format.index_bits[level - 1];
-    const u64 index = linear >> shift & ((u64{1} << format.index_bits[level - 1]) - 1);
+  for (unsigned level = format.levels;; shift -= format.index_bits[--level - 1]) {
+    const u64 index = linear >> shift & below(format.index_bits[level - 1]);
     GuestTranslation::Step& step = result.steps[level];
     step.address = GuestPhysical(table + index * format.entry_bytes);
     // What is not RAM reads as all ones, as an unclaimed bus address does.
-    if (!memory.load(step.address, format.entry_bytes, step.entry)) step.entry = ~u64{0};
+    if (level == format.levels && controls.page_directory_pointers != nullptr) {
+      step.entry = (*controls.page_directory_pointers)[index];
+    } else if (!memory.load(step.address, format.entry_bytes, step.entry)) {
+      step.entry = narrow ? 0xffff'ffff : ~u64{0};
+    }
+    const u64 entry = step.entry;
     cause = 0;
-    if ((step.entry & pte::P) == 0) return false;
-    const bool large_here =
-        (format.large_levels >> level & 1) != 0 && (format.entry_bytes == 8 || (controls.cr4 & cr4::PSE) != 0);
-    const bool leaf = level == 1 || (large_here && (step.entry & pte::PS) != 0);
+    if ((entry & pte::P) == 0) return false;
+    const bool large_level = (format.large_levels >> level & 1) != 0 && large_pages(level);
+    const bool leaf = level == 1 || (large_level && (entry & pte::PS) != 0);
     cause = page_fault::P | page_fault::RSVD;
-    if ((step.entry & reserved_bits(controls, format, level, leaf, shift)) != 0) return false;
+    if ((entry & reserved.of(format, level, leaf, shift, large_level)) != 0) return false;
     if (!(format.root_in_registers && level == format.levels)) {
-      result.writable &= (step.entry & pte::RW) != 0;
-      result.user &= (step.entry & pte::US) != 0;
-      result.executable &= format.entry_bytes == 4 || (step.entry & pte::XD) == 0;
+      result.writable &= (entry & pte::RW) != 0;
+      result.user &= (entry & pte::US) != 0;
+      result.executable &= narrow || (entry & pte::XD) == 0;
     }
     if (leaf) {
       result.leaf_level = static_cast<u8>(level);
       result.shift = static_cast<u8>(shift);
-      result.dirty = (step.entry & pte::D) != 0;
-      result.global = (step.entry & pte::G) != 0 && (controls.cr4 & cr4::PGE) != 0;
-      result.address =
-          GuestPhysical(leaf_address(format, step.entry, level, shift) | (linear & ((u64{1} << shift) - 1)));
+      result.dirty = (entry & pte::D) != 0;
+      result.global = (entry & pte::G) != 0 && (controls.cr4 & cr4::PGE) != 0;
+      result.address = GuestPhysical(leaf_address(format, entry, level, shift) | (linear & below(shift)));
       return true;
     }
-    table = format.entry_bytes == 4 ? step.entry & 0xffff'f000 : step.entry & entry_address_bits;
+    table = entry & (narrow ? 0xffff'f000 : entry_address_bits);
   }
 }
 
@@ -115,6 +151,19 @@ WalkAccess faulting_access(u32 error_code) {
   return {.write = (error_code & page_fault::W) != 0,
           .execute = (error_code & page_fault::ID) != 0,
           .user = (error_code & page_fault::U) != 0};
+}
+
+bool load_page_directory_pointers(const GuestMemory& memory, const PagingControls& controls,
+                                  std::array<u64, 4>& entries) {
+  const PagingFormat& format = paging_format(PagingMode::Pae);
+  const ReservedBits reserved(controls, format);
+  bool good = true;
+  for (unsigned i = 0; i < entries.size(); ++i) {
+    const GuestPhysical at((controls.cr3 & format.root_mask) + 8 * i);
+    if (!memory.load(at, 8, entries[i])) entries[i] = ~u64{0};
+    good &= (entries[i] & pte::P) == 0 || (entries[i] & reserved.root) == 0;
+  }
+  return good;
 }
 
 GuestTranslation walk_guest(const GuestMemory& memory, const PagingControls& controls, Linear address,

@@ -11,9 +11,12 @@ namespace bunshin::vmm {
 /// What decides how a guest translates.
 struct PagingControls {
   u64 cr0 = 0, cr3 = 0, cr4 = 0, efer = 0;
-  /// RFLAGS.AC, which suspends SMAP for explicit accesses (SDM vol. 3, 4.6.1).
+  /// RFLAGS.AC, which suspends SMAP for explicit accesses (SDM vol. 3, 4.6.1). Means nothing without SMAP.
   bool alignment_check = false;
   u8 physical_bits = 40;
+  bool gigabyte_pages = true, pse36 = true;
+  /// PAE's four entries where the processor keeps them; null: they are read from memory.
+  const std::array<u64, 4>* page_directory_pointers = nullptr;
 
   PagingMode mode() const;
   bool no_execute() const;
@@ -46,6 +49,10 @@ struct GuestTranslation {
   /// By level: steps[leaf_level] is the leaf.
   std::array<Step, 6> steps{};
 };
+
+/// PAE's entries as a load of CR3 takes them (SDM vol. 3, 4.4.1). False: it faults, because a present one has reserved bits.
+bool load_page_directory_pointers(const GuestMemory& memory, const PagingControls& controls,
+                                  std::array<u64, 4>& entries);
 
 /// Walks for `access`; sets A, and D for a write, unless it faults or `update` is false.
 GuestTranslation walk_guest(const GuestMemory& memory, const PagingControls& controls, Linear address,

@@ -51,14 +51,21 @@ bool write_cr0(Guest& guest, u64 value) {
   if (turns_off) guest_efer &= ~efer::LMA;
   execution.set(StateField::cr0, value);
   execution.set(StateField::efer, guest_efer);
-  const bool matters = ((value ^ old) & (cr0::PG | cr0::WP)) != 0;
-  return !matters || retranslate(guest, guest.paging().controls_written());
+  const u64 changed = value ^ old;
+  if ((changed & cr0::PG) != 0) return retranslate(guest, guest.paging().controls_written());
+  return (changed & cr0::WP) == 0 || retranslate(guest, guest.paging().root_written());
 }
 
 bool write_cr3(Guest& guest, u64 value) {
   GuestExecution& execution = guest.execution();
-  const bool long_mode = (execution.get(StateField::efer) & efer::LMA) != 0;
-  if (long_mode && value >> guest.paging().controls().physical_bits != 0) return general_protection(guest);
+  PagingControls controls = guest.paging().controls();
+  controls.cr3 = value;
+  const bool long_mode = (controls.efer & efer::LMA) != 0;
+  if (long_mode && value >> controls.physical_bits != 0) return general_protection(guest);
+  std::array<u64, 4> entries{};
+  if (controls.mode() == PagingMode::Pae && !load_page_directory_pointers(guest.memory(), controls, entries)) {
+    return general_protection(guest);
+  }
   execution.set(StateField::cr3, value);
   return (execution.get(StateField::cr0) & cr0::PG) == 0 || retranslate(guest, guest.paging().root_written());
 }
@@ -69,8 +76,10 @@ bool write_cr4(Guest& guest, u64 value) {
   const bool loses_pae = (execution.get(StateField::efer) & efer::LMA) != 0 && (value & cr4::PAE) == 0;
   if ((value & ~cr4_allowed(guest.hardware())) != 0 || loses_pae) return general_protection(guest);
   execution.set(StateField::cr4, value);
-  const bool matters = ((value ^ old) & (cr4::PSE | cr4::PAE | cr4::PGE | cr4::SMEP | cr4::SMAP)) != 0;
-  return !matters || retranslate(guest, guest.paging().controls_written());
+  const u64 changed = value ^ old;
+  if ((changed & (cr4::PSE | cr4::PAE)) != 0) return retranslate(guest, guest.paging().controls_written());
+  const bool flushes = (changed & (cr4::PGE | cr4::SMEP | cr4::SMAP)) != 0;
+  return !flushes || retranslate(guest, guest.paging().root_written());
 }
 
 bool write_control(Guest& guest, unsigned number, u64 value) {
@@ -99,7 +108,7 @@ StateField control_register(unsigned number) {
 /// The value that LMSW loads: the low four bits of CR0, but PE cannot be cleared (SDM vol. 2).
 bool machine_status(Guest& guest, const Instruction& instruction, u64& value) {
   u64 rip = guest.execution().get(StateField::rip), flags = 0, operand = 0;
-  const EmulatedProcessor p = guest.processor(rip, flags);
+  const EmulatedProcessor p = guest.processor(rip, flags, instruction);
   if (!instruction.memory) {
     operand = p.registers[instruction.rm];
   } else if (!guest.access().read(operand_address(instruction, p), 2, operand)) {
@@ -123,7 +132,9 @@ void handle_read_control(Guest& guest, const Exit& exit) {
   const u64 value = execution.get(control_register(exit.number));
   if (instruction.operation == Operation::StoreMachineStatus && instruction.memory) {
     u64 rip = execution.get(StateField::rip), flags = 0;
-    if (!guest.access().write(operand_address(instruction, guest.processor(rip, flags)), 2, value & 0xffff)) return;
+    if (!guest.access().write(operand_address(instruction, guest.processor(rip, flags, instruction)), 2,
+                              value & 0xffff))
+      return;
   } else {
     write_register(execution.registers, instruction.rm, instruction.operand_size, true, value);
   }

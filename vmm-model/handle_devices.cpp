@@ -39,7 +39,7 @@ void string_port(Guest& guest, const Exit& exit) {
   }
   if (instruction.operand_size == 8) instruction.operand_size = 4;
   u64 rip = guest.execution().get(StateField::rip), flags = guest.execution().get(StateField::rflags);
-  EmulatedProcessor p = guest.processor(rip, flags);
+  EmulatedProcessor p = guest.processor(rip, flags, instruction);
   const u64 mask = size_mask(instruction.address_size);
   for (unsigned i = 0; i < max_iterations; ++i) {
     if (instruction.repeat && (p.registers[rcx] & mask) == 0) break;

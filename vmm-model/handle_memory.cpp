@@ -27,7 +27,7 @@ void handle_invalidate_page(Guest& guest, const Exit& exit) {
     return;
   }
   u64 rip = guest.execution().get(StateField::rip), flags = 0;
-  const Linear address(operand_address(instruction, guest.processor(rip, flags)));
+  const Linear address(operand_address(instruction, guest.processor(rip, flags, instruction)));
   guest.paging().invalidate(address);
   guest.execution().flush_page(address);
   guest.advance(instruction.length);

@@ -95,7 +95,7 @@ bool canonical(u64 address) {
 /// False: not one of them.
 bool read_state_msr(GuestExecution& execution, u32 number, u64& value) {
   if (number == msr::fs_base || number == msr::gs_base) {
-    value = execution.segment(number == msr::fs_base ? SegmentName::fs : SegmentName::gs).base;
+    value = execution.segment_base(number == msr::fs_base ? SegmentName::fs : SegmentName::gs);
     return true;
   }
   for (const StateMsr& row : state_msrs) {

@@ -98,6 +98,18 @@ GuestPaging* Hypervisor::create_paging(PagingChoice choice, const PagingContext&
   }
 }
 
+/// Aligned as the largest pages that may map it want it, if there is such a place.
+HostPhysical Hypervisor::allocate_ram(u64 bytes) {
+  for (u64 alignment = config_.nested_page; alignment > page_size; alignment >>= 9) {
+    if (alignment > bytes) continue;
+    if (const HostPhysical ram = pool_.allocate_block(bytes, alignment); ram.value != 0) return ram;
+  }
+  return pool_.allocate_block(bytes, page_size);
+}
+
+bool Hypervisor::has_gigabyte_pages() { return (guest_cpuid(hardware_, 0x8000'0001, 0, false).edx >> 26 & 1) != 0; }
+bool Hypervisor::has_pse36() { return (guest_cpuid(hardware_, 1, 0, false).edx >> 17 & 1) != 0; }
+
 bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootModule> modules) {
   GuestImage image{find_module(config.kernel, modules), find_module(config.initrd, modules), config.cmdline};
   if (image.kernel.empty()) return refuse(config, "there is no boot module for its kernel");
@@ -105,8 +117,7 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   if (config.paging == PagingChoice::Nested && !back_end_->nested_paging()) {
     return refuse(config, "this processor has no nested paging: choose shadow or vtlb");
   }
-  const u64 alignment = config.memory >= config_.nested_page ? config_.nested_page : page_size;
-  const HostPhysical ram = pool_.allocate_block(config.memory, alignment);
+  const HostPhysical ram = allocate_ram(config.memory);
   const HostPhysical state_area = pool_.allocate();
   if (ram.value == 0 || state_area.value == 0) return refuse(config, "the machine has no memory left for it");
   // What a boot loader, or whoever used the memory before, has left there is nobody's to read.
@@ -114,7 +125,8 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   auto* memory = create<GuestMemory>(hardware_, ram, config.memory);
   GuestExecution* execution = back_end_->create_execution(hardware_, pool_);
   if (memory == nullptr || execution == nullptr) return refuse(config, "the machine has no memory left for it");
-  const PagingContext context{hardware_, pool_, *memory, *execution, physical_bits(hardware_)};
+  const PagingContext context{hardware_,  pool_, *memory, *execution, physical_bits(hardware_), has_gigabyte_pages(),
+                              has_pse36()};
   GuestPaging* paging = create_paging(config.paging, context);
   if (paging == nullptr) return refuse(config, "the machine has no memory left for it");
   VirtualPcSetup setup;

@@ -12,10 +12,14 @@ enum EntryBits : word {
   Present = 1,
   Writable = 2,
   User = 4,
+  Accessed = 0x20,
+  Dirty = 0x40,
   Large = 0x80,
   Global = 0x100,
   CopyOnWrite = 0x200,
 };
+/// What a fault maps is about to be used: set beforehand, as Linux does, these spare the processor a locked update.
+constexpr word user_page_bits = Present | User | Accessed;
 constexpr word frame_mask = ~word{page_bytes - 1};
 constexpr word cr0_pg_wp = 0x8001'0000, cr4_pse = 0x10, cr4_pge = 0x80;
 constexpr u32 cpuid_pge = 1u << 13;
@@ -127,8 +131,7 @@ void AddressSpace::destroy() {
   root_ = 0;
 }
 
-bool AddressSpace::copy_on_write(word& entry, word linear) {
-  const word frame = entry & frame_mask;
+bool AddressSpace::copy_on_write(word& entry, word frame, word linear) {
   word own = frame;
   if (is_shared(frame)) {
     own = allocate_frame();
@@ -136,7 +139,7 @@ bool AddressSpace::copy_on_write(word& entry, word linear) {
     copy_page(own, frame);
     release_frame(frame);
   }
-  entry = own | Present | Writable | User;
+  entry = own | user_page_bits | Writable | Dirty;
   guest::invalidate_page(linear);
   return true;
 }
@@ -145,8 +148,9 @@ bool AddressSpace::map_page(word& entry, word linear, FaultKind kind) {
   const UserPage page = user_page(round_down(linear, page_bytes));
   if (!page.exists || (kind == FaultKind::Write && !page.writable)) return false;
   const word frame = page.image_frame != 0 ? page.image_frame : reinterpret_cast<word>(zeros);
-  entry = frame | Present | User | (page.writable ? CopyOnWrite : word{0});
-  return kind == FaultKind::Read || copy_on_write(entry, linear);
+  if (kind == FaultKind::Write) return copy_on_write(entry, frame, linear);
+  entry = frame | user_page_bits | (page.writable ? CopyOnWrite : word{0});
+  return true;
 }
 
 bool AddressSpace::resolve(word linear, FaultKind kind) {
@@ -154,7 +158,7 @@ bool AddressSpace::resolve(word linear, FaultKind kind) {
   word* const entry = find(root_, linear, 0, true);
   if (entry == nullptr) return false;
   if ((*entry & Present) == 0) return map_page(*entry, linear, kind);
-  return kind == FaultKind::Write && (*entry & CopyOnWrite) != 0 && copy_on_write(*entry, linear);
+  return kind == FaultKind::Write && (*entry & CopyOnWrite) != 0 && copy_on_write(*entry, *entry & frame_mask, linear);
 }
 
 void AddressSpace::unmap(word begin, word end) {

@@ -35,7 +35,7 @@ class AddressSpace {
 
  private:
   bool map_page(word& entry, word linear, FaultKind kind);
-  bool copy_on_write(word& entry, word linear);
+  bool copy_on_write(word& entry, word frame, word linear);
 
   word root_ = 0;
 };

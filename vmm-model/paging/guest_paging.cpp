@@ -10,9 +10,23 @@ PagingControls PagingContext::controls() const {
   c.cr3 = execution.get(StateField::cr3);
   c.cr4 = execution.get(StateField::cr4);
   c.efer = execution.get(StateField::efer);
-  c.alignment_check = (execution.get(StateField::rflags) & rflags::AC) != 0;
+  c.alignment_check = (c.cr4 & cr4::SMAP) != 0 && (execution.get(StateField::rflags) & rflags::AC) != 0;
   c.physical_bits = physical_bits;
+  c.gigabyte_pages = gigabyte_pages;
+  c.pse36 = pse36;
   return c;
+}
+
+PagingControls GuestPaging::controls() const {
+  PagingControls c = context_.controls();
+  if (pointers_kept_) c.page_directory_pointers = &page_directory_pointers_;
+  return c;
+}
+
+void GuestPaging::keep_page_directory_pointers() {
+  const PagingControls c = context_.controls();
+  pointers_kept_ = c.mode() == PagingMode::Pae;
+  if (pointers_kept_) load_page_directory_pointers(context_.memory, c, page_directory_pointers_);
 }
 
 HostPhysical GuestPaging::new_table() {

@@ -41,6 +41,7 @@ struct PagingContext {
   GuestMemory& memory;
   GuestExecution& execution;
   u8 physical_bits = 40;
+  bool gigabyte_pages = true, pse36 = true;
 
   /// How the guest translates now.
   PagingControls controls() const;
@@ -61,16 +62,18 @@ class GuestPaging {
   virtual void memory_written(GuestPhysical /*address*/, u64 /*bytes*/) {}
   /// From now on writes to the page must fault, as SoftwareProcessor::traps_writes() says of it.
   virtual void trap_writes(GuestPhysical /*page*/) {}
-  /// An instruction that writes a page table could not be emulated: the table must become writable.
-  virtual void give_up_table(GuestPhysical /*address*/) {}
+  /// An instruction that writes a page table could not be emulated: the table must become writable. False: it is none.
+  virtual bool give_up_table(GuestPhysical /*address*/) { return false; }
   const PagingCounters& counters() const { return counters_; }
   /// How the guest's own tables are to be read.
-  PagingControls controls() const { return context_.controls(); }
+  PagingControls controls() const;
 
  protected:
   explicit GuestPaging(const PagingContext& context) : context_(context) {}
   ~GuestPaging() = default;
 
+  /// For modes that see every load of CR3: PAE's entries are what they were then, whatever memory holds since.
+  void keep_page_directory_pointers();
   HostPhysical new_table();
   void release_table(HostPhysical table);
   /// Views of the guest's memory: one, or the kernel's and the programs' where both run in user state.
@@ -88,6 +91,10 @@ class GuestPaging {
 
   PagingContext context_;
   PagingCounters counters_;
+
+ private:
+  std::array<u64, 4> page_directory_pointers_{};
+  bool pointers_kept_ = false;
 };
 
 }  // namespace bunshin::vmm

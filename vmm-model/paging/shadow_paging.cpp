@@ -54,6 +54,7 @@ bool ShadowPaging::load_root(unsigned view) {
 }
 
 bool ShadowPaging::load_root() {
+  keep_page_directory_pointers();
   levels_ = shadow::levels(controls());
   bool done = true;
   for (unsigned view = 0; view < views(); ++view) done = done && load_root(view);

@@ -21,7 +21,7 @@ class ShadowPaging final : public GuestPaging {
   bool root_written() override;
   bool controls_written() override;
   void memory_written(GuestPhysical address, u64 bytes) override;
-  void give_up_table(GuestPhysical address) override;
+  bool give_up_table(GuestPhysical address) override;
   void trap_writes(GuestPhysical page) override;
 
  private:

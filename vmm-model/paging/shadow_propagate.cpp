@@ -69,18 +69,19 @@ void ShadowPaging::remove_parents(u32 table) {
 }
 
 // The table in use as root cannot go: everything goes then, and comes again.
-void ShadowPaging::give_up_table(GuestPhysical address) {
+bool ShadowPaging::give_up_table(GuestPhysical address) {
   const u32 page = static_cast<u32>(context_.memory.page_index(address.page()));
+  if (!pages_.shadowed(page)) return false;
   for (u32 i = pages_.first_of(page); i != none; i = pages_.first_of(page)) {
     if (is_root(i)) {
       forget_all();
-      load_root();
-      return;
+      return load_root();
     }
     remove_parents(i);
     remove_table(i);
   }
   count_tables();
+  return true;
 }
 
 // Dropping an entry of one table may end another that shadows the same page on another level.

@@ -24,21 +24,20 @@ constexpr u64 table_entry(u64 table, unsigned level, unsigned levels) {
   return table | (level == 3 && levels == 3 ? pte::P : pte::P | pte::RW | pte::US | pte::A);
 }
 
-/// A leaf for what a guest's walk has found. Writes to a page that is not dirty yet must fault: D is the guest's to see. With
-/// CR0.WP clear a supervisor may write to read-only pages; the hardware has WP set, so such a page becomes the supervisor's
-/// alone until the next user access faults.
-inline u64 leaf_entry(HostPhysical page, const GuestTranslation& t, const PagingControls& controls, WalkAccess access,
-                      bool write_protected) {
+/// A supervisor writes to a read-only page because CR0.WP is clear.
+inline bool write_protect_ignored(const GuestTranslation& t, const PagingControls& controls, WalkAccess access) {
+  return access.write && !access.user && !t.writable && !controls.write_protect();
+}
+
+/// A leaf for what a guest's walk has found. Writes to a page that is not dirty yet must fault: D is the guest's to see. The
+/// hardware has CR0.WP set, so that a page which the guest's CR0.WP lets its supervisor write becomes the supervisor's alone
+/// until the next user access faults; SMEP must not take it for one.
+inline u64 leaf_entry(HostPhysical page, const GuestTranslation& t, const PagingControls& controls, WalkAccess access) {
   u64 entry = page.value | pte::P | pte::A | pte::D;
-  bool writable = t.writable && t.dirty;
-  bool user = t.user;
-  if (access.write && !access.user && !t.writable && !controls.write_protect()) {
-    writable = true;
-    user = false;
-  }
-  if (writable && !write_protected) entry |= pte::RW;
-  if (user) entry |= pte::US;
-  if (!t.executable) entry |= pte::XD;
+  const bool supervisors = write_protect_ignored(t, controls, access);
+  if (supervisors || (t.writable && t.dirty)) entry |= pte::RW;
+  if (t.user && !supervisors) entry |= pte::US;
+  if (!t.executable || (supervisors && t.user && (controls.cr4 & cr4::SMEP) != 0)) entry |= pte::XD;
   return entry;
 }
 

@@ -3,8 +3,13 @@
 namespace bunshin::vmm {
 
 namespace {
-constexpr u64 piece_of_large_page = 1 << 9;
-}
+
+/// Bits of our directory entries that are software's: the tables below hold pieces of a large page of the guest's, or of half
+/// of one, a 4 MiB page's other half being next to it.
+constexpr u64 pieces = 1 << 9, half = 1 << 11;
+static_assert(((pieces | half) & shadow::foreign) == 0);
+
+}  // namespace
 
 bool VirtualTlb::start() {
   context_.execution.intercept_invlpg(true);
@@ -12,42 +17,57 @@ bool VirtualTlb::start() {
 }
 
 bool VirtualTlb::flush() {
-  for (const HostPhysical root : roots_) {
-    if (root.value != 0) release_tree(root, levels_);
-  }
+  release_tables();
   ++counters_.flushes;
+  keep_page_directory_pointers();
   levels_ = shadow::levels(controls());
   roots_ = {};
   for (unsigned view = 0; view < views(); ++view) {
-    roots_[view] = new_table();
+    roots_[view] = add_table();
     if (roots_[view].value == 0) return false;
     use_shadow(view, roots_[view]);
   }
   return true;
 }
 
-void VirtualTlb::release_tree(HostPhysical table, unsigned level) {
-  for (unsigned i = 0; level > 1 && i < shadow::entries; ++i) {
-    const u64 entry = context_.hardware.load(table + 8 * i, 8);
-    if ((entry & (pte::P | shadow::foreign)) == pte::P)
-      release_tree(HostPhysical(entry & entry_address_bits), level - 1);
+// A flush must not have to search tables for tables: all are in a list, pages of addresses whose first leads to the next page.
+HostPhysical VirtualTlb::add_table() {
+  if (list_.value == 0 || list_used_ == shadow::entries) {
+    const HostPhysical page = new_table();
+    if (page.value == 0) return page;
+    context_.hardware.store(page, 8, list_.value);
+    list_ = page;
+    list_used_ = 1;
   }
-  release_table(table);
+  const HostPhysical table = new_table();
+  if (table.value != 0) context_.hardware.store(list_ + 8 * list_used_++, 8, table.value);
+  return table;
 }
 
-// A directory entry's bit 9, which is software's, says that pieces of large pages lie below.
-bool VirtualTlb::fill(unsigned view, Linear address, u64 leaf, bool piece) {
+void VirtualTlb::release_tables() {
+  while (list_.value != 0) {
+    for (unsigned i = 1; i < list_used_; ++i) release_table(HostPhysical(context_.hardware.load(list_ + 8 * i, 8)));
+    const HostPhysical next(context_.hardware.load(list_, 8));
+    release_table(list_);
+    list_ = next;
+    list_used_ = shadow::entries;
+  }
+}
+
+/// `shift`: log2 of the guest's page, of which `leaf` is a piece.
+bool VirtualTlb::fill(unsigned view, Linear address, u64 leaf, unsigned shift) {
   HostPhysical table = roots_[view];
   for (unsigned level = levels_; level > 1; --level) {
     const HostPhysical at = table + 8 * shadow::index_of(address.value, level);
     const u64 entry = context_.hardware.load(at, 8);
-    const u64 mark = piece && level == 2 ? piece_of_large_page : 0;
+    const bool holds_pieces = shift >= shadow::shift_of(level) && shift < shadow::shift_of(level + 1);
+    const u64 mark = holds_pieces ? pieces | (shift == shadow::shift_of(level) + 1 ? half : 0) : 0;
     if ((entry & pte::P) != 0) {
       table = HostPhysical(entry & entry_address_bits);
       if ((mark & ~entry) != 0) context_.hardware.store(at, 8, entry | mark);
       continue;
     }
-    table = new_table();
+    table = add_table();
     if (table.value == 0) return false;
     context_.hardware.store(at, 8, shadow::table_entry(table.value, level, levels_) | mark);
     // Processors keep the page-directory-pointer entries of PAE in registers, loaded with CR3 (SDM vol. 3, 4.4.1).
@@ -65,17 +85,19 @@ FaultResult VirtualTlb::fault(const Exit& exit) {
     ++counters_.guest_faults;
     return {FaultOutcome::Inject, t.error_code, {}};
   }
-  if (!context_.memory.contains(t.address.page(), page_size)) return {FaultOutcome::Emulate, 0, t.address};
-  const bool trapped = traps_writes(t.address.page());
-  if (trapped && access.write) return {FaultOutcome::Emulate, 0, t.address};
+  const GuestPhysical page = t.address.page();
+  if (!context_.memory.contains(page, page_size)) return {FaultOutcome::Emulate, 0, t.address};
+  const bool trapped = traps_writes(page);
+  // A page that CR0.WP lets a supervisor write cannot be the supervisor's alone where SMAP tells it from a user's.
+  const bool hidden_from_smap = shadow::write_protect_ignored(t, c, access) && t.user && (c.cr4 & cr4::SMAP) != 0;
+  if ((trapped && access.write) || hidden_from_smap) return {FaultOutcome::Emulate, 0, t.address};
   ++counters_.fills;
   const unsigned view = view_of(access);
-  const u64 leaf =
-      shadow::leaf_entry(context_.memory.host(t.address.page()), t, c, access, trapped) | forced_rights(view);
-  const bool piece = t.shift > page_shift;
-  if (fill(view, Linear(exit.address), leaf, piece)) return {FaultOutcome::Resume, 0, t.address};
+  u64 leaf = shadow::leaf_entry(context_.memory.host(page), t, c, access) | forced_rights(view);
+  if (trapped) leaf &= ~pte::RW;
+  if (fill(view, Linear(exit.address), leaf, t.shift)) return {FaultOutcome::Resume, 0, t.address};
   // Everything can be filled again.
-  if (!flush() || !fill(view, Linear(exit.address), leaf, piece)) return {FaultOutcome::NoMemory, 0, t.address};
+  if (!flush() || !fill(view, Linear(exit.address), leaf, t.shift)) return {FaultOutcome::NoMemory, 0, t.address};
   return {FaultOutcome::Resume, 0, t.address};
 }
 
@@ -89,21 +111,24 @@ void VirtualTlb::trap_writes(GuestPhysical) { flush(); }
 // INVLPG drops a large page as a whole (SDM vol. 3, 4.10.4.1).
 void VirtualTlb::invalidate(unsigned view, Linear address) {
   HostPhysical table = roots_[view];
-  for (unsigned level = levels_; level > 2; --level) {
-    const u64 entry = context_.hardware.load(table + 8 * shadow::index_of(address.value, level), 8);
-    if ((entry & pte::P) == 0) return;
+  for (unsigned level = levels_; level > 1; --level) {
+    const HostPhysical at = table + 8 * shadow::index_of(address.value, level);
+    const u64 entry = context_.hardware.load(at, 8);
+    if (level == 2 && (context_.hardware.load(HostPhysical(at.value ^ 8), 8) & half) != 0) {
+      empty_table(HostPhysical(at.value ^ 8));
+    }
+    if ((entry & pte::P) == 0 || (entry & shadow::foreign) != 0) return;
+    if ((entry & pieces) != 0) return empty_table(at);
     table = HostPhysical(entry & entry_address_bits);
   }
-  const HostPhysical at = table + 8 * shadow::index_of(address.value, 2);
+  context_.hardware.store(table + 8 * shadow::index_of(address.value, 1), 8, 0);
+}
+
+/// What the entry at `at` leads to, if it does.
+void VirtualTlb::empty_table(HostPhysical at) {
   const u64 entry = context_.hardware.load(at, 8);
-  if ((entry & pte::P) == 0) return;
-  const HostPhysical pages(entry & entry_address_bits);
-  if ((entry & piece_of_large_page) == 0) {
-    context_.hardware.store(pages + 8 * shadow::index_of(address.value, 1), 8, 0);
-    return;
-  }
-  context_.hardware.store(at, 8, 0);
-  release_tree(pages, 1);
+  if ((entry & pte::P) == 0 || (entry & shadow::foreign) != 0) return;
+  context_.hardware.clear(HostPhysical(entry & entry_address_bits), page_size);
   context_.execution.flush_translations();
 }
 

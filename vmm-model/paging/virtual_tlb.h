@@ -23,12 +23,15 @@ class VirtualTlb final : public GuestPaging {
  private:
   /// Forgets everything; the hardware gets a new, empty root.
   bool flush();
-  void release_tree(HostPhysical table, unsigned level);
-  /// `piece`: of a large page of the guest's.
-  bool fill(unsigned view, Linear address, u64 leaf, bool piece);
+  HostPhysical add_table();
+  void release_tables();
+  bool fill(unsigned view, Linear address, u64 leaf, unsigned shift);
   void invalidate(unsigned view, Linear address);
+  void empty_table(HostPhysical at);
 
   std::array<HostPhysical, 2> roots_{};  ///< by view
+  HostPhysical list_;                    ///< of all tables
+  unsigned list_used_ = 0;
   unsigned levels_ = 0;
 };
 

@@ -9,25 +9,17 @@ namespace {
 constexpr u32 task_priority_offset = 0x80;  // of the virtual-APIC page (29.1.1)
 constexpr std::array<u32, 5> resident_numbers{msr::star, msr::lstar, msr::cstar, msr::sfmask, msr::kernel_gs_base};
 
-/// Fields that hold a StateField as it is.
-struct DirectField {
-  StateField state;
-  Field field;
-};
-constexpr DirectField direct_fields[] = {
-    {StateField::rip, Field::GuestRip},
-    {StateField::rflags, Field::GuestRflags},
-    {StateField::dr7, Field::GuestDr7},
-    {StateField::sysenter_cs, Field::GuestSysenterCs},
-    {StateField::sysenter_esp, Field::GuestSysenterEsp},
-    {StateField::sysenter_eip, Field::GuestSysenterEip},
-};
-
-const DirectField* direct_field(StateField field) {
-  for (const DirectField& row : direct_fields) {
-    if (row.state == field) return &row;
+/// The field that holds a StateField as it is; 0, which has no such state: there is none.
+constexpr Field direct_field(StateField field) {
+  switch (field) {
+    case StateField::rip: return Field::GuestRip;
+    case StateField::rflags: return Field::GuestRflags;
+    case StateField::dr7: return Field::GuestDr7;
+    case StateField::sysenter_cs: return Field::GuestSysenterCs;
+    case StateField::sysenter_esp: return Field::GuestSysenterEsp;
+    case StateField::sysenter_eip: return Field::GuestSysenterEip;
+    default: return Field{};
   }
-  return nullptr;
 }
 
 /// VMCB's form of attributes (registers.h) to access rights and back: bits 11:8 are bits 15:12.
@@ -100,7 +92,7 @@ void VmxExecution::move_out() {
 }
 
 u64 VmxExecution::get(StateField field) {
-  if (const DirectField* row = direct_field(field)) return vmcs_.read(row->field);
+  if (const Field direct = direct_field(field); direct != Field{}) return vmcs_.read(direct);
   if (u64* value = resident(field)) {
     if (processor_.occupant() == this) move_out();
     return *value;
@@ -124,7 +116,7 @@ u64 VmxExecution::get(StateField field) {
 }
 
 void VmxExecution::set(StateField field, u64 value) {
-  if (const DirectField* row = direct_field(field)) return vmcs_.write(row->field, value);
+  if (const Field direct = direct_field(field); direct != Field{}) return vmcs_.write(direct, value);
   if (u64* kept = resident(field)) {
     if (processor_.occupant() == this) move_out();
     *kept = value;
@@ -166,6 +158,14 @@ SegmentState VmxExecution::segment(SegmentName name) {
   }
   return {static_cast<u16>(vmcs_.read(Field::GuestEs + n)), attributes_of(vmcs_.read32(Field::GuestEsRights + n)),
           vmcs_.read32(Field::GuestEsLimit + n), vmcs_.read(Field::GuestEsBase + n)};
+}
+
+u64 VmxExecution::segment_base(SegmentName name) {
+  return has_selector(name) ? vmcs_.read(Field::GuestEsBase + number_of(name)) : segment(name).base;
+}
+
+u16 VmxExecution::segment_attributes(SegmentName name) {
+  return has_selector(name) ? attributes_of(vmcs_.read32(Field::GuestEsRights + number_of(name))) : u16{0};
 }
 
 void VmxExecution::set_segment(SegmentName name, const SegmentState& state) {

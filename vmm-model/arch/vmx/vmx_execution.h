@@ -20,6 +20,8 @@ class VmxExecution final : public GuestExecution {
   u64 get(StateField field) override;
   void set(StateField field, u64 value) override;
   SegmentState segment(SegmentName name) override;
+  u64 segment_base(SegmentName name) override;
+  u16 segment_attributes(SegmentName name) override;
   void set_segment(SegmentName name, const SegmentState& state) override;
   void use_second_stage(HostPhysical root) override;
   SecondStageFormat second_stage_format() const override { return SecondStageFormat::Ept; }
