@@ -47,9 +47,16 @@ bool Hypervisor::start(std::span<const BootModule> modules) {
     return false;
   }
   if (!choose_back_end()) return false;
+  const u64 free = pool_.free_pages();
+  u64 asked = 0;
   for (unsigned i = 0; i < config_.guest_count; ++i) {
     if (!create_guest(config_.guests[i], modules)) return false;
+    asked += config_.guests[i].memory / page_size;
   }
+  Message message;
+  message << "bunshin-vmm: " << config_.guest_count << " guests take " << (free - pool_.free_pages() - asked) * 4
+          << " KiB beside their memory\n";
+  hardware_.log(message.text());
   return true;
 }
 

@@ -5,7 +5,9 @@
 
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -21,19 +23,19 @@ class HostMachine final : public Hardware {
 
   u64 load(HostPhysical address, unsigned size) override {
     u64 value = 0;
-    std::memcpy(&value, &memory_.at(address.value), size);
+    std::memcpy(&value, at(address, size), size);
     return value;
   }
-  void store(HostPhysical address, unsigned size, u64 value) override {
-    std::memcpy(&memory_.at(address.value + size - 1) - (size - 1), &value, size);
-  }
+  void store(HostPhysical address, unsigned size, u64 value) override { std::memcpy(at(address, size), &value, size); }
   void read(HostPhysical address, std::span<u8> bytes) override {
-    if (!bytes.empty()) std::memcpy(bytes.data(), &memory_.at(address.value), bytes.size());
+    if (!bytes.empty()) std::memcpy(bytes.data(), at(address, bytes.size()), bytes.size());
   }
   void write(HostPhysical address, std::span<const u8> bytes) override {
-    if (!bytes.empty()) std::memcpy(&memory_.at(address.value), bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(at(address, bytes.size()), bytes.data(), bytes.size());
   }
-  void clear(HostPhysical address, u64 bytes) override { std::memset(&memory_.at(address.value), 0, bytes); }
+  void clear(HostPhysical address, u64 bytes) override {
+    if (bytes != 0) std::memset(at(address, bytes), 0, bytes);
+  }
   void* allocate_object(std::size_t bytes) override {
     objects_.emplace_back((bytes + 15) / 16 * 2);
     return objects_.back().data();
@@ -58,12 +60,20 @@ class HostMachine final : public Hardware {
   int guest_input() override { return -1; }
   void power_off(bool) override {}
 
+  std::span<u8> memory(u64 begin, u64 bytes) { return {at(HostPhysical(begin), bytes), bytes}; }
+
   SimTime time;
   u32 features = 0;  ///< CPUID.1:ECX
   std::map<u32, u64> msrs;
   std::string said, output;
 
  private:
+  /// Throws if the access leaves memory.
+  u8* at(HostPhysical address, u64 bytes) {
+    if (bytes > memory_.size() || address.value > memory_.size() - bytes) throw std::out_of_range("host memory");
+    return memory_.data() + address.value;
+  }
+
   std::vector<u8> memory_;
   std::deque<std::vector<u64>> objects_;
 };
@@ -86,10 +96,11 @@ class StillProcessor final : public GuestExecution {
   void inject(const Event&) override {}
   bool event_pending() override { return false; }
   void request_interrupt_window(bool) override {}
-  Exit enter() override { return {}; }
+  Exit enter() override { return script ? script(*this) : Exit{}; }
 
   std::array<u64, static_cast<unsigned>(StateField::count)> fields{};
   std::array<SegmentState, static_cast<unsigned>(SegmentName::count)> segments{};
+  std::function<Exit(StillProcessor&)> script;  ///< what the processor does until it exits
   HostPhysical root;
   SecondStageFormat format = SecondStageFormat::Npt;
   unsigned flushes = 0;
