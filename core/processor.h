@@ -36,6 +36,10 @@ class Processor final : public ProcessorPins, public CodeListener {
     cpu_.observation.waited(cycle - engine_.cycles());
     engine_.set_cycles(cycle);
   }
+  /// Between runs, of a hypervisor that is part of the simulator: how many cycles its references to memory since the last
+  /// call (core/virt/physical_access.h) and so many of computing take. They are to be passed over, at once or in parts.
+  u64 hosted_work(u64 computed) { return cpu_.observation.hosted(engine_.cycles(), computed); }
+  void pass(u64 cycles) { engine_.set_cycles(engine_.cycles() + cycles); }
   const EngineCounters& counters() const { return engine_.counters(); }
   u64 instructions() const { return engine_.counters().instructions; }
   bool idle() const;

@@ -53,6 +53,7 @@ void Guest::run(SimTime slice_end) {
     adopt_task_priority();
     const ExitRow& row = exit_row(exit.reason);
     row.handler(*this, exit);
+    hardware_.exit_handled(exit.reason);
     ExitCounter& counter = counters_[static_cast<unsigned>(exit.reason)];
     ++counter.count;
     counter.tsc += hardware_.tsc() - exited_at;

@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/time.h"
+#include "vmm-model/exit.h"
 #include "vmm-model/registers.h"
 #include "vmm-model/user_state.h"
 
@@ -63,6 +64,10 @@ class Hardware {
   virtual void run_user_state(const UserSpace& /*space*/, UserState& /*state*/) {}
   /// CR2, as the last page fault has left it.
   virtual u32 fault_address() { return 0; }
+
+  // --- Computing ---
+  /// An exit's handler is done. For a binding whose computing takes no time by itself.
+  virtual void exit_handled(ExitReason /*reason*/) {}
 
   // --- Consoles ---
   /// The hypervisor's own: what it says of itself.

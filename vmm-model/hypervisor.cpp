@@ -12,6 +12,16 @@ bool alive(const Guest& guest) { return guest.state() == GuestState::Ready || gu
 
 }  // namespace
 
+void Hypervisor::serve(std::span<const BootModule> modules) {
+  Message hello;
+  hello << "bunshin-vmm: " << hardware_.tsc_hertz() / 1'000'000 << " MHz, " << pool_.free_pages() / 256 << " MiB, "
+        << modules.size() << " modules\n";
+  hardware_.log(hello.text());
+  const bool good = start(modules) && run();
+  hardware_.log(good ? "bunshin-vmm: all guests ended well\n" : "bunshin-vmm: not all is well\n");
+  hardware_.power_off(good);
+}
+
 bool Hypervisor::run() {
   const SimTime slice{config_.slice_us * 1'000'000};
   start_tsc_ = hardware_.tsc();

@@ -22,6 +22,8 @@ class Hypervisor {
   Hypervisor(Hardware& hardware, PagePool& pool, std::span<ExecutionBackEnd* const> back_ends)
       : hardware_(hardware), pool_(pool), back_ends_(back_ends) {}
 
+  /// All of a hypervisor's life, from boot modules to power-off.
+  void serve(std::span<const BootModule> modules);
   /// Module 0 is the configuration. False: a message has been logged.
   bool start(std::span<const BootModule> modules);
   /// Until all guests have ended. True: all of them well.

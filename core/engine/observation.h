@@ -50,6 +50,9 @@ class BlockObserver {
   virtual void attached(u64 /*cycle*/) {}
   /// The core was halted for so many cycles.
   virtual void waited(u64 /*cycles*/) {}
+  /// From `cycle` on a hosted hypervisor, none of the core's instructions, made these references and computed for so many
+  /// cycles. How many that takes in all.
+  virtual u64 hosted(u64 /*cycle*/, u64 cycles, std::span<const MemoryReference> /*references*/) { return cycles; }
   /// What stands in front of an observed block: run_observed_entry of the observer's own type (core/engine/observed_entry.h).
   virtual Handler entry_handler() const;
 
@@ -69,6 +72,13 @@ class Observation {
   bool active() const { return observer_ != nullptr; }
   void waited(u64 cycles) {
     if (observer_ != nullptr) observer_->waited(cycles);
+  }
+  /// Between blocks: BlockObserver::hosted() of the references logged since the last one.
+  u64 hosted(u64 cycle, u64 cycles) {
+    if (observer_ == nullptr) return cycles;
+    const u64 taken = observer_->hosted(cycle, cycles, log_.references());
+    log_.clear();
+    return taken;
   }
   ReferenceLog& log() { return log_; }
 

@@ -29,6 +29,7 @@ enum class CycleCause : u8 {
   VmEntry,    ///< from a hypervisor to its guest
   VmExit,     ///< … and back
   VmControl,  ///< the other instructions of a virtualization extension: VMREAD, VMWRITE, VMLOAD …
+  Hosted,     ///< a hypervisor that is part of the simulator: its references and its computing (vmm-model/hosted)
   Device,     ///< devices on the bus, PAUSE, and the cycle that a fault takes beside its delivery
   Halted,     ///< HLT and MWAIT
   Count
@@ -36,7 +37,7 @@ enum class CycleCause : u8 {
 inline constexpr unsigned cycle_causes = static_cast<unsigned>(CycleCause::Count);
 inline constexpr std::array<std::string_view, cycle_causes> cycle_cause_names{
     "base", "branch",    "frontend",  "fetch_walk", "l1",    "l2",       "l3",      "remote",     "dram",   "uncached",
-    "tlb",  "walk_dim1", "walk_dim2", "serialize",  "event", "vm_entry", "vm_exit", "vm_control", "device", "halted"};
+    "tlb",  "walk_dim1", "walk_dim2", "serialize",  "event", "vm_entry", "vm_exit", "vm_control", "hosted", "device", "halted"};
 
 struct CycleAccount {
   std::array<u64, cycle_causes> cycles{};

@@ -170,6 +170,18 @@ void Pipeline::attach(Cpu& cpu) {
   cpu.observation.log().note_hits(wants_hits());
 }
 
+// Loads one after the other: what hypervisors load are mostly pointers and what they point to. Stores are not waited for.
+u64 Pipeline::hosted(u64 cycle, u64 cycles, std::span<const MemoryReference> references) {
+  u64 at = cycle;
+  for (const MemoryReference& r : references) {
+    const Reply reply = go_to_memory(r, at, 0);
+    at = r.kind == MemoryReference::Kind::Store ? at + 1 : reply.complete;
+  }
+  const u64 taken = at - cycle + cycles;
+  state_.hosted += taken;
+  return taken;
+}
+
 void Pipeline::hold_line(const MemoryReference& r) {
   if (mmu_ == nullptr || !l1d_.plain_read(r.physical.value)) return;
   mmu_->hold_line(r.linear, r.physical, l1d_.plain_write(r.physical.value));
@@ -179,10 +191,12 @@ void PipelineState::settle(u64 cycle) {
   if (cycle > end) {
     const u64 halted = std::min(waited, cycle - end);
     account[CycleCause::Halted] += halted;
-    account[CycleCause::Device] += cycle - end - halted;
+    const u64 computed = std::min(hosted, cycle - end - halted);
+    account[CycleCause::Hosted] += computed;
+    account[CycleCause::Device] += cycle - end - halted - computed;
     end = cycle;
   }
-  waited = 0;
+  waited = hosted = 0;
 }
 
 void PipelineState::change(const BlockRun& run) {

@@ -52,6 +52,7 @@ struct PipelineState {
   const CoreCounters* caches = nullptr;  ///< the core's own
   u64 end = 0;                           ///< of the last block
   u64 waited = 0;                        ///< cycles halted since then
+  u64 hosted = 0;                        ///< … and those of a hosted hypervisor
 };
 
 class Pipeline : public BlockObserver {
@@ -69,9 +70,10 @@ class Pipeline : public BlockObserver {
   // BlockObserver
   void attached(u64 cycle) override {
     state_.end = cycle;
-    state_.waited = 0;
+    state_.waited = state_.hosted = 0;
   }
   void waited(u64 cycles) override { state_.waited += cycles; }
+  u64 hosted(u64 cycle, u64 cycles, std::span<const MemoryReference> references) override;
 
  protected:
   /// Every run begins with this …

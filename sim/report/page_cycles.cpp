@@ -122,6 +122,7 @@ const char* cause_title(CycleCause cause) {
     case CycleCause::VmEntry: return "World switches, entries";
     case CycleCause::VmExit: return "World switches, exits";
     case CycleCause::VmControl: return "Virtualization's own instructions";
+    case CycleCause::Hosted: return "Hosted hypervisor";
     case CycleCause::Device: return "Devices and PAUSE";
     case CycleCause::Halted: return "Halted";
     default: return "";
@@ -145,6 +146,7 @@ const std::vector<CauseGroup>& cause_groups() {
        {CycleCause::FetchWalk, CycleCause::Tlb, CycleCause::Walk1, CycleCause::Walk2}},
       {"serialising instructions and events", "c-serialize", {CycleCause::Serialize, CycleCause::Event}},
       {"world switches", "c-vm_exit", {CycleCause::VmEntry, CycleCause::VmExit, CycleCause::VmControl}},
+      {"hosted hypervisor", "c-hosted", {CycleCause::Hosted}},
       {"devices and PAUSE", "c-device", {CycleCause::Device}},
       {"halted", "c-halted", {CycleCause::Halted}},
   };

@@ -71,6 +71,7 @@ footer{color:var(--muted);font-size:.82rem;margin-top:3rem}
 .c-uncached{background:#77867a;fill:#77867a}.c-tlb{background:#c98bd9;fill:#c98bd9}.c-walk_dim1{background:#8e44ad;fill:#8e44ad}
 .c-walk_dim2{background:#5e2a84;fill:#5e2a84}.c-serialize{background:#d1495b;fill:#d1495b}.c-event{background:#9c2f40;fill:#9c2f40}
 .c-vm_entry{background:#2a9d8f;fill:#2a9d8f}.c-vm_exit{background:#1d6f66;fill:#1d6f66}.c-vm_control{background:#7fc8bf;fill:#7fc8bf}
+.c-hosted{background:#b5838d;fill:#b5838d}
 .c-device{background:#8a94a3;fill:#8a94a3}.c-halted{background:var(--idle);fill:var(--idle)}.stack .c-halted{color:var(--fg)}
 @media(max-width:40rem){.stack{grid-template-columns:1fr auto}.stack>div{grid-column:1/-1;grid-row:2}.track{grid-template-columns:1fr;gap:.1rem}.track>span small{display:inline;margin-left:.5rem}h1{font-size:1.35rem}main,nav div{padding-left:.8rem;padding-right:.8rem}.cards{grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}}
 @media print{nav{display:none}details{display:none}h2{break-after:avoid}}

@@ -8,7 +8,6 @@
 #include "vmm-model/bare/interrupts.h"
 #include "vmm-model/bare/multiboot_information.h"
 #include "vmm-model/hypervisor.h"
-#include "vmm-model/message.h"
 
 namespace bunshin::vmm::bare {
 namespace {
@@ -31,14 +30,8 @@ extern "C" void bare_main(u32 magic, u64 information) {
   set_fatal_console(machine.hardware);
   machine.hardware.connect(machine.pool);
   BootInformation boot(magic, information);
-  Message hello;
-  hello << "bunshin-vmm: " << machine.hardware.tsc_hertz() / 1'000'000 << " MHz, ";
   boot.fill(machine.pool);
-  hello << machine.pool.free_pages() / 256 << " MiB, " << boot.modules().size() << " modules\n";
-  machine.hardware.log(hello.text());
-  const bool good = machine.hypervisor.start(boot.modules()) && machine.hypervisor.run();
-  machine.hardware.log(good ? "bunshin-vmm: all guests ended well\n" : "bunshin-vmm: not all is well\n");
-  machine.hardware.power_off(good);
+  machine.hypervisor.serve(boot.modules());
 }
 
 }  // namespace bunshin::vmm::bare

@@ -1,0 +1,215 @@
+#include "vmm-model/hosted/hosted_hardware.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/virt/physical_access.h"
+
+namespace bunshin::vmm {
+
+namespace {
+
+constexpr u64 line_bytes = 64, thousand = 1000;
+/// Where bare/bare_hardware.cpp has them, too.
+constexpr u64 debug_registers_at = page_size - 32;
+/// The log of an observed core has fixed room (mmu/reference_log.h): it is replayed before it is full.
+constexpr u64 most_logged = ReferenceLog::capacity / 2;
+
+u64 low(u64 value) { return value & 0xffff'ffff; }
+
+}  // namespace
+
+HostedHardware::HostedHardware(HostedMachine& machine, const ComputeCosts& costs)
+    : machine_(machine),
+      costs_(costs),
+      world_(machine),
+      xsave_(cpu().profile.has(Feature::Xsave)),
+      tsc_aux_(cpu().profile.has(Feature::Rdtscp)) {}
+
+void HostedHardware::start(PagePool& pool) {
+  pool_ = &pool;
+  world_.enter();
+  start_devices();
+  set_xcr0(1);
+}
+
+void HostedHardware::call(Routine routine) {
+  machine_.pass(computed_ / thousand);
+  computed_ %= thousand;
+  logged_ = 0;
+  world_.call(routine);
+}
+
+u64 HostedHardware::load(HostPhysical address, unsigned size) {
+  ++references_;
+  if (++logged_ > most_logged) call(Routine::Nothing);
+  u64 value = 0;
+  read_physical(cpu(), address, {reinterpret_cast<u8*>(&value), size});
+  return value;
+}
+
+void HostedHardware::store(HostPhysical address, unsigned size, u64 value) {
+  ++references_;
+  if (++logged_ > most_logged) call(Routine::Nothing);
+  write_physical(cpu(), address, {reinterpret_cast<const u8*>(&value), size});
+}
+
+void HostedHardware::count_lines(u64 bytes) {
+  const u64 lines = (bytes + 2 * line_bytes - 1) / line_bytes;
+  lines_ += lines;
+  logged_ += lines;
+  if (logged_ > most_logged) call(Routine::Nothing);
+}
+
+void HostedHardware::read(HostPhysical address, std::span<u8> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t part = std::min(bytes.size(), std::size_t{page_size});
+    count_lines(part);
+    read_physical(cpu(), address, bytes.first(part));
+    address = address + part;
+    bytes = bytes.subspan(part);
+  }
+}
+
+void HostedHardware::write(HostPhysical address, std::span<const u8> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t part = std::min(bytes.size(), std::size_t{page_size});
+    count_lines(part);
+    write_physical(cpu(), address, bytes.first(part));
+    address = address + part;
+    bytes = bytes.subspan(part);
+  }
+}
+
+void HostedHardware::clear(HostPhysical address, u64 bytes) {
+  static constexpr std::array<u8, page_size> zeros{};
+  for (u64 done = 0; done < bytes; done += page_size) {
+    write(address + done, std::span(zeros).first(std::min(bytes - done, page_size)));
+  }
+}
+
+// It takes the pages that the image that boots would take, so that all else lies where it lies there.
+void* HostedHardware::allocate_object(std::size_t bytes) {
+  const HostPhysical block = pool_->allocate_block(bytes, page_size);
+  if (block.value == 0) return nullptr;
+  count_lines(bytes);
+  objects_.emplace_back(new (std::align_val_t{page_size}) u8[bytes]);
+  std::memset(objects_.back().get(), 0, bytes);
+  return objects_.back().get();
+}
+
+CpuidResult HostedHardware::cpuid(u32 leaf, u32 subleaf) {
+  world_.gpr(rax) = leaf;
+  world_.gpr(rcx) = subleaf;
+  call(Routine::Cpuid);
+  return {static_cast<u32>(world_.gpr(rax)), static_cast<u32>(world_.gpr(rbx)), static_cast<u32>(world_.gpr(rcx)),
+          static_cast<u32>(world_.gpr(rdx))};
+}
+
+u64 HostedHardware::read_msr(u32 number) {
+  world_.gpr(rcx) = number;
+  call(Routine::ReadMsr);
+  return low(world_.gpr(rax)) | world_.gpr(rdx) << 32;
+}
+
+void HostedHardware::write_msr(u32 number, u64 value) {
+  if (number == msr::tsc_aux && !tsc_aux_) return;  // a processor without RDTSCP
+  world_.gpr(rcx) = number;
+  world_.gpr(rax) = low(value);
+  world_.gpr(rdx) = value >> 32;
+  call(Routine::WriteMsr);
+}
+
+void HostedHardware::set_xcr0(u64 value) {
+  if (!xsave_) return;
+  world_.gpr(rcx) = 0;
+  world_.gpr(rax) = low(value);
+  world_.gpr(rdx) = value >> 32;
+  call(Routine::SetExtendedControl);
+}
+
+void HostedHardware::call_on_page(Routine routine, HostPhysical page) {
+  world_.gpr(rdi) = page.value;
+  world_.gpr(rax) = world_.gpr(rdx) = low(~u64{0});
+  call(routine);
+}
+
+void HostedHardware::save_extended_state(HostPhysical area, u64 /*xcr0*/) {
+  call_on_page(xsave_ ? Routine::Xsave : Routine::Fxsave, area);
+  call_on_page(Routine::SaveDebugRegisters, area + debug_registers_at);
+}
+
+void HostedHardware::load_extended_state(HostPhysical area, u64 xcr0) {
+  set_xcr0(xcr0);
+  call_on_page(xsave_ ? Routine::Xrstor : Routine::Fxrstor, area);
+  call_on_page(Routine::LoadDebugRegisters, area + debug_registers_at);
+}
+
+void HostedHardware::run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) {
+  compute(costs_.entry, counters_.entry);
+  if (!entered_) compute(costs_.start, counters_.start);
+  entered_ = true;
+  const HostPhysical at = HostedWorld::scratch();
+  cpu().memory.write(at, {reinterpret_cast<const u8*>(&registers), sizeof registers});
+  world_.gpr(rdi) = vmcb.value;
+  world_.gpr(rsi) = host_state.value;
+  world_.gpr(rdx) = at.value;
+  call(Routine::RunVmcb);
+  cpu().memory.read(at, {reinterpret_cast<u8*>(&registers), sizeof registers});
+}
+
+void HostedHardware::invalidate_guest_page(Linear address, u32 asid) {
+  world_.gpr(rax) = address.value;
+  world_.gpr(rcx) = asid;
+  call(Routine::InvalidateGuestPage);
+}
+
+void HostedHardware::compute(u64 cost, ComputeCounters::Work& work) {
+  ++work.times;
+  work.references += references_;
+  work.lines += lines_;
+  computed_ += cost + references_ * costs_.reference + lines_ * costs_.line;
+  references_ = lines_ = 0;
+}
+
+void HostedHardware::exit_handled(ExitReason reason) {
+  const auto number = static_cast<unsigned>(reason);
+  compute(costs_.exit[number], counters_.exit[number]);
+}
+
+u32 HostedHardware::in(u16 port, unsigned size) {
+  world_.gpr(rdx) = port;
+  call(size == 1 ? Routine::In8 : size == 2 ? Routine::In16 : Routine::In32);
+  const u64 value = world_.gpr(rax);
+  return static_cast<u32>(size == 4 ? value : value & ((1u << size * 8) - 1));
+}
+
+void HostedHardware::out(u16 port, unsigned size, u32 value) {
+  world_.gpr(rdx) = port;
+  world_.gpr(rax) = value;
+  call(size == 1 ? Routine::Out8 : size == 2 ? Routine::Out16 : Routine::Out32);
+}
+
+u32 HostedHardware::read_register(u64 address) {
+  world_.gpr(rdi) = address;
+  call(Routine::Load32);
+  return static_cast<u32>(world_.gpr(rax));
+}
+
+void HostedHardware::write_register(u64 address, u32 value) {
+  world_.gpr(rdi) = address;
+  world_.gpr(rax) = value;
+  call(Routine::Store32);
+}
+
+u64 HostedHardware::time_stamp() {
+  call(Routine::ReadTimeStamp);
+  return low(world_.gpr(rax)) | world_.gpr(rdx) << 32;
+}
+
+void HostedHardware::stop() {
+  for (;;) call(Routine::WaitForInterrupt);
+}
+
+}  // namespace bunshin::vmm

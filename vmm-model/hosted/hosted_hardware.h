@@ -1,0 +1,78 @@
+#pragma once
+
+// The modeled machine, for a hypervisor that is part of the simulator: architectural operations are instructions that the
+// modeled core executes, memory is the machine's and charged to its memory hierarchy, and computing takes what a table says.
+
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "vmm-model/hosted/compute_costs.h"
+#include "vmm-model/hosted/hosted_world.h"
+#include "vmm-model/machine/pc_hardware.h"
+#include "vmm-model/page_pool.h"
+
+namespace bunshin::vmm {
+
+class HostedHardware final : public PcHardware {
+ public:
+  HostedHardware(HostedMachine& machine, const ComputeCosts& costs);
+
+  /// The core into host mode, and the board's devices into use. Takes the machine's time, as all below do.
+  void start(PagePool& pool);
+  bool marked(u16 code) { return world_.marked(code); }
+  const ComputeCounters& counters() const { return counters_; }
+
+  // Hardware
+  u64 load(HostPhysical address, unsigned size) override;
+  void store(HostPhysical address, unsigned size, u64 value) override;
+  void read(HostPhysical address, std::span<u8> bytes) override;
+  void write(HostPhysical address, std::span<const u8> bytes) override;
+  void clear(HostPhysical address, u64 bytes) override;
+  void* allocate_object(std::size_t bytes) override;
+  void take_interrupts() override { call(Routine::TakeInterrupts); }
+  void wait_for_interrupt() override { call(Routine::WaitForInterrupt); }
+  CpuidResult cpuid(u32 leaf, u32 subleaf) override;
+  u64 read_msr(u32 number) override;
+  void write_msr(u32 number, u64 value) override;
+  void save_extended_state(HostPhysical area, u64 xcr0) override;
+  void load_extended_state(HostPhysical area, u64 xcr0) override;
+  void set_xcr0(u64 value) override;
+  void run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) override;
+  void invalidate_guest_page(Linear address, u32 asid) override;
+  void exit_handled(ExitReason reason) override;
+
+  // MachineInstructions
+  u32 in(u16 port, unsigned size) override;
+  void out(u16 port, unsigned size, u32 value) override;
+  u32 read_register(u64 address) override;
+  void write_register(u64 address, u32 value) override;
+  u64 time_stamp() override;
+
+ private:
+  struct PageAligned {
+    void operator()(u8* object) const { ::operator delete[](object, std::align_val_t{page_size}); }
+  };
+
+  void stop() override;
+  Cpu& cpu() { return machine_.processor().cpu(); }
+  /// Charges what has been computed until now, then executes.
+  void call(Routine routine);
+  void call_on_page(Routine routine, HostPhysical page);
+  void count_lines(u64 bytes);
+  void compute(u64 cost, ComputeCounters::Work& work);
+
+  HostedMachine& machine_;
+  const ComputeCosts& costs_;
+  HostedWorld world_;
+  PagePool* pool_ = nullptr;
+  bool xsave_, tsc_aux_;
+  u64 computed_ = 0;                ///< thousandths of cycles that have not been charged
+  u64 references_ = 0, lines_ = 0;  ///< since computing was last charged to something
+  u64 logged_ = 0;                  ///< references that an observed core's log holds at most
+  bool entered_ = false;
+  ComputeCounters counters_;
+  std::vector<std::unique_ptr<u8[], PageAligned>> objects_;
+};
+
+}  // namespace bunshin::vmm
