@@ -71,21 +71,50 @@ RunEnd CoreLoop::loop() {
   if (debugger_ != nullptr && debugger_->start() == GdbServer::Resume::Kill) {
     return {ExitStatus::Limit, "ended by the debugger", {}};
   }
+  if (program_ != nullptr) return run_program();
   while (true) {
-    if (control_ != nullptr) control_->settle(cycle_, instructions());
-    if (const auto end = supervisor_->look(cycle_)) return *end;
-    if (cycle_ >= settings_.max_cycles) {
-      return {ExitStatus::Limit, fmt::format("the limit of {} cycles was reached", settings_.max_cycles), {}};
-    }
-    if (debugger_ != nullptr && debugger_->interrupt_waiting()) {
-      if (const auto end = serve_debugger(0, true)) return *end;
-    }
-    attach_watchers();
-    if (all_idle_) {
-      if (const auto end = pass_idle_time()) return *end;
-    }
-    if (const auto end = run_slice(slice_end())) return *end;
+    if (const auto end = turn()) return *end;
   }
+}
+
+RunEnd CoreLoop::run_program() {
+  try {
+    program_->run();
+  } catch (const Ended& ended) {
+    return ended.end;
+  }
+  return {ExitStatus::SimulatorBug, "the program on the first core came to its end", {}};
+}
+
+void CoreLoop::run_to_mark() {
+  mark_reached_ = false;
+  while (!mark_reached_) {
+    if (const auto end = turn()) throw Ended{*end};
+  }
+}
+
+std::optional<RunEnd> CoreLoop::turn() {
+  if (control_ != nullptr) control_->settle(cycle_, instructions());
+  if (auto end = supervisor_->look(cycle_)) return end;
+  if (cycle_ >= settings_.max_cycles) {
+    return RunEnd{ExitStatus::Limit, fmt::format("the limit of {} cycles was reached", settings_.max_cycles), {}};
+  }
+  if (debugger_ != nullptr && debugger_->interrupt_waiting()) {
+    if (auto end = serve_debugger(0, true)) return end;
+  }
+  attach_watchers();
+  if (all_idle_) {
+    if (auto end = pass_idle_time()) return end;
+  }
+  return run_slice(slice_end());
+}
+
+void CoreLoop::pass_until(u64 end) {
+  Processor& processor = *processors_.front();
+  if (processor.cycles() >= end) return;
+  const u64 step = std::min(passing_, end - processor.cycles());
+  processor.pass(step);
+  passing_ -= step;
 }
 
 u64 CoreLoop::next_event_cycle() const {
@@ -118,7 +147,12 @@ u64 CoreLoop::slice_end() {
 
 std::optional<RunEnd> CoreLoop::run_slice(u64 end) {
   all_idle_ = true;
+  if (passing_ != 0) pass_until(end);
   for (Processor* processor : processors_) {
+    if (passing_ != 0 && processor == processors_.front()) {
+      all_idle_ = false;
+      continue;
+    }
     limit(*processor);
     const Stop stop = processor->run(end);
     if (stop == Stop::Halted) {

@@ -32,6 +32,18 @@ class RunSupervisor {
   ~RunSupervisor() = default;
 };
 
+/// What runs on the first core from within the simulator: a hosted hypervisor (sim/vmm/hosted_vmm.h).
+class HostProgram {
+ public:
+  /// The whole run. It lets the cores run by CoreLoop::run_to_mark() and CoreLoop::pass(), which throw when the run is over.
+  virtual void run() = 0;
+  /// The first core executes a mark. True if run_to_mark() is to return behind it.
+  virtual bool marked(u16 code) = 0;
+
+ protected:
+  ~HostProgram() = default;
+};
+
 class CoreLoop final : public sc_core::sc_module {
  public:
   struct Settings {
@@ -57,6 +69,13 @@ class CoreLoop final : public sc_core::sc_module {
   /// Sees every instruction of all cores; while one is attached they step.
   void set_observer(ExecutionObserver* observer) { watchers_.observer = observer; }
 
+  /// Before the run.
+  void set_program(HostProgram* program) { program_ = program; }
+  /// --- For the program ---
+  void run_to_mark();
+  /// The first core's next so many cycles pass without it executing anything.
+  void pass(u64 cycles) { passing_ += cycles; }
+
   u64 cycle() const { return cycle_; }
   /// How the run ended, or the exception that ended it. After sc_start() returned.
   RunEnd result() const;
@@ -71,6 +90,10 @@ class CoreLoop final : public sc_core::sc_module {
       if (loop_.local_time_) loop_.local_time_(number_, now);
     }
     void marked(unsigned core, u16 code) override {
+      if (loop_.program_ != nullptr && core == 0 && loop_.program_->marked(code)) {
+        loop_.mark_reached_ = true;
+        return loop_.end_turn(core);
+      }
       if (loop_.control_ != nullptr && loop_.control_->marked(code)) loop_.end_turn(core);
     }
     bool reached(unsigned core, u64 linear) override {
@@ -92,10 +115,20 @@ class CoreLoop final : public sc_core::sc_module {
     ExecutionObserver* observer = nullptr;
   };
 
+  /// Thrown through the program.
+  struct Ended {
+    RunEnd end;
+  };
+
   SimTime platform_time() const;
   SimTime next_event() const;
   void run_cores();
   RunEnd loop();
+  RunEnd run_program();
+  /// A look at the host, then a slice or an idle time. A value ends the run.
+  std::optional<RunEnd> turn();
+  /// What the program's passing time leaves of the slice.
+  void pass_until(u64 end);
   void end_turn(unsigned core) { processors_[core]->request_stop(Stop::Noted); }
   u64 instructions() const;
   /// Makes the control's instruction count hold for the core that is about to run.
@@ -122,6 +155,9 @@ class CoreLoop final : public sc_core::sc_module {
   bool watching_ = false;
   u64 cycle_ = 0;  ///< all cores have run up to here
   bool all_idle_ = false;
+  HostProgram* program_ = nullptr;
+  u64 passing_ = 0;  ///< cycles that the first core still has to pass
+  bool mark_reached_ = false;
   RunEnd end_;
   std::exception_ptr failure_;
 };

@@ -186,6 +186,11 @@ LoadedGuest Machine::load_guest() {
   BootMemory memory(memory_, ranges(pc_.reserved_ranges()));
   const GuestParameters& guest = config_.guest;
   Processor& bootstrap = *processors_.front();
+  if (config_.vmm.binding == "hosted") {
+    hosted_ = std::make_unique<HostedVmm>(config_, loop_, bootstrap, memory, mode_);
+    loop_.set_program(hosted_.get());
+    return {"hypervisor hosted in the simulator", bootstrap.state().rip};
+  }
   const GuestFiles files = config_.vmm.wanted()
                                ? HypervisorBoot(config_).files()
                                : GuestFiles{guest.loader, guest.kernel, guest.initrd, guest.cmdline, {}};
@@ -266,6 +271,7 @@ std::map<std::string, StatValue> Machine::stats() const {
   std::map<std::string, StatValue> stats = registry_.snapshot();
   forget_guests_that_never_were(stats, !exits_.empty());
   control_->add_to(stats, loop_.cycle());
+  if (hosted_) hosted_->add_to(stats);
   return stats;
 }
 

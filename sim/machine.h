@@ -18,6 +18,7 @@
 #include "sim/exit_trace.h"
 #include "sim/loader/loader.h"
 #include "sim/machine_timing.h"
+#include "sim/vmm/hosted_vmm.h"
 #include "sim/walk/walk_trace.h"
 
 namespace bunshin {
@@ -89,6 +90,7 @@ class Machine final : private PlatformEvents {
   std::vector<std::unique_ptr<ExitStatistics>> exits_;
   StatRegistry registry_;
   std::unique_ptr<RunControl> control_;
+  std::unique_ptr<HostedVmm> hosted_;
   TimingMode mode_ = TimingMode::None;
   TimingMode decoded_for_ = TimingMode::None;  ///< the pipeline that blocks were decoded for last
   u64 switches_ = 0;

@@ -67,7 +67,7 @@ class Run final : public RunSupervisor {
   ExitStatus execute() {
     const LoadedGuest guest = machine_.load_guest();
     note(fmt::format("{}: {}, entered at {:#x}",
-                     config_.vmm.wanted() ? hypervisor_image(config_) : config_.guest.kernel, guest.protocol,
+                     config_.vmm.binding == "bare" ? hypervisor_image(config_) : config_.guest.kernel, guest.protocol,
                      guest.entry));
     attach_tools();
     console_.start_input();

@@ -100,7 +100,11 @@ def read(file):
         reader.line(line)
     own = reader.parameters
     include = own.pop("include", None)
-    result = read((file.parent / include.value).resolve()) if include else {}
+    result = {}
+    for part in include.value.strip("[]").split(",") if include else []:
+        # What a hosted hypervisor's computing takes is measured, and no parameter of the processor.
+        if "/vmm/" not in part:
+            result.update(read((file.parent / part.strip()).resolve()))
     result.update(own)
     return result
 

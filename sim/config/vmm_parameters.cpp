@@ -69,6 +69,9 @@ void VmmParameters::describe(ParameterVisitor& v) {
       "…) is found.");
   v.integer("guest_memory", guest_memory, {0, u64{1} << 40}, "bytes",
             "RAM of the one guest, a multiple of 4KiB; 0 is three quarters of `machine.memory`.");
+  v.group("costs", costs,
+          "What the computing of a `hosted` hypervisor takes ([hosted](hosted_hypervisor.md)): "
+          "`tools/vmm_calibrate.py` measures it.");
   v.groups("guests", guests, "Several guests at once, instead of the one that `guest` describes.");
 }
 
@@ -78,6 +81,7 @@ u64 VmmParameters::guest_memory_of(u64 machine_memory) const {
 }
 
 void VmmParameters::check(u64 machine_memory, const Fail& fail) const {
+  costs.check([&fail](const std::string& key, const std::string& what) { fail("costs." + key, what); });
   if (!wanted()) return;
   check_size("guest_memory", guest_memory, fail);
   if (guest_memory != 0 && guest_memory < least_memory) fail("guest_memory", "must be 1MiB or more, or 0");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/parameters.h"
+#include "sim/config/compute_cost_parameters.h"
 
 namespace bunshin {
 
@@ -32,6 +33,7 @@ struct VmmParameters {
   std::string execution = "auto";
   bool scan = true;
   u64 guest_memory = 0;  ///< bytes; 0: what guest_memory_of() says
+  ComputeCostTables costs;
   /// Empty: one guest, which is the group `guest`.
   std::vector<VmmGuestParameters> guests;
 

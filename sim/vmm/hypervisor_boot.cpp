@@ -40,7 +40,8 @@ std::string hypervisor_symbols_file(const MachineConfig& config) {
   return fs::is_regular_file(image + "64", error) ? image + "64" : image;
 }
 
-HypervisorBoot::HypervisorBoot(const MachineConfig& config) : image_(hypervisor_image(config)) {
+HypervisorBoot::HypervisorBoot(const MachineConfig& config)
+    : image_(config.vmm.binding == "bare" ? hypervisor_image(config) : "") {
   const VmmParameters& vmm = config.vmm;
   configuration_ = fmt::format("paging = {}\nnested_page = {}\nslice = {}us\n", vmm.paging, vmm.nested_page, vmm.slice);
   // What is as the hypervisor has it by itself need not be said.

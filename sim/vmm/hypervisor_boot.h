@@ -17,7 +17,7 @@ class HypervisorBoot {
   explicit HypervisorBoot(const MachineConfig& config);
 
   const std::string& configuration() const { return configuration_; }
-  /// What the loader gets: the image, and the modules with the configuration first.
+  /// What the loader gets: the image, if the hypervisor is one, and the modules with the configuration first.
   GuestFiles files() const;
 
  private:

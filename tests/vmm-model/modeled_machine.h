@@ -32,7 +32,8 @@ class ModeledMachine final : public HostedMachine, private CoreEnvironment, priv
     const std::span<const u8> text(reinterpret_cast<const u8*>(configuration.data()), configuration.size());
     const std::array<BootModule, 2> modules{{{"vmm.cfg", text}, {"kernel", kernel}}};
     const HostedHypervisor::Range memory{0x10'0000, memory_.low_size()};
-    hypervisor_.emplace(*this, costs);
+    costs_ = costs;
+    hypervisor_.emplace(*this);
     try {
       hypervisor_->run({&memory, 1}, modules);
     } catch (const MachineEnd& end) {
@@ -69,6 +70,7 @@ class ModeledMachine final : public HostedMachine, private CoreEnvironment, priv
     processor_.pass(processor_.hosted_work(cycles));
     raise_alarm();
   }
+  const ComputeCosts& costs() const override { return costs_; }
   u64 next_alarm() const { return Clock{profile_.frequency}.tick_from(alarm_.alarm); }
   void raise_alarm() {
     if (processor_.cycles() < next_alarm()) return;
@@ -114,6 +116,7 @@ class ModeledMachine final : public HostedMachine, private CoreEnvironment, priv
   NullPins pins_;
   LocalApic apic_;
   Processor processor_;
+  ComputeCosts costs_;
   std::optional<HostedHypervisor> hypervisor_;
   std::optional<std::string> end_;
   bool at_mark_ = false, started_ = false, failed_ = false;

@@ -20,9 +20,8 @@ u64 low(u64 value) { return value & 0xffff'ffff; }
 
 }  // namespace
 
-HostedHardware::HostedHardware(HostedMachine& machine, const ComputeCosts& costs)
+HostedHardware::HostedHardware(HostedMachine& machine)
     : machine_(machine),
-      costs_(costs),
       world_(machine),
       xsave_(cpu().profile.has(Feature::Xsave)),
       tsc_aux_(cpu().profile.has(Feature::Rdtscp)) {}
@@ -34,7 +33,7 @@ void HostedHardware::start(PagePool& pool) {
   set_xcr0(1);
 }
 
-void HostedHardware::call(Routine routine) {
+void HostedHardware::execute(Routine routine) {
   machine_.pass(computed_ / thousand);
   computed_ %= thousand;
   logged_ = 0;
@@ -43,7 +42,7 @@ void HostedHardware::call(Routine routine) {
 
 u64 HostedHardware::load(HostPhysical address, unsigned size) {
   ++references_;
-  if (++logged_ > most_logged) call(Routine::Nothing);
+  if (++logged_ > most_logged) execute(Routine::Nothing);
   u64 value = 0;
   read_physical(cpu(), address, {reinterpret_cast<u8*>(&value), size});
   return value;
@@ -51,7 +50,7 @@ u64 HostedHardware::load(HostPhysical address, unsigned size) {
 
 void HostedHardware::store(HostPhysical address, unsigned size, u64 value) {
   ++references_;
-  if (++logged_ > most_logged) call(Routine::Nothing);
+  if (++logged_ > most_logged) execute(Routine::Nothing);
   write_physical(cpu(), address, {reinterpret_cast<const u8*>(&value), size});
 }
 
@@ -59,7 +58,7 @@ void HostedHardware::count_lines(u64 bytes) {
   const u64 lines = (bytes + 2 * line_bytes - 1) / line_bytes;
   lines_ += lines;
   logged_ += lines;
-  if (logged_ > most_logged) call(Routine::Nothing);
+  if (logged_ > most_logged) execute(Routine::Nothing);
 }
 
 void HostedHardware::read(HostPhysical address, std::span<u8> bytes) {
@@ -102,14 +101,14 @@ void* HostedHardware::allocate_object(std::size_t bytes) {
 CpuidResult HostedHardware::cpuid(u32 leaf, u32 subleaf) {
   world_.gpr(rax) = leaf;
   world_.gpr(rcx) = subleaf;
-  call(Routine::Cpuid);
+  execute(Routine::Cpuid);
   return {static_cast<u32>(world_.gpr(rax)), static_cast<u32>(world_.gpr(rbx)), static_cast<u32>(world_.gpr(rcx)),
           static_cast<u32>(world_.gpr(rdx))};
 }
 
 u64 HostedHardware::read_msr(u32 number) {
   world_.gpr(rcx) = number;
-  call(Routine::ReadMsr);
+  execute(Routine::ReadMsr);
   return low(world_.gpr(rax)) | world_.gpr(rdx) << 32;
 }
 
@@ -118,7 +117,7 @@ void HostedHardware::write_msr(u32 number, u64 value) {
   world_.gpr(rcx) = number;
   world_.gpr(rax) = low(value);
   world_.gpr(rdx) = value >> 32;
-  call(Routine::WriteMsr);
+  execute(Routine::WriteMsr);
 }
 
 void HostedHardware::set_xcr0(u64 value) {
@@ -126,61 +125,71 @@ void HostedHardware::set_xcr0(u64 value) {
   world_.gpr(rcx) = 0;
   world_.gpr(rax) = low(value);
   world_.gpr(rdx) = value >> 32;
-  call(Routine::SetExtendedControl);
+  execute(Routine::SetExtendedControl);
 }
 
-void HostedHardware::call_on_page(Routine routine, HostPhysical page) {
+void HostedHardware::execute_on_page(Routine routine, HostPhysical page) {
   world_.gpr(rdi) = page.value;
   world_.gpr(rax) = world_.gpr(rdx) = low(~u64{0});
-  call(routine);
+  execute(routine);
 }
 
 void HostedHardware::save_extended_state(HostPhysical area, u64 /*xcr0*/) {
-  call_on_page(xsave_ ? Routine::Xsave : Routine::Fxsave, area);
-  call_on_page(Routine::SaveDebugRegisters, area + debug_registers_at);
+  execute_on_page(xsave_ ? Routine::Xsave : Routine::Fxsave, area);
+  execute_on_page(Routine::SaveDebugRegisters, area + debug_registers_at);
 }
 
 void HostedHardware::load_extended_state(HostPhysical area, u64 xcr0) {
   set_xcr0(xcr0);
-  call_on_page(xsave_ ? Routine::Xrstor : Routine::Fxrstor, area);
-  call_on_page(Routine::LoadDebugRegisters, area + debug_registers_at);
+  execute_on_page(xsave_ ? Routine::Xrstor : Routine::Fxrstor, area);
+  execute_on_page(Routine::LoadDebugRegisters, area + debug_registers_at);
 }
 
-void HostedHardware::run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) {
-  compute(costs_.entry, counters_.entry);
-  if (!entered_) compute(costs_.start, counters_.start);
+HostPhysical HostedHardware::begin_switch(const GeneralRegisters& registers) {
+  // What comes before the first guest is all the start's.
+  if (!entered_) compute(machine_.costs().start, counters_.start);
+  compute(machine_.costs().entry, counters_.entry);
   entered_ = true;
   const HostPhysical at = HostedWorld::scratch();
   cpu().memory.write(at, {reinterpret_cast<const u8*>(&registers), sizeof registers});
+  return at;
+}
+
+void HostedHardware::end_switch(GeneralRegisters& registers) {
+  cpu().memory.read(HostedWorld::scratch(), {reinterpret_cast<u8*>(&registers), sizeof registers});
+}
+
+void HostedHardware::run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) {
+  const HostPhysical area = begin_switch(registers);
   world_.gpr(rdi) = vmcb.value;
   world_.gpr(rsi) = host_state.value;
-  world_.gpr(rdx) = at.value;
-  call(Routine::RunVmcb);
-  cpu().memory.read(at, {reinterpret_cast<u8*>(&registers), sizeof registers});
+  world_.gpr(rdx) = area.value;
+  execute(Routine::RunVmcb);
+  end_switch(registers);
 }
 
 void HostedHardware::invalidate_guest_page(Linear address, u32 asid) {
   world_.gpr(rax) = address.value;
   world_.gpr(rcx) = asid;
-  call(Routine::InvalidateGuestPage);
+  execute(Routine::InvalidateGuestPage);
 }
 
 void HostedHardware::compute(u64 cost, ComputeCounters::Work& work) {
   ++work.times;
   work.references += references_;
   work.lines += lines_;
-  computed_ += cost + references_ * costs_.reference + lines_ * costs_.line;
+  computed_ += cost + references_ * machine_.costs().reference + lines_ * machine_.costs().line;
   references_ = lines_ = 0;
 }
 
 void HostedHardware::exit_handled(ExitReason reason) {
   const auto number = static_cast<unsigned>(reason);
-  compute(costs_.exit[number], counters_.exit[number]);
+  compute(machine_.costs().exit[number], counters_.exit[number]);
 }
 
 u32 HostedHardware::in(u16 port, unsigned size) {
   world_.gpr(rdx) = port;
-  call(size == 1 ? Routine::In8 : size == 2 ? Routine::In16 : Routine::In32);
+  execute(size == 1 ? Routine::In8 : size == 2 ? Routine::In16 : Routine::In32);
   const u64 value = world_.gpr(rax);
   return static_cast<u32>(size == 4 ? value : value & ((1u << size * 8) - 1));
 }
@@ -188,28 +197,28 @@ u32 HostedHardware::in(u16 port, unsigned size) {
 void HostedHardware::out(u16 port, unsigned size, u32 value) {
   world_.gpr(rdx) = port;
   world_.gpr(rax) = value;
-  call(size == 1 ? Routine::Out8 : size == 2 ? Routine::Out16 : Routine::Out32);
+  execute(size == 1 ? Routine::Out8 : size == 2 ? Routine::Out16 : Routine::Out32);
 }
 
 u32 HostedHardware::read_register(u64 address) {
   world_.gpr(rdi) = address;
-  call(Routine::Load32);
+  execute(Routine::Load32);
   return static_cast<u32>(world_.gpr(rax));
 }
 
 void HostedHardware::write_register(u64 address, u32 value) {
   world_.gpr(rdi) = address;
   world_.gpr(rax) = value;
-  call(Routine::Store32);
+  execute(Routine::Store32);
 }
 
 u64 HostedHardware::time_stamp() {
-  call(Routine::ReadTimeStamp);
+  execute(Routine::ReadTimeStamp);
   return low(world_.gpr(rax)) | world_.gpr(rdx) << 32;
 }
 
 void HostedHardware::stop() {
-  for (;;) call(Routine::WaitForInterrupt);
+  for (;;) execute(Routine::WaitForInterrupt);
 }
 
 }  // namespace bunshin::vmm

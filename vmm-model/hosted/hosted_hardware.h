@@ -16,12 +16,20 @@ namespace bunshin::vmm {
 
 class HostedHardware final : public PcHardware {
  public:
-  HostedHardware(HostedMachine& machine, const ComputeCosts& costs);
+  explicit HostedHardware(HostedMachine& machine);
 
   /// The core into host mode, and the board's devices into use. Takes the machine's time, as all below do.
   void start(PagePool& pool);
   bool marked(u16 code) { return world_.marked(code); }
   const ComputeCounters& counters() const { return counters_; }
+
+  // --- For what the back ends need besides ---
+  HostedWorld& world() { return world_; }
+  /// Charges what has been computed until now, then has the core execute.
+  void execute(Routine routine);
+  /// On both sides of a world switch: where the guest's registers lie for it.
+  HostPhysical begin_switch(const GeneralRegisters& registers);
+  void end_switch(GeneralRegisters& registers);
 
   // Hardware
   u64 load(HostPhysical address, unsigned size) override;
@@ -30,8 +38,8 @@ class HostedHardware final : public PcHardware {
   void write(HostPhysical address, std::span<const u8> bytes) override;
   void clear(HostPhysical address, u64 bytes) override;
   void* allocate_object(std::size_t bytes) override;
-  void take_interrupts() override { call(Routine::TakeInterrupts); }
-  void wait_for_interrupt() override { call(Routine::WaitForInterrupt); }
+  void take_interrupts() override { execute(Routine::TakeInterrupts); }
+  void wait_for_interrupt() override { execute(Routine::WaitForInterrupt); }
   CpuidResult cpuid(u32 leaf, u32 subleaf) override;
   u64 read_msr(u32 number) override;
   void write_msr(u32 number, u64 value) override;
@@ -56,14 +64,11 @@ class HostedHardware final : public PcHardware {
 
   void stop() override;
   Cpu& cpu() { return machine_.processor().cpu(); }
-  /// Charges what has been computed until now, then executes.
-  void call(Routine routine);
-  void call_on_page(Routine routine, HostPhysical page);
+  void execute_on_page(Routine routine, HostPhysical page);
   void count_lines(u64 bytes);
   void compute(u64 cost, ComputeCounters::Work& work);
 
   HostedMachine& machine_;
-  const ComputeCosts& costs_;
   HostedWorld world_;
   PagePool* pool_ = nullptr;
   bool xsave_, tsc_aux_;

@@ -3,7 +3,8 @@
 // The hypervisor as a part of the simulator.
 
 #include "vmm-model/arch/svm/svm_execution.h"
-#include "vmm-model/hosted/hosted_hardware.h"
+#include "vmm-model/arch/vmx/vmx_processor.h"
+#include "vmm-model/hosted/hosted_vmx.h"
 #include "vmm-model/hypervisor.h"
 
 namespace bunshin::vmm {
@@ -15,7 +16,7 @@ class HostedHypervisor {
     u64 begin = 0, end = 0;
   };
 
-  HostedHypervisor(HostedMachine& machine, const ComputeCosts& costs) : hardware_(machine, costs) {}
+  explicit HostedHypervisor(HostedMachine& machine) : hardware_(machine) {}
 
   /// From the moment at which a boot loader would hand over, until the machine is switched off: then the machine's
   /// run_to_mark() throws. `memory` is all RAM that nobody else uses; module 0 is the configuration.
@@ -27,8 +28,10 @@ class HostedHypervisor {
  private:
   HostedHardware hardware_;
   PagePool pool_{hardware_};
+  HostedVmx vmx_instructions_{hardware_};
   svm::SvmProcessor svm_;
-  std::array<ExecutionBackEnd*, 1> back_ends_{&svm_};
+  vmx::VmxProcessor vmx_{vmx_instructions_};
+  std::array<ExecutionBackEnd*, 2> back_ends_{&svm_, &vmx_};
   Hypervisor hypervisor_{hardware_, pool_, back_ends_};
 };
 

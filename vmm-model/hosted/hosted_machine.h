@@ -3,6 +3,7 @@
 // What a hosted hypervisor asks of the simulator around it: that the core it runs on may run, and that time may pass.
 
 #include "core/processor.h"
+#include "vmm-model/hosted/compute_costs.h"
 
 namespace bunshin::vmm {
 
@@ -15,6 +16,8 @@ class HostedMachine {
   virtual void run_to_mark() = 0;
   /// The core's next so many cycles pass without it executing anything: they are the hypervisor's own computing.
   virtual void pass(u64 cycles) = 0;
+  /// Of this machine, as it is timed now.
+  virtual const ComputeCosts& costs() const = 0;
 
  protected:
   ~HostedMachine() = default;

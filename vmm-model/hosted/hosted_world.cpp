@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "vmm-model/machine/clock.h"
 
-extern "C" const bunshin::u8 hosted_routines[], hosted_routines_end[];
+extern "C" const bunshin::u8 hosted_routines[], vmx_exit[], hosted_routines_end[];
 
 namespace bunshin::vmm {
 
@@ -29,6 +29,8 @@ constexpr bunshin::Segment task_segment{task_selector, bunshin::Segment::present
 std::span<const u8> routine_code() {
   return {hosted_routines, static_cast<std::size_t>(hosted_routines_end - hosted_routines)};
 }
+
+u64 vmx_exit_offset() { return static_cast<u64>(vmx_exit - hosted_routines); }
 
 void HostedWorld::store(u64 offset, u64 value) {
   machine_.processor().cpu().memory.write(HostPhysical(base + offset),

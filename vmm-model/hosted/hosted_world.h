@@ -25,6 +25,11 @@ class HostedWorld {
   /// Room in the machine's memory for what a routine takes by address.
   static constexpr HostPhysical scratch() { return HostPhysical(base + scratch_at); }
 
+  void put(u64 offset, u64 value) { store(scratch_at + offset, value); }
+  /// Where VT-x's exits are to go on.
+  static u64 vmx_exit_address() { return base + code_at + vmx_exit_offset(); }
+  CpuState& state() { return machine_.processor().state(); }
+
   /// The core has executed a mark (CoreEnvironment::marked). True if it is one of the routines': the core must stop behind it.
   bool marked(u16 code);
 

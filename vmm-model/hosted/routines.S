@@ -21,6 +21,22 @@
 hosted_routines:
         routine nop
         routine call svm_switch
+        routine call vmx_switch
+        routine vmxon (%rdi)
+        routine vmclear (%rdi)
+        routine vmptrld (%rdi)
+        routine vmread %rcx, %rax
+        routine vmwrite %rax, %rcx
+        routine invept (%rdi), %rax
+        routine invvpid (%rdi), %rax
+        routine mov %cr2, %rax
+        routine mov %rax, %cr2
+
+        .balign 64
+        mov %rax, %cr0
+        mov %rdx, %cr4
+        done
+
         routine invlpga
         routine cpuid
         routine rdmsr
@@ -94,6 +110,7 @@ hosted_routines:
 .balign 64
 
 #include "vmm-model/bare/svm_switch.S"
+#include "vmm-model/bare/vmx_switch.S"
 
 .text
 .globl hosted_routines_end

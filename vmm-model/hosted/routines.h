@@ -11,7 +11,18 @@ namespace bunshin::vmm {
 /// In the order of routines.S.
 enum class Routine : u8 {
   Nothing,
-  RunVmcb,  ///< svm_switch: RDI = VMCB, RSI = page for the hypervisor's state, RDX = GeneralRegisters
+  RunVmcb,    ///< svm_switch: RDI = VMCB, RSI = page for the hypervisor's state, RDX = GeneralRegisters
+  VmxSwitch,  ///< EAX = vmx_switch: EDI = it has been launched, RSI = GeneralRegisters
+  VmxOn,
+  VmClear,
+  VmPtrLd,
+  VmRead,   ///< RAX = the field RCX
+  VmWrite,  ///< the field RCX = RAX
+  InvEpt,   ///< RAX = scope, [RDI] = descriptor
+  InvVpid,
+  ReadCr2,
+  WriteCr2,
+  SetControlRegisters,  ///< CR0 = RAX, CR4 = RDX
   InvalidateGuestPage,
   Cpuid,
   ReadMsr,
@@ -47,5 +58,7 @@ inline constexpr u16 routine_done = 0x3f00, routine_failed = 0x3f01;
 
 /// All of them; it may be copied anywhere.
 std::span<const u8> routine_code();
+/// Where in it VT-x's exits go on.
+u64 vmx_exit_offset();
 
 }  // namespace bunshin::vmm

@@ -1,0 +1,39 @@
+#include "sim/vmm/hosted_vmm.h"
+
+#include "vmm-model/exit_table.h"
+
+namespace bunshin {
+
+HostedVmm::HostedVmm(const MachineConfig& config, CoreLoop& loop, Processor& processor, const BootMemory& memory,
+                     const TimingMode& mode)
+    : loop_(loop), processor_(processor), mode_(mode), files_(HypervisorBoot(config).files()), hypervisor_(*this) {
+  for (std::size_t i = 0; i < costs_.size(); ++i) costs_[i] = config.vmm.costs.modes[i].costs();
+  for (const MapEntry& entry : memory.map()) {
+    if (entry.type == MapEntry::usable) memory_.push_back({entry.base, entry.base + entry.size});
+  }
+}
+
+void HostedVmm::run() {
+  std::vector<vmm::BootModule> modules;
+  for (const ImageFile& file : files_.modules) modules.push_back({file.name(), file.bytes()});
+  hypervisor_.run(memory_, modules);
+}
+
+void HostedVmm::add_to(std::map<std::string, StatValue>& stats) const {
+  const auto add = [&stats](std::string_view name, const vmm::ComputeCounters::Work& work) {
+    if (work.times == 0) return;
+    const std::string prefix = "vmm.hosted." + std::string(name) + ".";
+    stats[prefix + "times"] = {work.times, "", "times that the hosted hypervisor's computing was charged to it"};
+    stats[prefix + "references"] = {work.references, "references",
+                                    "words that the hypervisor loaded and stored for it"};
+    stats[prefix + "lines"] = {work.lines, "lines", "of 64 bytes that the hypervisor copied or cleared for it"};
+  };
+  const vmm::ComputeCounters& counters = hypervisor_.counters();
+  add("start", counters.start);
+  add("entry", counters.entry);
+  for (unsigned i = 0; i < vmm::exit_reasons; ++i) {
+    add("exits." + std::string(vmm::exit_row(static_cast<vmm::ExitReason>(i)).name), counters.exit[i]);
+  }
+}
+
+}  // namespace bunshin
