@@ -4,8 +4,8 @@
     tools/vmm_calibrate.py CONFIG... [--set KEY=VALUE]... [--timing MODE]... [--paging MODE]... [--out FILE]
 
 Each experiment runs under the image that boots (`--vmm bare`) and under the hosted hypervisor with all costs zero. What the
-first took longer, by kind of exit, is its computing: a share for each reference to memory and each line copied, found by
-least squares over the ways of paging, and the rest for the exit itself. The table is written as a fragment of a
+first took longer, by way of paging and kind of exit, is its computing: the mean goes to the exit. With several experiments, least
+squares over them give each reference to memory and each line copied a share of its own. The table is written as a fragment of a
 configuration; then each experiment is run with it, and its cycles are printed beside the bare run's.
 """
 
@@ -51,8 +51,7 @@ def run(arguments, config, timing, paging, binding, settings):
 
 
 def zero(timing):
-    prefix = f"vmm.costs.{timing}."
-    return [f"{prefix}{key}=0" for key in ("start", "entry", "reference", "line")] + [f"{prefix}exits="]
+    return [f"vmm.costs.{timing}="]
 
 
 class Measured:
@@ -101,15 +100,15 @@ class Sample:
         self.references, self.lines = work
 
 
-def samples_of(bare, hosted):
+def samples_of(bare, hosted, paging):
     samples = []
     for reason in bare.exits:
         if bare.exits[reason][0] >= FEW and hosted.exits.get(reason, [0])[0] >= FEW:
-            samples.append(Sample("exits." + reason, bare.exits[reason][0], bare.per_exit(reason) - hosted.per_exit(reason),
+            samples.append(Sample(f"{paging}.{reason}", bare.exits[reason][0], bare.per_exit(reason) - hosted.per_exit(reason),
                                   hosted.mean_work("exits." + reason)))
     between = bare.between() / bare.entries - hosted.between() / hosted.entries
-    samples.append(Sample("entry", bare.entries, between, hosted.mean_work("entry")))
-    samples.append(Sample("start", 1, bare.start - hosted.start, hosted.mean_work("start")))
+    samples.append(Sample(f"{paging}.entry", bare.entries, between, hosted.mean_work("entry")))
+    samples.append(Sample(f"{paging}.start", 1, bare.start - hosted.start, hosted.mean_work("start")))
     return samples
 
 
@@ -150,15 +149,11 @@ def table_of(samples):
     reference, line = slopes(samples)
     own = {kind: max(0.0, mean(group, lambda s: s.cycles - reference * s.references - line * s.lines))
            for kind, group in by_kind(samples).items()}
-    return {"start": round(own.pop("start")), "entry": round(own.pop("entry")), "reference": round(reference * 1000),
-            "line": round(line * 1000),
-            "exits": {kind[len("exits."):]: round(cycles) for kind, cycles in sorted(own.items())}}
+    return [f"reference={reference:.3f}", f"line={line:.3f}"] + [f"{kind}={cycles:.1f}" for kind, cycles in own.items()]
 
 
 def settings_of(table, timing):
-    prefix = f"vmm.costs.{timing}."
-    exits = ",".join(f"{reason}={cycles}" for reason, cycles in table["exits"].items())
-    return [f"{prefix}{key}={table[key]}" for key in ("start", "entry", "reference", "line")] + [f"{prefix}exits=[{exits}]"]
+    return [f"vmm.costs.{timing}=[{','.join(table)}]"]
 
 
 def yaml_of(tables, experiments):
@@ -166,9 +161,7 @@ def yaml_of(tables, experiments):
              "# " + ", ".join(experiments) + ".", "vmm:", "  costs:"]
     for timing, table in tables.items():
         lines.append(f"    {timing}:")
-        lines += [f"      {key}: {table[key]}" for key in ("start", "entry", "reference", "line")]
-        lines.append("      exits:")
-        lines += [f"        - {reason}={cycles}" for reason, cycles in table["exits"].items()]
+        lines += [f"      - {item}" for item in table]
     return "\n".join(lines) + "\n"
 
 
@@ -181,7 +174,7 @@ def main():
             for paging in arguments.paging or PAGING:
                 bare = Measured(run(arguments, config, timing, paging, "bare", []))
                 hosted = Measured(run(arguments, config, timing, paging, "hosted", zero(timing)))
-                samples += samples_of(bare, hosted)
+                samples += samples_of(bare, hosted, paging)
                 bare_runs[config, paging] = bare
         tables[timing] = table_of(samples)
         for (config, paging), bare in bare_runs.items():

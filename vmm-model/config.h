@@ -25,6 +25,7 @@
 namespace bunshin::vmm {
 
 enum class PagingChoice : u8 { Nested, VirtualTlb, Shadow };
+inline constexpr unsigned paging_choices = 3;
 
 struct GuestConfig {
   std::string_view name;

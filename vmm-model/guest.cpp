@@ -20,6 +20,7 @@ Guest::Guest(std::string_view name, Hardware& hardware, GuestMemory& memory, Gue
       limit_(limit) {}
 
 bool Guest::power_on() {
+  hardware_.working_for(paging_.name());
   hardware_.save_extended_state(state_area_, xcr0_);
   pc_.power_on();
   return paging_.start();
@@ -35,6 +36,7 @@ void Guest::enter_processor() {
 void Guest::leave_processor() { hardware_.save_extended_state(state_area_, xcr0_); }
 
 void Guest::run(SimTime slice_end) {
+  hardware_.working_for(paging_.name());
   while (state_ == GuestState::Ready) {
     const SimTime now = hardware_.now();
     if (now >= limit_) return end(GuestState::Failed, "stopped: its time is over");

@@ -66,7 +66,8 @@ class Hardware {
   virtual u32 fault_address() { return 0; }
 
   // --- Computing ---
-  /// An exit's handler is done. For a binding whose computing takes no time by itself.
+  // For a binding whose computing takes no time by itself: a guest with this GuestPaging is at work, an exit's handler is done.
+  virtual void working_for(std::string_view /*paging*/) {}
   virtual void exit_handled(ExitReason /*reason*/) {}
 
   // --- Consoles ---

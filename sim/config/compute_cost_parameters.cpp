@@ -13,57 +13,86 @@ namespace {
 
 constexpr u64 most_cycles = 1'000'000'000'000, thousand = 1000;
 
-/// The number of a reason by its name in the table of exits; Count if there is none.
-unsigned reason_called(std::string_view name) {
-  unsigned i = 0;
-  while (i < vmm::exit_reasons && vmm::exit_row(static_cast<vmm::ExitReason>(i)).name != name) ++i;
-  return i;
+[[noreturn]] void refuse(const std::string& item, std::string_view why) {
+  throw std::runtime_error(fmt::format("'{}': {}", item, why));
+}
+
+/// Whole cycles and up to three decimals, in thousandths.
+u64 thousandths(const std::string& item, std::string_view text) {
+  const std::size_t point = std::min(text.find('.'), text.size());
+  std::string decimals(text.substr(std::min(point + 1, text.size())));
+  u64 whole = 0, part = 0;
+  const auto read = [](std::string_view digits, u64& value) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  const bool bare_point = point + 1 == text.size();
+  bool good = read(text.substr(0, point), whole) && whole <= most_cycles && decimals.size() <= 3 && !bare_point;
+  decimals.resize(3, '0');
+  good = good && read(decimals, part);
+  if (!good) refuse(item, "expected NAME=CYCLES, with three decimals at most");
+  return whole * thousand + part;
+}
+
+/// Puts it where the name says. False: there is no such name.
+bool assign(vmm::ComputeCosts::Mode& mode, std::string_view name, u64 cost) {
+  if (name == "start") return mode.start = cost, true;
+  if (name == "entry") return mode.entry = cost, true;
+  for (unsigned i = 0; i < vmm::exit_reasons; ++i) {
+    if (vmm::exit_row(static_cast<vmm::ExitReason>(i)).name == name) return mode.exit[i] = cost, true;
+  }
+  return false;
+}
+
+bool assign(vmm::ComputeCosts& costs, std::string_view name, u64 cost) {
+  if (name == "reference") return costs.reference = cost, true;
+  if (name == "line") return costs.line = cost, true;
+  const std::size_t point = name.find('.');
+  bool known = false;
+  for (unsigned i = 0; i < vmm::paging_choices; ++i) {
+    const bool meant =
+        point == std::string_view::npos || vmm::name_of(vmm::PagingChoice{static_cast<u8>(i)}) == name.substr(0, point);
+    if (meant) known = assign(costs.modes[i], point == std::string_view::npos ? name : name.substr(point + 1), cost);
+  }
+  return known;
 }
 
 }  // namespace
 
-void ComputeCostParameters::describe(ParameterVisitor& v) {
-  v.integer("start", start, {0, most_cycles}, "cycles", "From the boot loader to the first guest.");
-  v.integer("entry", entry, {0, most_cycles}, "cycles", "Around each world switch, the switch itself apart.");
-  v.integer("reference", reference, {0, most_cycles}, "cycles/1000",
-            "Around each load and store of the hypervisor, the access itself apart.");
-  v.integer("line", line, {0, most_cycles}, "cycles/1000", "The same for each 64 bytes that are copied or cleared.");
-  v.list("exits", exits, "What the handler of an exit takes besides: `REASON=CYCLES`, reasons as vmm.log has them.");
-}
-
-vmm::ComputeCosts ComputeCostParameters::costs() const {
-  vmm::ComputeCosts costs{start * thousand, entry * thousand, reference, line, {}};
-  for (const std::string& text : exits) {
+vmm::ComputeCosts parse_compute_costs(const std::vector<std::string>& items) {
+  vmm::ComputeCosts costs;
+  for (const std::string& item : items) {
+    const std::string_view text = item;
     const std::size_t equals = std::min(text.find('='), text.size());
-    const unsigned reason = reason_called(text.substr(0, equals));
-    if (reason == vmm::exit_reasons) {
-      throw std::runtime_error(fmt::format("'{}': there is no exit of that name", text));
+    const u64 cost = thousandths(item, text.substr(std::min(equals + 1, text.size())));
+    if (!assign(costs, text.substr(0, equals), cost)) {
+      refuse(item,
+             "there is no such cost: reference, line, or [PAGING.]start, .entry, or an exit's name as in vmm.log");
     }
-    const char* first = text.data() + std::min(equals + 1, text.size());
-    const char* last = text.data() + text.size();
-    u64 cycles = 0;
-    const auto [end, error] = std::from_chars(first, last, cycles);
-    if (error != std::errc() || end != last || cycles > most_cycles) {
-      throw std::runtime_error(fmt::format("'{}': expected REASON=CYCLES", text));
-    }
-    costs.exit[reason] = cycles * thousand;
   }
   return costs;
 }
 
 void ComputeCostTables::describe(ParameterVisitor& v) {
-  for (std::size_t i = 0; i < modes.size(); ++i) {
-    const std::string_view name = timing_mode_names[i];
-    v.group(name, modes[i], fmt::format("With the timing `{}`.", name));
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    v.list(
+        timing_mode_names[i], items[i],
+        fmt::format(
+            "With the timing `{}`: items `NAME=CYCLES`. `reference` and `line`: around each word, and each 64 bytes of "
+            "a "
+            "block, that the hypervisor loads or stores. `start`: from boot to the first guest. `entry`: around each "
+            "world switch. An exit's name as in vmm.log: its handler. The last three may have a paging mode in front: "
+            "`shadow.page_fault=1200.5`.",
+            timing_mode_names[i]));
   }
 }
 
 void ComputeCostTables::check(const std::function<void(const std::string& key, const std::string& what)>& fail) const {
-  for (std::size_t i = 0; i < modes.size(); ++i) {
+  for (std::size_t i = 0; i < items.size(); ++i) {
     try {
-      static_cast<void>(modes[i].costs());
+      static_cast<void>(parse_compute_costs(items[i]));
     } catch (const std::runtime_error& e) {
-      fail(fmt::format("{}.exits", timing_mode_names[i]), e.what());
+      fail(std::string(timing_mode_names[i]), e.what());
     }
   }
 }

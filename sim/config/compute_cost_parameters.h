@@ -13,20 +13,11 @@
 
 namespace bunshin {
 
-struct ComputeCostParameters {
-  u64 start = 0;      ///< cycles
-  u64 entry = 0;      ///< cycles
-  u64 reference = 0;  ///< thousandths of a cycle
-  u64 line = 0;       ///< thousandths of a cycle
-  std::vector<std::string> exits;
-
-  void describe(ParameterVisitor& v);
-  /// Throws std::runtime_error that says what an item of `exits` lacks.
-  vmm::ComputeCosts costs() const;
-};
+/// One timing's: items "WHAT=CYCLES" or "PAGING.WHAT=CYCLES". Throws std::runtime_error that names one that cannot be.
+vmm::ComputeCosts parse_compute_costs(const std::vector<std::string>& items);
 
 struct ComputeCostTables {
-  std::array<ComputeCostParameters, timing_mode_names.size()> modes;
+  std::array<std::vector<std::string>, timing_mode_names.size()> items;  ///< by TimingMode
 
   void describe(ParameterVisitor& v);
   /// `fail(key, what)`, the key within this group, throws.

@@ -7,7 +7,7 @@ namespace bunshin {
 HostedVmm::HostedVmm(const MachineConfig& config, CoreLoop& loop, Processor& processor, const BootMemory& memory,
                      const TimingMode& mode)
     : loop_(loop), processor_(processor), mode_(mode), files_(HypervisorBoot(config).files()), hypervisor_(*this) {
-  for (std::size_t i = 0; i < costs_.size(); ++i) costs_[i] = config.vmm.costs.modes[i].costs();
+  for (std::size_t i = 0; i < costs_.size(); ++i) costs_[i] = parse_compute_costs(config.vmm.costs.items[i]);
   for (const MapEntry& entry : memory.map()) {
     if (entry.type == MapEntry::usable) memory_.push_back({entry.base, entry.base + entry.size});
   }

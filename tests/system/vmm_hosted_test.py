@@ -82,9 +82,9 @@ class Hosted(unittest.TestCase):
         self.assertEqual(result.status, 3, str(result))
 
     def test_a_bad_table_is_told(self):
-        for costs, word in (("[nothing=5]", "there is no exit of that name"), ("[io]", "expected REASON=CYCLES"),
-                            ("[io=x]", "expected REASON=CYCLES")):
-            result = boot("hosted", "lab", "nested", "zen3", settings={"vmm.costs.none.exits": costs})
+        for costs, word in (("[nothing=5]", "there is no such cost"), ("[flat.io=5]", "there is no such cost"),
+                            ("[io]", "expected NAME=CYCLES"), ("[io=1.2345]", "expected NAME=CYCLES")):
+            result = boot("hosted", "lab", "nested", "zen3", settings={"vmm.costs.none": costs})
             self.assertEqual(result.status, 2, str(result))
             self.assertIn(word, result.messages)
 

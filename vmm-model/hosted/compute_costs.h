@@ -5,17 +5,23 @@
 
 #include <array>
 
+#include "vmm-model/config.h"
 #include "vmm-model/exit.h"
 
 namespace bunshin::vmm {
 
 /// In thousandths of a cycle of the modeled core.
 struct ComputeCosts {
-  u64 start = 0;                         ///< from the boot loader to the first guest
-  u64 entry = 0;                         ///< around a world switch: what Guest::run() and the back end do for each
-  u64 reference = 0;                     ///< for each load and store of a word
-  u64 line = 0;                          ///< for each 64 bytes of a block that is copied or cleared
-  std::array<u64, exit_reasons> exit{};  ///< handlers
+  u64 reference = 0;  ///< for each load and store of a word
+  u64 line = 0;       ///< for each 64 bytes of a block that is copied or cleared
+
+  /// For a guest that is paged so: handlers and their bookkeeping differ.
+  struct Mode {
+    u64 start = 0;                         ///< from the boot loader to the first guest
+    u64 entry = 0;                         ///< around a world switch: what Guest::run() and the back end do for each
+    std::array<u64, exit_reasons> exit{};  ///< handlers
+  };
+  std::array<Mode, paging_choices> modes{};
 };
 
 /// What was done of that kind.

@@ -147,8 +147,8 @@ void HostedHardware::load_extended_state(HostPhysical area, u64 xcr0) {
 
 HostPhysical HostedHardware::begin_switch(const GeneralRegisters& registers) {
   // What comes before the first guest is all the start's.
-  if (!entered_) compute(machine_.costs().start, counters_.start);
-  compute(machine_.costs().entry, counters_.entry);
+  if (!entered_) compute(mode_costs().start, counters_.start);
+  compute(mode_costs().entry, counters_.entry);
   entered_ = true;
   const HostPhysical at = HostedWorld::scratch();
   cpu().memory.write(at, {reinterpret_cast<const u8*>(&registers), sizeof registers});
@@ -182,9 +182,15 @@ void HostedHardware::compute(u64 cost, ComputeCounters::Work& work) {
   references_ = lines_ = 0;
 }
 
+void HostedHardware::working_for(std::string_view paging) {
+  for (unsigned i = 0; i < paging_choices; ++i) {
+    if (name_of(static_cast<PagingChoice>(i)) == paging) mode_ = i;
+  }
+}
+
 void HostedHardware::exit_handled(ExitReason reason) {
   const auto number = static_cast<unsigned>(reason);
-  compute(machine_.costs().exit[number], counters_.exit[number]);
+  compute(mode_costs().exit[number], counters_.exit[number]);
 }
 
 u32 HostedHardware::in(u16 port, unsigned size) {

@@ -48,6 +48,7 @@ class HostedHardware final : public PcHardware {
   void set_xcr0(u64 value) override;
   void run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) override;
   void invalidate_guest_page(Linear address, u32 asid) override;
+  void working_for(std::string_view paging) override;
   void exit_handled(ExitReason reason) override;
 
   // MachineInstructions
@@ -66,6 +67,7 @@ class HostedHardware final : public PcHardware {
   Cpu& cpu() { return machine_.processor().cpu(); }
   void execute_on_page(Routine routine, HostPhysical page);
   void count_lines(u64 bytes);
+  const ComputeCosts::Mode& mode_costs() const { return machine_.costs().modes[mode_]; }
   void compute(u64 cost, ComputeCounters::Work& work);
 
   HostedMachine& machine_;
@@ -76,6 +78,7 @@ class HostedHardware final : public PcHardware {
   u64 references_ = 0, lines_ = 0;  ///< since computing was last charged to something
   u64 logged_ = 0;                  ///< references that an observed core's log holds at most
   bool entered_ = false;
+  unsigned mode_ = 0;  ///< of the guest at work: a PagingChoice
   ComputeCounters counters_;
   std::vector<std::unique_ptr<u8[], PageAligned>> objects_;
 };
