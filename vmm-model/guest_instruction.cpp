@@ -106,7 +106,7 @@ void Guest::emulate_instruction(GuestPhysical address) {
     SoftwareProcessor* const software = execution_.software();
     if (software != nullptr && software->traps_writes(address.page())) {
       if (software->give_up(address.page())) return;
-      return fail("an instruction that is not emulated wrote descriptors", {});
+      return fail("an instruction that is not emulated wrote what must be watched", {});
     }
     const bool memory = memory_.contains(address, 1);
     if (memory && paging_.give_up_table(address)) return;

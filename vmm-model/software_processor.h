@@ -27,7 +27,7 @@ class SoftwareProcessor {
   virtual bool traps_writes(GuestPhysical page) = 0;
   /// Guest memory has been written by somebody other than the guest's own instructions.
   virtual void memory_written(GuestPhysical address, u64 bytes) = 0;
-  /// A write to a page that traps could not be performed. True: it does not trap any more.
+  /// A write to a page that traps could not be performed. True: the guest's own instruction can write it now.
   virtual bool give_up(GuestPhysical page) = 0;
   /// Takes from CPUID what guests of this back end do not have.
   virtual void restrict_cpuid(u32 leaf, u32& ecx, u32& edx) const = 0;

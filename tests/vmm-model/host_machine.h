@@ -55,6 +55,12 @@ class HostMachine final : public Hardware {
   void set_xcr0(u64) override {}
   void run_vmcb(HostPhysical, HostPhysical, GeneralRegisters&) override {}
   void invalidate_guest_page(Linear, u32) override {}
+  bool switch_pages(std::array<HostPhysical, switch_area::shared_pages>& pages) override {
+    for (unsigned i = 0; i < pages.size(); ++i) pages[i] = HostPhysical(memory_.size() + i * page_size);
+    return true;
+  }
+  void run_user_state(const UserSpace& space, UserState& state) override { in_user(space, state); }
+  u32 fault_address() override { return fault_at; }
   void log(std::string_view text) override { said += text; }
   void guest_output(std::span<const char> text) override { output.append(text.data(), text.size()); }
   int guest_input() override { return -1; }
@@ -62,6 +68,8 @@ class HostMachine final : public Hardware {
 
   std::span<u8> memory(u64 begin, u64 bytes) { return {at(HostPhysical(begin), bytes), bytes}; }
 
+  std::function<void(const UserSpace&, UserState&)> in_user = [](const UserSpace&, UserState&) {};
+  u32 fault_at = 0;
   SimTime time;
   u32 features = 0;  ///< CPUID.1:ECX
   std::map<u32, u64> msrs;

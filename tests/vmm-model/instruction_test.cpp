@@ -6,6 +6,7 @@
 #include <capstone/capstone.h>
 #include <gtest/gtest.h>
 
+#include "vmm-model/arch/deprivileged/code.h"
 #include "vmm-model/emulate/instruction.h"
 
 namespace bunshin::vmm {
@@ -71,6 +72,47 @@ TEST(Decoder, NeverReadsBehindTheEnd) {
   }
   EXPECT_EQ(decode_instruction(bytes, 64).length, 12);
 }
+
+class CodeLength : public testing::TestWithParam<unsigned> {};
+
+/// What is no instruction by the manual, or another vendor's: UD0 and UD1, VIA's, AMD's XOP and SSE4A; and
+/// AVX-512, and bounds' prefix F2H.
+bool disputed(std::span<const u8> bytes, const deprivileged::Code& code) {
+  while (bytes[0] == 0x66 || bytes[0] == 0x67 || bytes[0] == 0xf3 || bytes[0] == 0x64 || bytes[0] == 0x2e) {
+    bytes = bytes.subspan(1);
+  }
+  const u8 second = bytes[1];
+  if (bytes[0] == 0x62 || bytes[0] == 0xf2) return true;
+  if (bytes[0] == 0x8f) return (second >> 3 & 7) != 0;
+  const bool strange = second == 0xb9 || second == 0xff || second == 0xa6 || second == 0xa7 || second == 0x78;
+  return (bytes[0] == 0x0f && strange) || code.vex || code.map > 1 || code.operand.locked;
+}
+
+TEST_P(CodeLength, IsCapstones) {
+  const unsigned bits = GetParam();
+  const Disassembler capstone(bits);
+  std::mt19937_64 random(bits + 1);
+  constexpr u8 prefixes[] = {0x66, 0x67, 0xf3, 0x64, 0x2e};
+  unsigned known = 0, differ = 0;
+  for (unsigned round = 0; round < 400'000; ++round) {
+    std::vector<u8> bytes;
+    if (random() % 3 == 0) bytes.push_back(prefixes[random() % std::size(prefixes)]);
+    if (random() % 3 == 0) bytes.push_back(0x0f);
+    while (bytes.size() < 15) bytes.push_back(static_cast<u8>(random()));
+    const deprivileged::Code ours = deprivileged::decode_code(bytes, bits);
+    const unsigned theirs = capstone.length(bytes);
+    if (theirs == 0 || disputed(bytes, ours)) continue;
+    ++known;
+    if (ours.length == theirs) continue;
+    if (++differ < 20)
+      ADD_FAILURE() << "bytes " << std::hex << int(bytes[0]) << ' ' << int(bytes[1]) << ' ' << int(bytes[2]) << ' '
+                    << int(bytes[3]) << ' ' << int(bytes[4]) << std::dec << ": ours " << int(ours.length)
+                    << ", Capstone " << theirs;
+  }
+  EXPECT_GT(known, 100'000u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, CodeLength, testing::Values(16u, 32u));
 
 }  // namespace
 }  // namespace bunshin::vmm

@@ -1,4 +1,5 @@
-// Linux/x86 boot protocol 2.12 and later, 64-bit entry (Documentation/arch/x86/boot.rst, zero-page.rst of the kernel).
+// Linux/x86 boot protocol 2.12 and later, 64-bit entry, or 32-bit for kernels without (Documentation/arch/x86/boot.rst,
+// zero-page.rst of the kernel).
 
 #include <algorithm>
 
@@ -18,7 +19,7 @@ constexpr u64 acpi_rsdp_addr = 0x070, e820_entries = 0x1e8, setup_sects = 0x1f1,
               init_size = 0x260, e820_table = 0x2d0;
 }
 constexpr u32 header_magic = 0x53726448;  // "HdrS"
-constexpr u64 entry64_offset = 0x200, params = boot_layout::information;
+constexpr u64 has_entry64 = 1, entry64_offset = 0x200, params = boot_layout::information;
 
 void put(GuestMemory& memory, u64 offset, unsigned size, u64 value) {
   memory.store(GuestPhysical(params + offset), size, value);
@@ -75,9 +76,7 @@ std::string_view place_initrd(const GuestImage& image, const ImageReader& kernel
 
 std::string_view check(const ImageReader& kernel) {
   if (!kernel.has(0, 0x290)) return "its kernel is cut off inside the setup header";
-  if (kernel.get(field::version, 2) < 0x20c || (kernel.get(field::xloadflags, 2) & 1) == 0) {
-    return "its Linux kernel has no 64-bit entry (boot protocol 2.12)";
-  }
+  if (kernel.get(field::version, 2) < 0x20c) return "its Linux kernel is too old (before boot protocol 2.12)";
   return {};
 }
 
@@ -117,7 +116,11 @@ std::string_view load_linux(const GuestImage& image, GuestMemory& memory, GuestE
   put(memory, field::cmd_line_ptr, 4, boot_layout::cmdline);
   if (const std::string_view problem = place_initrd(image, kernel, load + needed, memory); !problem.empty())
     return problem;
-  enter_long_mode(memory, execution, load + entry64_offset);
+  if ((kernel.get(field::xloadflags, 2) & has_entry64) != 0) {
+    enter_long_mode(memory, execution, load + entry64_offset);
+  } else {
+    enter_protected_mode(memory, execution, load);
+  }
   execution.registers[rsi] = params;
   return {};
 }

@@ -135,6 +135,7 @@ u8 CodeDecoder::format() {
   code_.opcode = next();
   // LES and LDS have no register operand: such encodings are VEX.
   if ((code_.opcode == 0xc4 || code_.opcode == 0xc5) && peek() >= 0xc0) return vex_format(code_.opcode == 0xc4);
+  if (code_.opcode == 0x62 && peek() >= 0xc0) return X;  // EVEX: guests have no AVX-512
   if (code_.opcode != 0x0f) return one_byte[code_.opcode];
   code_.map = 1;
   code_.opcode = next();

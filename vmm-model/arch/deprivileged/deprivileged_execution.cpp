@@ -60,15 +60,28 @@ void DeprivilegedExecution::set_segment(SegmentName name, const SegmentState& st
 }
 
 void DeprivilegedExecution::memory_written(GuestPhysical address, u64 bytes) {
+  bool held = false;
   for (unsigned table = 0; table < stale_.size(); ++table) {
-    if (tables_.holds(table, address, bytes)) stale_[table] = true;
+    if (!tables_.holds(table, address, bytes)) continue;
+    held = stale_[table] = true;
   }
+  // A table beside data that is written all the time had better not trap.
+  if (!held && tables_.traps(address.page()) && ++hot_writes_ > most_hot_writes) tables_.detach();
   scanner_.written(address, bytes);
 }
 
 bool DeprivilegedExecution::give_up(GuestPhysical page) {
   scanner_.give_up(page);
-  return !traps_writes(page);
+  if (tables_.traps(page)) opened_ = page;
+  return true;
+}
+
+void DeprivilegedExecution::close_page() {
+  const GuestPhysical page = opened_;
+  opened_ = nowhere;
+  if (!tables_.traps(page)) return;
+  paging_->trap_writes(page);
+  stale_ = {true, true};
 }
 
 // CPUID.1: no XSAVE, which would have to follow the guest's CR4; 80000001H: no SYSCALL and no long mode.
@@ -90,6 +103,7 @@ void DeprivilegedExecution::refresh_tables() {
   for (unsigned table = 0; table < stale_.size(); ++table) {
     if (!stale_[table]) continue;
     stale_[table] = false;
+    hot_writes_ = 0;
     const SegmentState& state = seg(table == 0 ? SegmentName::gdtr : SegmentName::ldtr);
     const bool empty = table == 1 && (state.selector & ~u32{DescriptorTables::privilege_mask}) == 0;
     tables_.load(table, empty ? SegmentState{} : state, *memory_, *paging_);
@@ -127,7 +141,7 @@ void DeprivilegedExecution::load_user_state() {
     state_.*saved_selectors[i] = loaded_[i];
   }
   state_.eip = rip();
-  stepping_ = window_ && field(StateField::interrupt_shadow) != 0;
+  stepping_ = (window_ && field(StateField::interrupt_shadow) != 0) || opened_ != nowhere;
   state_.eflags = static_cast<u32>((field(StateField::rflags) & ~virtual_flags) | rflags::IF | rflags::fixed);
   if (stepping_) state_.eflags |= static_cast<u32>(rflags::TF);
 }

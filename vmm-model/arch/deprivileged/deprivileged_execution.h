@@ -40,7 +40,9 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   void use_user_shadow(HostPhysical root) override { roots_[user] = root; }
   Event complete(const Exit& exit) override;
   void restore_code(GuestPhysical address, std::span<u8> bytes) override { scanner_.restore(address, bytes); }
-  bool traps_writes(GuestPhysical page) override { return tables_.traps(page) || scanner_.is_code(page); }
+  bool traps_writes(GuestPhysical page) override {
+    return (tables_.traps(page) && page != opened_) || scanner_.is_code(page);
+  }
   void memory_written(GuestPhysical address, u64 bytes) override;
   bool give_up(GuestPhysical page) override;
   void restrict_cpuid(u32 leaf, u32& ecx, u32& edx) const override;
@@ -64,6 +66,8 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   void load_user_state();
   void save_user_state();
   void save_segments();
+  void close_page();
+  static constexpr unsigned most_hot_writes = 512;
 
   // Exit (deprivileged_exit.cpp).
   Exit read_exit();
@@ -146,9 +150,13 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   std::array<SegmentState, static_cast<unsigned>(SegmentName::count)> segments_{};
   std::array<u64, 4> breakpoints_{};
   std::array<bool, 2> stale_{true, true};  ///< GDT and LDT
+  unsigned hot_writes_ = 0;                ///< to pages that hold them, beside them
   std::array<HostPhysical, 2> roots_{};    ///< by view
   HostPhysical pointers_, directory_, area_table_;
   Event pending_, fault_;
+  /// A page of descriptors that the guest itself writes, by one instruction.
+  GuestPhysical opened_ = nowhere;
+  static constexpr GuestPhysical nowhere{~u64{0}};
   bool window_ = false, stepping_ = false;
   UserState state_;
   std::array<u16, 6> loaded_{};  ///< selectors that the processor was given

@@ -27,8 +27,8 @@ bool is_port(const Code& c) {
 
 bool is_software_interrupt(const Code& c) { return c.map == 0 && c.opcode >= 0xcc && c.opcode <= 0xce; }
 
-/// What the back end performs for a kernel.
-bool is_system(const Code& c) {
+/// What loads segments, at any level: it faults where the processor's table has not what the guest's has.
+bool loads_segment(const Code& c) {
   if (c.map == 0) {
     switch (c.opcode) {
       case 0x07:
@@ -41,13 +41,18 @@ bool is_system(const Code& c) {
       case 0xca:
       case 0xcb:
       case 0xcf:
-      case 0xea:
-      case 0xfa:
-      case 0xfb: return true;
+      case 0xea: return true;
       case 0xff: return c.reg() == 3 || c.reg() == 5;
       default: return false;
     }
   }
+  if (c.map != 1) return false;
+  return c.opcode == 0xa1 || c.opcode == 0xa9 || c.opcode == 0xb2 || c.opcode == 0xb4 || c.opcode == 0xb5;
+}
+
+/// What else the back end performs for a kernel.
+bool is_system(const Code& c) {
+  if (c.is(0, 0xfa) || c.is(0, 0xfb)) return true;
   if (c.map != 1) return false;
   switch (c.opcode) {
     case 0x00: return c.reg() == 2 || c.reg() == 3;
@@ -57,12 +62,7 @@ bool is_system(const Code& c) {
     case 0x21:
     case 0x23:
     case 0x34:
-    case 0x35:
-    case 0xa1:
-    case 0xa9:
-    case 0xb2:
-    case 0xb4:
-    case 0xb5: return true;
+    case 0x35: return true;
     default: return false;
   }
 }
@@ -159,7 +159,7 @@ ExitReason DeprivilegedExecution::classify_kernel(Exit& exit) {
     exit.number = reason == ExitReason::ReadControl || reason == ExitReason::WriteControl ? code_.reg() : u8{0};
     return cpl() == 0 || reason == ExitReason::Cpuid ? reason : exit.reason;
   }
-  if (is_system(code_)) return ExitReason::SystemInstruction;
+  if (is_system(code_) || loads_segment(code_)) return ExitReason::SystemInstruction;
   if (!scanner_.rewritten(static_cast<u32>(seg(SegmentName::cs).base) + rip())) return exit.reason;
   return is_sensitive(code_) ? ExitReason::SensitiveInstruction : ExitReason::IndirectBranch;
 }
@@ -168,7 +168,7 @@ ExitReason DeprivilegedExecution::classify_user(Exit& exit) {
   if (is_port(code_)) return port_instruction(exit);
   if (is_software_interrupt(code_)) return ExitReason::SoftwareInterrupt;
   const bool interrupt_flag = code_.is(0, 0xfa) || code_.is(0, 0xfb);
-  const bool system = (interrupt_flag && io_privilege() == 3) || code_.is(1, 0x34);
+  const bool system = (interrupt_flag && io_privilege() == 3) || code_.is(1, 0x34) || loads_segment(code_);
   return system ? ExitReason::SystemInstruction : exit.reason;
 }
 
@@ -177,6 +177,7 @@ Exit DeprivilegedExecution::read_exit() {
   const u8 number = static_cast<u8>(state_.vector);
   if (number == vector::NMI) return left_for(ExitReason::Nmi, number);
   if (number == vector::PF) return page_fault();
+  if (number == debug && opened_ != nowhere) close_page();
   if (number == debug && stepping_ && (field(StateField::rflags) & rflags::TF) == 0) {
     return left_for(ExitReason::InterruptWindow, number);
   }

@@ -85,6 +85,11 @@ void DescriptorTables::load(unsigned table, const SegmentState& guest, const Gue
   }
 }
 
+void DescriptorTables::detach() {
+  pieces_ = {};
+  for (const HostPhysical page : pages_) hardware_.clear(page, first_private * 8);
+}
+
 bool DescriptorTables::traps(GuestPhysical page) const {
   for (const auto& table : pieces_) {
     for (const Piece& piece : table) {

@@ -29,6 +29,8 @@ class DescriptorTables {
 
   /// Makes GDT (table 0) or LDT (1) anew from the guest's. Pages that hold it are to trap.
   void load(unsigned table, const SegmentState& guest, const GuestMemory& memory, GuestPaging& paging);
+  /// Empties both instead, and nothing traps: every load of a segment faults, and is performed from the guest's own table.
+  void detach();
   bool traps(GuestPhysical page) const;
   /// True: the bytes are part of table `table`.
   bool holds(unsigned table, GuestPhysical address, u64 bytes) const;
