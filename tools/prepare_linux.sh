@@ -2,9 +2,10 @@
 # Makes what configs/experiment/linux.yaml boots, from the distribution's packages, none of which is installed:
 #   DIRECTORY/vmlinuz-FLAVOUR   the kernel of linux-image-cloud-amd64, linux-image-amd64 or (i386) linux-image-686
 #   DIRECTORY/initramfs.img     busybox and tools/initramfs_init, which runs a small workload and powers off
-#   tools/prepare_linux.sh [--flavour cloud|generic|686] [--load shell|threads] [--output DIRECTORY]
+#   tools/prepare_linux.sh [--flavour cloud|generic|686] [--load shell|threads|disk] [--output DIRECTORY]
 # 686 is for 32-bit processors, with an initramfs of its own.
-# --load threads names DIRECTORY/threads.img instead, whose only program is guests/linux/threads.c.
+# --load threads names DIRECTORY/threads.img instead, whose only program is guests/linux/threads.c; --load disk names
+# DIRECTORY/disk-check.img, which reads and writes a virtio disk (tools/disk_check_init).
 # Exit status 3: the packages cannot be downloaded here.
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
@@ -26,8 +27,8 @@ case $flavour in
 esac
 
 case $load in
-  shell | threads) ;;
-  *) echo "prepare_linux: the load is shell or threads, not '$load'" >&2; exit 2 ;;
+  shell | threads | disk) ;;
+  *) echo "prepare_linux: the load is shell, threads or disk, not '$load'" >&2; exit 2 ;;
 esac
 
 mkdir -p "$output"
@@ -64,5 +65,21 @@ if [[ ! -f $initramfs || $tools/initramfs_init -nt $initramfs ]]; then
   cp "$output/busybox$suffix/bin/busybox" "$root/bin/busybox"
   install -m 755 "$tools/initramfs_init" "$root/init"
   "$tools/pack_initramfs.sh" "$root" "$initramfs"
+fi
+
+if [[ $load == disk ]]; then
+  root=$output/disk-check initramfs=$output/disk-check.img
+  if [[ ! -f $initramfs || $tools/disk_check_init -nt $initramfs ]]; then
+    rm -rf "$root"
+    mkdir -p "$root"/{bin,dev,modules,proc,sys}
+    cp "$output/busybox$suffix/bin/busybox" "$root/bin/busybox"
+    install -m 755 "$tools/disk_check_init" "$root/init"
+    number=100
+    "$tools/module_order.py" "$output/linux-$flavour/lib/modules" virtio_pci virtio_blk | while read -r module; do
+      cp "$module" "$root/modules/$number-$(basename "$module")"
+      number=$((number + 1))
+    done
+    "$tools/pack_initramfs.sh" "$root" "$initramfs"
+  fi
 fi
 echo "$kernel $initramfs"

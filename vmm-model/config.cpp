@@ -133,12 +133,13 @@ std::string_view Parser::of_guest(std::string_view key, std::string_view value) 
   if (key == "kernel") return guest.kernel = value, "";
   if (key == "initrd") return guest.initrd = value, "";
   if (key == "cmdline") return guest.cmdline = value, "";
+  if (key == "disk") return guest.disk = value, "";
   if (key == "paging") {
     guest.paging_chosen = true;
     return paging_mode(value, guest.paging) ? "" : "paging is shadow, vtlb or nested";
   }
   if (key == "limit") return microseconds(value, guest.limit_us) ? "" : "limit is a time like 500ms, up to 1000s";
-  return "unknown key; a guest has memory, kernel, initrd, cmdline, paging and limit";
+  return "unknown key; a guest has memory, kernel, initrd, cmdline, disk, paging and limit";
 }
 
 std::string_view Parser::check_last() const {

@@ -12,6 +12,7 @@
 //   kernel = vmlinuz           # a module, by the last part of its name or its number (the configuration is 0)
 //   initrd = initrd.gz
 //   cmdline = console=ttyS0 panic=-1
+//   disk = root.img            # a module: a raw image, of which each guest sees a copy of its own
 //   paging = vtlb              # this guest's, if not the one above
 //   limit = 5s                 # stopped when the machine has run for so long
 //   [guest lab]
@@ -33,6 +34,7 @@ struct GuestConfig {
   std::string_view kernel;
   std::string_view initrd;
   std::string_view cmdline;
+  std::string_view disk;
   PagingChoice paging = PagingChoice::Nested;
   bool paging_chosen = false;
   u64 limit_us = 0;  ///< 0: none

@@ -38,6 +38,7 @@ class Hypervisor {
   HostPhysical allocate_ram(u64 bytes);
   bool has_gigabyte_pages();
   bool has_pse36();
+  bool create_disk(const GuestConfig& config, std::span<const BootModule> modules, VirtualPcSetup& setup);
   bool create_guest(const GuestConfig& config, std::span<const BootModule> modules);
   GuestPaging* create_paging(PagingChoice choice, const PagingContext& context);
   std::span<const u8> find_module(std::string_view name, std::span<const BootModule> modules) const;

@@ -8,6 +8,7 @@
 #include "vmm-model/paging/nested_paging.h"
 #include "vmm-model/paging/shadow_paging.h"
 #include "vmm-model/paging/virtual_tlb.h"
+#include "vmm-model/platform/guest_disk.h"
 
 namespace bunshin::vmm {
 
@@ -117,6 +118,14 @@ HostPhysical Hypervisor::allocate_ram(u64 bytes) {
 bool Hypervisor::has_gigabyte_pages() { return (guest_cpuid(hardware_, 0x8000'0001, 0, false).edx >> 26 & 1) != 0; }
 bool Hypervisor::has_pse36() { return (guest_cpuid(hardware_, 1, 0, false).edx >> 17 & 1) != 0; }
 
+bool Hypervisor::create_disk(const GuestConfig& config, std::span<const BootModule> modules, VirtualPcSetup& setup) {
+  const std::span<const u8> image = find_module(config.disk, modules);
+  if (image.size() < VirtioBlk::sector_bytes) return refuse(config, "there is no boot module for its disk");
+  void* pages = hardware_.allocate_object(GuestDisk::blocks(image.size()) * sizeof(u64));
+  if (pages != nullptr) setup.disk = create<GuestDisk>(hardware_, pool_, image, static_cast<u64*>(pages));
+  return setup.disk != nullptr || refuse(config, "the machine has no memory left for it");
+}
+
 bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootModule> modules) {
   GuestImage image{find_module(config.kernel, modules), find_module(config.initrd, modules), config.cmdline};
   if (image.kernel.empty()) return refuse(config, "there is no boot module for its kernel");
@@ -143,6 +152,7 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
     if (!software->attach(*memory, *paging, config_.scan))
       return refuse(config, "the machine has no memory left for it");
   }
+  if (!config.disk.empty() && !create_disk(config, modules, setup)) return false;
   const SimTime limit = config.limit_us == 0 ? SimTime::never() : SimTime{config.limit_us * 1'000'000};
   Guest* guest = create<Guest>(config.name, hardware_, *memory, *execution, *paging, setup, state_area, limit,
                                config_.guest_count > 1);

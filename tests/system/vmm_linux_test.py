@@ -3,6 +3,7 @@
 
 import difflib
 import functools
+import hashlib
 import pathlib
 import re
 import tempfile
@@ -146,6 +147,31 @@ class Neighbours(HypervisorTest):
                             "scribbles: FAILED: stopped: its time is over", "bunshin-vmm: not all is well"):
                     self.assertIn(end, result.com2)
                 self.assertNotIn("FATAL", result.com2)
+
+
+class Disk(HypervisorTest):
+    def test_two_guests_each_with_its_own_copy_of_one_image(self):
+        """Both read the image, write to it and read it back; neither sees the other's bytes, and the image stays as it was."""
+        kernel, initramfs = prepare("prepare_linux.sh", "--load", "disk")
+        before = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256)) * 128 + b"a last part of a sector"
+        sectors = len(before) // 512
+        shown = before[:512 * sectors]
+        numbers = b"".join(b"%d\n" % i for i in range(1, 20001))
+        after = shown[:9 * 512] + numbers + shown[9 * 512 + len(numbers):]
+        with tempfile.TemporaryDirectory() as folder:
+            image = pathlib.Path(folder) / "image.raw"
+            image.write_bytes(before)
+            configuration = "".join(
+                guest(name, kernel, initrd=initramfs.name, disk=image.name, memory="128M", paging=paging, cmdline=CMDLINE)
+                for name, paging in (("first", "nested"), ("second", "shadow")))
+            result = self.boot(configuration, kernel, initramfs, image)
+        self.assertEqual(result.status, 0, result)
+        for name in ("first", "second"):
+            lines = lines_of(result.console, name)
+            self.assertIn(b"disk: sectors %d serial bunshin-guest" % sectors, lines)
+            self.assertIn(b"disk: before " + hashlib.sha256(shown).hexdigest().encode(), lines)
+            self.assertIn(b"disk: after " + hashlib.sha256(after).hexdigest().encode(), lines)
+            self.assertIn(b"disk: done", lines)
 
 
 def add_paging_tests():

@@ -19,7 +19,7 @@ TEST(VmmConfig, ReadsEveryKey) {
   VmmConfig config;
   const ConfigProblem problem = parse_config(
       "# a comment\npaging = shadow\nnested_page=1G\n slice = 500us \n[guest a]\nmemory = 256MiB\nkernel = vmlinuz\n"
-      "initrd = i.gz\ncmdline = console=ttyS0 a=b\n[guest b]\nkernel = 2\npaging = vtlb\n",
+      "initrd = i.gz\ncmdline = console=ttyS0 a=b\ndisk = d.img\n[guest b]\nkernel = 2\npaging = vtlb\n",
       config);
   EXPECT_EQ(problem.problem, "");
   ASSERT_EQ(config.guest_count, 2u);
@@ -27,6 +27,7 @@ TEST(VmmConfig, ReadsEveryKey) {
   EXPECT_EQ(config.slice_us, 500u);
   EXPECT_EQ(config.guests[0].memory, u64{256} << 20);
   EXPECT_EQ(config.guests[0].cmdline, "console=ttyS0 a=b");
+  EXPECT_EQ(config.guests[0].disk, "d.img");
   EXPECT_EQ(config.guests[0].paging, PagingChoice::Shadow);
   EXPECT_EQ(config.guests[1].paging, PagingChoice::VirtualTlb);
 }

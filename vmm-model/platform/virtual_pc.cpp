@@ -4,9 +4,10 @@ namespace bunshin::vmm {
 
 namespace {
 
-constexpr unsigned lpc_slot = 31;
+constexpr unsigned lpc_slot = 31, disk_slot = 2;
 constexpr PciWindows pci_windows = {guest_pci_hole, VirtualPc::ecam_base, 0xc000};
 constexpr u64 vga_text_base = 0xb8000;
+constexpr std::array<char, 13> disk_serial{'b', 'u', 'n', 's', 'h', 'i', 'n', '-', 'g', 'u', 'e', 's', 't'};
 
 }  // namespace
 
@@ -42,7 +43,24 @@ VirtualPc::VirtualPc(Hardware& hardware, GuestMemory& memory, VirtualPcEvents& e
   pci_.attach(0, bridge_);
   pci_.attach(lpc_slot << 3, lpc_);
   pci_.connect_reset_control(control_, 1);
-  alarmed_ = {nullptr, &pit_, &rtc_, &hpet_, nullptr, nullptr, nullptr, &pm_, nullptr, &apic_, nullptr, nullptr};
+  if (setup.disk != nullptr) {
+    disk_.emplace(host(Chip::disk), *setup.disk, VirtioBlkTiming{}, disk_serial);
+    disk_->connect(this);
+    pci_.attach(disk_slot << 3, *disk_);
+  }
+  alarmed_ = {nullptr,
+              &pit_,
+              &rtc_,
+              &hpet_,
+              nullptr,
+              nullptr,
+              nullptr,
+              &pm_,
+              nullptr,
+              &apic_,
+              nullptr,
+              nullptr,
+              disk_ ? &*disk_ : nullptr};
   claim_ports();
 }
 
@@ -88,8 +106,13 @@ const VirtualPc::Claim* VirtualPc::find_memory(u64 address, unsigned size, Claim
   if (inside(io_apic_base, page_size, io_apic_, 0)) return &scratch;
   if (inside(hpet_base, 0x400, hpet_, 0)) return &scratch;
   if (inside(vga_text_base, VgaText::memory_bytes, vga_, 0)) return &scratch;
+  if (disk_bar_.size != 0 && inside(disk_bar_.base, disk_bar_.size, *disk_, disk_bar_.region)) return &scratch;
   if (inside(ecam_base, PciHost::ecam_bytes, pci_, 1)) return &scratch;
   return nullptr;
+}
+
+void VirtualPc::place_bar(unsigned bar, bool io, u64 base, u64 size) {
+  if (!io) disk_bar_ = {base, size, &*disk_, static_cast<u8>(bar)};
 }
 
 // An access that no one device spans is made of bytes, as the ISA bus does it.
@@ -177,6 +200,7 @@ void VirtualPc::pin_changed(Chip chip, unsigned pin, bool level) {
     case Chip::debug_exit:
       if (level) events_.debug_exit(debug_exit_.value());
       break;
+    case Chip::disk: lpc_.set_input(disk_slot * 4 + PciFunction::pin_intx, level); break;
     case Chip::lpc:
       if (pin < LpcBridge::first_gsi) {
         lines_.drive_pic_only(pin, level);

@@ -3,7 +3,11 @@
 // The machine that a guest sees: the board of devices/tlm/pc.h once more, of the same plain device classes, without buses. Each
 // guest has its own (CHAPTER S1): UART, PICs, PIT, CMOS clock, HPET, local and I/O APIC, ACPI, PCI, keyboard controller, VGA.
 //
+// A disk is a virtio-blk function on its PCI bus, its BAR where firmware or the guest puts it.
+//
 //   memory    0x000B8000 text memory   0xE0000000 PCI configuration   0xFEC00000 IOAPIC   0xFED00000 HPET   local APIC
+
+#include <optional>
 
 #include "devices/acpi_pm.h"
 #include "devices/debug_ports.h"
@@ -17,6 +21,7 @@
 #include "devices/tlm/pc_lines.h"
 #include "devices/uart16550.h"
 #include "devices/vga_text.h"
+#include "devices/virtio_blk.h"
 #include "vmm-model/guest_memory.h"
 
 namespace bunshin::vmm {
@@ -40,9 +45,10 @@ struct VirtualPcSetup {
   u64 epoch = 1'704'067'200;      ///< what the CMOS clock shows at boot
   Clock apic_timer{100'000'000};  ///< what the local APIC's timer divides
   LocalApicFeatures apic;
+  BlockBackend* disk = nullptr;  ///< none: no disk
 };
 
-class VirtualPc final : private ProcessorPins, private SerialPort {
+class VirtualPc final : private ProcessorPins, private SerialPort, private PciAddressMap {
  public:
   static constexpr u64 ecam_base = 0xe000'0000, io_apic_base = 0xfec0'0000, hpet_base = 0xfed0'0000;
 
@@ -67,7 +73,7 @@ class VirtualPc final : private ProcessorPins, private SerialPort {
   bool serial_input(u8 byte) { return com1_.receive(byte); }
 
  private:
-  enum class Chip : u8 { pic, pit, rtc, hpet, com1, keyboard, control, pm, debug_exit, apic, bridge, lpc, count };
+  enum class Chip : u8 { pic, pit, rtc, hpet, com1, keyboard, control, pm, debug_exit, apic, bridge, lpc, disk, count };
   static constexpr unsigned chips = static_cast<unsigned>(Chip::count);
 
   /// What one device may ask.
@@ -112,6 +118,10 @@ class VirtualPc final : private ProcessorPins, private SerialPort {
   void set_cmos();
   void write_firmware_data();
 
+  // PciAddressMap: the disk's, the only function with a BAR.
+  void place_bar(unsigned bar, bool io, u64 base, u64 size) override;
+  void remove_bar(unsigned /*bar*/) override { disk_bar_ = {}; }
+
   // ProcessorPins and SerialPort.
   void interrupt_request_changed() override {}
   void nmi() override { events_.nmi(); }
@@ -143,6 +153,8 @@ class VirtualPc final : private ProcessorPins, private SerialPort {
   PciHost pci_;
   PciHostBridge bridge_;
   LpcBridge lpc_;
+  std::optional<VirtioBlk> disk_;
+  Claim disk_bar_;
   InterruptLines lines_;
   bool serving_ = false;
   SimTime served_;

@@ -16,6 +16,7 @@ void VirtualPc::power_on() {
                                                        &vga_, &pci_, &bridge_, &lpc_, &apic_}) {
     device->reset();
   }
+  if (disk_) disk_->reset();
   apic_.set_virtual_wire();
   assign_pci_resources(pci_, {guest_pci_hole, ecam_base, 0xc000});
   lpc_.route_interrupts();
