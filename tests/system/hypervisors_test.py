@@ -1,5 +1,5 @@
-"""What tools/prepare_kvm.sh and tools/prepare_xen.sh make works here, on both makers' processors, and on QEMU's interpreter,
-whose processors have SVM."""
+"""What tools/prepare_kvm.sh, prepare_xen.sh and prepare_disk_image.sh --qemu make works here, on both makers' processors, and
+the first two on QEMU's interpreter, whose processors have SVM."""
 
 import shutil
 import subprocess
@@ -83,8 +83,14 @@ class Here(Hypervisor):
     def test_qemu_vtx(self):
         self.qemu("kvm-qemu-vtx.yaml", "kvm_intel.ept=1")
 
+    def test_qemu_vtx_with_shadow_paging(self):
+        self.qemu("kvm-qemu-vtx.yaml", "kvm_intel.ept=0")
+
     def test_qemu_svm(self):
         self.qemu("kvm-qemu-svm.yaml", "kvm_amd.npt=1")
+
+    def test_qemu_svm_with_shadow_paging(self):
+        self.qemu("kvm-qemu-svm.yaml", "kvm_amd.npt=0")
 
     def test_xen_vtx(self):
         self.xen("xen.yaml")

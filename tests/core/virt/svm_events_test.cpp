@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/events/debug.h"
 #include "tests/core/virt/svm_fixture.h"
 
 namespace bunshin {
@@ -145,6 +146,17 @@ TEST(SvmEvents, InterruptShadowOfTheVmcbHoldsForOneInstruction) {
   m.run();
   EXPECT_EQ(m.exit_code(), ExitCode::Vintr);
   EXPECT_EQ(m.guest.save.rip, SvmMachine::guest_code + 1);
+}
+
+TEST(SvmEvents, BreakpointsAreDiscardedWhileGifIsClear) {
+  SvmMachine m;
+  constexpr u64 at_the_nop = SvmMachine::host_code + 3;
+  m.write(SvmMachine::host_code, {0x0f, 0x01, 0xdd, 0x90, 0xf4});  // clgi; nop; hlt
+  m.state().dr[0] = at_the_nop;
+  m.state().dr[7] = dr7::fixed | 1;
+  m.processor.state_changed();
+  EXPECT_EQ(m.processor.run(m.processor.cycles() + 100), Stop::Halted);
+  EXPECT_EQ(m.state().rip, at_the_nop + 2);
 }
 
 TEST(SvmEvents, VirtualGifIsTheGuestsOwn) {

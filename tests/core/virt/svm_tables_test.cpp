@@ -69,7 +69,7 @@ TEST(SvmEventField, RefusesReservedTypesAndVectorsThatAreNoException) {
   const auto field = [](u64 type, u64 vector) { return vector | type << 8 | svm::event_field::valid; };
   for (const u64 type : {1u, 5u, 6u, 7u}) EXPECT_TRUE(svm::is_illegal_injection(field(type, 3)));
   EXPECT_TRUE(svm::is_illegal_injection(field(3, 2)));
-  EXPECT_TRUE(svm::is_illegal_injection(field(3, 32)));
+  for (const u64 vector : {9u, 15u, 20u, 31u, 32u}) EXPECT_TRUE(svm::is_illegal_injection(field(3, vector))) << vector;
   EXPECT_FALSE(svm::is_illegal_injection(field(3, 14)));
   EXPECT_FALSE(svm::is_illegal_injection(field(0, 0xff)));
   EXPECT_FALSE(svm::is_illegal_injection(field(1, 3) & ~svm::event_field::valid));
@@ -117,6 +117,14 @@ TEST(SvmConsistency, EveryRuleRefusesWhatBreaksIt) {
   unpaged.host_paging = false;
   EXPECT_EQ(svm::inconsistency(nested, context), "");
   EXPECT_NE(svm::inconsistency(nested, unpaged), "");
+}
+
+TEST(SvmConsistency, AProcessorWithoutLongModeRefusesIt) {
+  SvmMachine m;
+  CpuProfile without = m.profile;
+  without.features.reset(static_cast<unsigned>(Feature::Lm));
+  const svm::ConsistencyContext context{without, cr4_writable(m.profile), efer_writable(m.processor.cpu()), true};
+  EXPECT_EQ(svm::inconsistency(m.guest, context), "long mode is asked for and not there");
 }
 
 TEST(SvmRegisters, LockGuardsTheSwitchUntilTheKeyFits) {
