@@ -35,7 +35,8 @@ constexpr Row rows[] = {
        with_operand();
        *reinterpret_cast<volatile u64*>(data_page) = 0;
        registers.rcx = 5;
-     }},
+     },
+     any, any, 0, 2},
     {"undefined opcode", 6, Mode::Long, "\x0f\x0b"_code, nothing},
     {"device not available", 7, Mode::Long, "\xd9\xd0"_code, [] { vmcb.cr0 |= 8; }},
     {"invalid tss", 10, Mode::Protected, "\xcf"_code,

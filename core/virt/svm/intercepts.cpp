@@ -145,8 +145,9 @@ bool Svm::intercepts_exception(const Event& event) {
       break;
     default: break;
   }
-  // INT3 and INTO are among the instructions that leave nRIP (15.7.1); INT1's #DB is a trap.
+  // INT3, INTO and BOUND are among the instructions that leave nRIP (15.7.1); INT1's #DB is a trap.
   if (event.kind == EventKind::SoftwareException) reason.next_rip = event.return_rip;
+  if (event.vector == static_cast<u8>(Vector::BR)) reason.next_rip = cpu_.state.rip + cpu_.left_length;
   if (event.kind == EventKind::PrivilegedSoftwareException) reason.trap_rip = event.return_rip;
   return raise_exit(reason);
 }
