@@ -40,6 +40,7 @@ void VmmGuestParameters::describe(ParameterVisitor& v) {
   v.path("kernel", kernel, "Linux bzImage or Multiboot image. Must be set.");
   v.path("initrd", initrd, "Initial RAM disk, or the Multiboot kernel's one module.");
   v.text("cmdline", cmdline, "Its command line.");
+  v.path("disk", disk, "Raw image of its virtio disk. It is read into memory; what the guest writes is lost with it.");
   v.choice("paging", paging, guest_paging_modes, "Its paging, if not `vmm.paging`.");
   v.integer("limit", limit, {0, 1'000'000'000}, "us",
             "It is stopped, as failed, when the machine has run for so long; 0 is never.");

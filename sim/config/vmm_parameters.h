@@ -18,6 +18,7 @@ struct VmmGuestParameters {
   std::string kernel;
   std::string initrd;
   std::string cmdline;
+  std::string disk;
   std::string paging = "default";
   u64 limit = 0;  ///< µs of the machine's time; 0: none
 

@@ -95,6 +95,7 @@ void HypervisorBoot::add_guest(const VmmGuestParameters& guest, std::size_t kern
   if (guest.cmdline.find_first_not_of(" \t") != std::string::npos) {
     configuration_ += fmt::format("cmdline = {}\n", guest.cmdline);
   }
+  if (!guest.disk.empty()) configuration_ += fmt::format("disk = {}\n", module_of(guest.disk));
   if (guest.paging != "default") configuration_ += fmt::format("paging = {}\n", guest.paging);
   if (guest.limit != 0) configuration_ += fmt::format("limit = {}us\n", guest.limit);
 }
