@@ -36,6 +36,8 @@ bool Hypervisor::run() {
     if (std::none_of(guests_.begin(), guests_.begin() + count_, [](const Guest* g) { return alive(*g); })) break;
     idle();
   }
+  // Not before all have ended: the console is slow, and the time it takes is the others'.
+  std::for_each(guests_.begin(), guests_.begin() + count_, [this](const Guest* g) { report_exits(*g); });
   return std::all_of(guests_.begin(), guests_.begin() + count_,
                      [](const Guest* g) { return g->state() == GuestState::Off; });
 }
@@ -93,7 +95,6 @@ void Hypervisor::report(const Guest& guest) {
           << "\n"
           << guest.name() << ": start_tsc " << start_tsc_ << " end_tsc " << now << " idle_tsc " << idle_tsc_ << "\n";
   hardware_.log(message.text());
-  report_exits(guest);
 }
 
 void Hypervisor::report_exits(const Guest& guest) {
