@@ -42,6 +42,7 @@ enum class ExitReason : u8 {
   SensitiveInstruction,  ///< that does not, and was rewritten
   SoftwareInterrupt,
   IndirectBranch,  ///< of the kernel's to code that may not have been scanned
+  TableWrite,      ///< to a page table that is shadowed; the back end has performed it
   SwitchArea,      ///< an access to where the world switch lies; `address` is guest-physical
   Unknown,
   Count

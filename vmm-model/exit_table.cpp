@@ -36,6 +36,7 @@ constexpr std::array<ExitRow, exit_reasons> rows{{
     {ExitReason::SensitiveInstruction, "sensitive_instruction", handle_in_back_end},
     {ExitReason::SoftwareInterrupt, "software_interrupt", handle_in_back_end},
     {ExitReason::IndirectBranch, "indirect_branch", handle_in_back_end},
+    {ExitReason::TableWrite, "table_write", handle_performed},
     {ExitReason::SwitchArea, "switch_area", handle_emulated_access},
     {ExitReason::Unknown, "unknown", handle_unexpected},
 }};

@@ -36,6 +36,7 @@ void handle_hlt(Guest& guest, const Exit& exit);
 void handle_nothing_to_do(Guest& guest, const Exit& exit);
 void handle_set_extended_control(Guest& guest, const Exit& exit);
 void handle_read_counter(Guest& guest, const Exit& exit);
+void handle_performed(Guest& guest, const Exit& exit);
 void handle_in_back_end(Guest& guest, const Exit& exit);
 void handle_emulated_access(Guest& guest, const Exit& exit);
 void handle_task_switch(Guest& guest, const Exit& exit);

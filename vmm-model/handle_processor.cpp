@@ -23,6 +23,8 @@ void handle_nothing_to_do(Guest& guest, const Exit& exit) { guest.skip_instructi
 // CPUID shows no performance counters (SDM vol. 2, RDPMC).
 void handle_read_counter(Guest& guest, const Exit&) { guest.inject(Event::exception(vector::GP, 0)); }
 
+void handle_performed(Guest&, const Exit&) {}
+
 void handle_in_back_end(Guest& guest, const Exit& exit) {
   if (const Event fault = guest.execution().software()->complete(exit)) guest.inject(fault);
 }

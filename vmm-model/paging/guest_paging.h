@@ -62,6 +62,8 @@ class GuestPaging {
   virtual void memory_written(GuestPhysical /*address*/, u64 /*bytes*/) {}
   /// From now on writes to the page must fault, as SoftwareProcessor::traps_writes() says of it.
   virtual void trap_writes(GuestPhysical /*page*/) {}
+  /// The page is a table whose writes the hypervisor performs: this is one.
+  virtual bool takes_write(GuestPhysical /*page*/) { return false; }
   /// An instruction that writes a page table could not be emulated: the table must become writable. False: it is none.
   virtual bool give_up_table(GuestPhysical /*address*/) { return false; }
   const PagingCounters& counters() const { return counters_; }

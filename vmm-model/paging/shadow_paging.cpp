@@ -122,6 +122,12 @@ void ShadowPaging::trap_writes(GuestPhysical page) {
   }
 }
 
+bool ShadowPaging::takes_write(GuestPhysical page) {
+  const bool table = pages_.shadowed(static_cast<u32>(context_.memory.page_index(page)));
+  counters_.table_writes += table ? 1 : 0;
+  return table;
+}
+
 bool ShadowPaging::map(const Mapping& m) {
   u32 table = roots_[m.view];
   for (unsigned level = levels_; level > 1; --level) {

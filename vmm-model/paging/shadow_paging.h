@@ -23,6 +23,7 @@ class ShadowPaging final : public GuestPaging {
   void memory_written(GuestPhysical address, u64 bytes) override;
   bool give_up_table(GuestPhysical address) override;
   void trap_writes(GuestPhysical page) override;
+  bool takes_write(GuestPhysical page) override;
 
  private:
   struct Mapping {

@@ -72,6 +72,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   // Exit (deprivileged_exit.cpp).
   Exit read_exit();
   Exit page_fault();
+  bool store_to_table(u32 linear);
   Exit other_exception(u8 vector);
   bool fetch(Code& code);
   ExitReason classify_kernel(Exit& exit);

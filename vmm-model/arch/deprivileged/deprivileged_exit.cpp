@@ -91,13 +91,34 @@ ExitReason common_reason(const Code& c) {
 
 }  // namespace
 
+// What kernels write page tables with, done at once: a doubleword to memory, from a register or the instruction.
+bool DeprivilegedExecution::store_to_table(u32 linear) {
+  GuestPhysical at;
+  constexpr WalkAccess write{.write = true, .execute = false, .user = false};
+  if ((linear & 3) != 0 || !linear_.translate(linear, write, at) || traps_writes(at.page()) || !fetch(code_)) {
+    return false;
+  }
+  const bool from_register = code_.is(0, 0x89), immediate = code_.is(0, 0xc7) && code_.reg() == 0;
+  if ((!from_register && !immediate) || code_.operand.operand_size != 4 || !code_.operand.memory) return false;
+  if (operand_linear() != linear || !paging_->takes_write(at.page())) return false;
+  memory_->store(at, 4, from_register ? registers[code_.reg()] : code_.immediate);
+  paging_->memory_written(at, 4);
+  advance();
+  return true;
+}
+
 Exit DeprivilegedExecution::page_fault() {
   Exit exit;
   exit.reason = ExitReason::PageFault;
   exit.number = vector::PF;
   exit.address = hardware_.fault_address();
   exit.error_code = (state_.error_code & ~u32{page_fault::U}) | (view() == user ? page_fault::U : 0);
-  if (!switch_area::contains(exit.address)) return exit;
+  constexpr u32 refused = page_fault::P | page_fault::W;
+  if (!switch_area::contains(exit.address)) {
+    const bool refused_write = view() == kernel && (state_.error_code & refused) == refused;
+    if (refused_write && store_to_table(static_cast<u32>(exit.address))) exit.reason = ExitReason::TableWrite;
+    return exit;
+  }
   // The guest's tables decide whether there is anything; what there is, it reaches only by the hypervisor.
   const GuestTranslation t =
       walk_guest(*memory_, paging_->controls(), Linear(exit.address), faulting_access(exit.error_code), true);
