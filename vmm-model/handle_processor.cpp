@@ -44,7 +44,7 @@ void handle_cpuid(Guest& guest, const Exit& exit) {
   const bool os_xsave = (guest.execution().get(StateField::cr4) & cr4::OSXSAVE) != 0;
   CpuidResult result = guest_cpuid(guest.hardware(), leaf, subleaf, os_xsave);
   if (const SoftwareProcessor* software = guest.execution().software()) {
-    software->restrict_cpuid(leaf, result.ecx, result.edx);
+    software->restrict_cpuid(leaf, result);
   }
   r[rax] = result.eax;
   r[rbx] = result.ebx;

@@ -30,7 +30,7 @@ class SoftwareProcessor {
   /// A write to a page that traps could not be performed. True: the guest's own instruction can write it now.
   virtual bool give_up(GuestPhysical page) = 0;
   /// Takes from CPUID what guests of this back end do not have.
-  virtual void restrict_cpuid(u32 leaf, u32& ecx, u32& edx) const = 0;
+  virtual void restrict_cpuid(u32 leaf, CpuidResult& result) const = 0;
 
  protected:
   ~SoftwareProcessor() = default;

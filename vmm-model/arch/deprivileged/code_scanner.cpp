@@ -165,7 +165,11 @@ void CodeScanner::written(GuestPhysical address, u64 bytes) {
   if (page == nullptr) return;
   const unsigned first = static_cast<unsigned>(address.page_offset());
   const unsigned last = static_cast<unsigned>(std::min<u64>(first + bytes, page_size) - 1);
-  if (++page->writes > max_writes) return give_up(address.page());
+  for (unsigned at = first; at <= last; ++at) {
+    if (!get(page->written, at)) ++page->bytes_written;
+    set(page->written, at);
+  }
+  if (page->bytes_written > most_written) return give_up(address.page());
   for (unsigned i = page->rewrites; i-- > 0;) {
     if (page->list[i].offset < first || page->list[i].offset > last) continue;
     clear(page->changed, page->list[i].offset);

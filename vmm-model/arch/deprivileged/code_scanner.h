@@ -41,7 +41,9 @@ class CodeScanner {
   u64 rewrites() const { return rewrites_; }
 
  private:
-  static constexpr unsigned trusted_after = 16, max_pending = 512, max_instructions = 20'000, max_writes = 256;
+  static constexpr unsigned trusted_after = 16, max_pending = 512, max_instructions = 20'000;
+  /// Bytes of a page that the guest writes before the page is taken for data: a kernel patches less of itself.
+  static constexpr unsigned most_written = 1024;
   static constexpr u8 trap = 0xf4;  // HLT
 
   struct Rewrite {
@@ -51,12 +53,13 @@ class CodeScanner {
   };
   /// A page of guest memory in which code has been found.
   struct Page {
-    static constexpr unsigned max_rewrites = 760;
+    static constexpr unsigned max_rewrites = 600;
     std::array<u32, 128> starts{};   ///< bit a byte: an instruction that has been looked at begins here
     std::array<u32, 128> changed{};  ///< … and its first byte is not the guest's
+    std::array<u32, 128> written{};  ///< by the guest, since it was found to be code
     u32 linear = 0;                  ///< where it was last seen
     u32 code_base = 0;
-    u16 rewrites = 0, writes = 0;
+    u16 rewrites = 0, bytes_written = 0;
     u8 bits = 32;
     std::array<Rewrite, max_rewrites> list{};
   };

@@ -84,18 +84,23 @@ void DeprivilegedExecution::close_page() {
   stale_ = {true, true};
 }
 
-// CPUID.1: no XSAVE, which would have to follow the guest's CR4; 80000001H: no SYSCALL and no long mode.
-void DeprivilegedExecution::restrict_cpuid(u32 leaf, u32& ecx, u32& edx) const {
+// No XSAVE, which would have to follow the guest's CR4, and what needs it; none of the protections that know levels (SMEP, SMAP,
+// FSGSBASE and INVPCID go with them); no SYSCALL and no long mode.
+void DeprivilegedExecution::restrict_cpuid(u32 leaf, CpuidResult& result) const {
   constexpr u32 xsave = 1 << 26, osxsave = 1 << 27, avx = 1 << 28, f16c = 1 << 29, fma = 1 << 12;
-  constexpr u32 vme = 1 << 1, syscall = 1 << 11, long_mode = 1 << 29, lahf_long = 1 << 0;
-  if (leaf == 1) {
-    ecx &= ~(xsave | osxsave | avx | f16c | fma);
-    edx &= ~vme;
-  } else if (leaf == 7) {
-    ecx = edx = 0;
-  } else if (leaf == 0x8000'0001) {
-    ecx &= ~lahf_long;
-    edx &= ~(syscall | long_mode);
+  constexpr u32 vme = 1 << 1, syscall = 1 << 11, long_mode = 1 << 29, fast_strings = 1 << 9;
+  switch (leaf) {
+    case 1:
+      result.ecx &= ~(xsave | osxsave | avx | f16c | fma);
+      result.edx &= ~vme;
+      return;
+    case 7: result = {0, result.ebx & fast_strings, 0, 0}; return;
+    case 0xd: result = {}; return;
+    case 0x8000'0001:
+      result.ecx = 0;
+      result.edx &= ~(syscall | long_mode);
+      return;
+    default: return;
   }
 }
 

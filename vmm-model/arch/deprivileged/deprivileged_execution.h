@@ -45,7 +45,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   }
   void memory_written(GuestPhysical address, u64 bytes) override;
   bool give_up(GuestPhysical page) override;
-  void restrict_cpuid(u32 leaf, u32& ecx, u32& edx) const override;
+  void restrict_cpuid(u32 leaf, CpuidResult& result) const override;
 
  private:
   enum View : unsigned { kernel, user };
