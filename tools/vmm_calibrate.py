@@ -60,8 +60,7 @@ class Measured:
     def __init__(self, stats):
         self.total = stats["sim.cycles"]
         self.exits = collections.defaultdict(lambda: [0, 0])
-        ends = []
-        starts = []
+        ends, starts, idle = [], [], 0
         for name, value in stats.items():
             parts = name.split(".")
             if parts[:2] == ["vmm", "guest"] and parts[-3:-2] == ["exits"]:
@@ -70,13 +69,14 @@ class Measured:
                 starts.append(value)
             elif parts[:2] == ["vmm", "guest"] and parts[-1] == "end_tsc":
                 ends.append(value)
+            elif parts[:2] == ["vmm", "guest"] and parts[-1] == "idle_tsc":
+                idle = max(idle, value)
         if not starts:
             sys.exit("the hypervisor reported no guest: see vmm.log")
         self.start = min(starts)
         self.entries = sum(count for count, _ in self.exits.values())
-        # Without timing an instruction is a cycle, and the cycles that nothing executed in are the devices', the same in both.
-        halted = stats.get("core0.timing.cycles.halted")
-        self.active = stats["sim.instructions"] if halted is None else self.total - halted
+        self.end = max(ends)
+        self.idle = idle
         self.work = {name[len("vmm.hosted."):]: value for name, value in stats.items() if name.startswith("vmm.hosted.")}
 
     def per_exit(self, reason):
@@ -85,7 +85,7 @@ class Measured:
 
     def between(self):
         """Cycles of neither boot nor handlers nor waiting."""
-        return self.active - self.start - sum(cycles for _, cycles in self.exits.values())
+        return self.end - self.start - self.idle - sum(cycles for _, cycles in self.exits.values())
 
     def mean_work(self, where):
         times = max(1, self.work.get(where + ".times", 0))

@@ -66,8 +66,10 @@ class Hardware {
   virtual u32 fault_address() { return 0; }
 
   // --- Computing ---
-  // For a binding whose computing takes no time by itself: a guest with this GuestPaging is at work, an exit's handler is done.
+  // For a binding whose computing takes no time by itself: a guest with this GuestPaging is worked for, all guests are set up, an
+  // exit's handler is done.
   virtual void working_for(std::string_view /*paging*/) {}
+  virtual void guests_ready() {}
   virtual void exit_handled(ExitReason /*reason*/) {}
 
   // --- Consoles ---

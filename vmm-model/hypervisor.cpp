@@ -24,6 +24,7 @@ void Hypervisor::serve(std::span<const BootModule> modules) {
 
 bool Hypervisor::run() {
   const SimTime slice{config_.slice_us * 1'000'000};
+  hardware_.guests_ready();
   start_tsc_ = hardware_.tsc();
   for (;;) {
     read_input();

@@ -17,7 +17,7 @@ struct ComputeCosts {
 
   /// For a guest that is paged so: handlers and their bookkeeping differ.
   struct Mode {
-    u64 start = 0;                         ///< from the boot loader to the first guest
+    u64 start = 0;                         ///< from the boot loader to guests_ready()
     u64 entry = 0;                         ///< around a world switch: what Guest::run() and the back end do for each
     std::array<u64, exit_reasons> exit{};  ///< handlers
   };

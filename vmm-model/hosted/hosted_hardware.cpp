@@ -146,10 +146,7 @@ void HostedHardware::load_extended_state(HostPhysical area, u64 xcr0) {
 }
 
 HostPhysical HostedHardware::begin_switch(const GeneralRegisters& registers) {
-  // What comes before the first guest is all the start's.
-  if (!entered_) compute(mode_costs().start, counters_.start);
   compute(mode_costs().entry, counters_.entry);
-  entered_ = true;
   const HostPhysical at = HostedWorld::scratch();
   cpu().memory.write(at, {reinterpret_cast<const u8*>(&registers), sizeof registers});
   return at;

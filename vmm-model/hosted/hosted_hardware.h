@@ -49,6 +49,7 @@ class HostedHardware final : public PcHardware {
   void run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) override;
   void invalidate_guest_page(Linear address, u32 asid) override;
   void working_for(std::string_view paging) override;
+  void guests_ready() override { compute(mode_costs().start, counters_.start); }
   void exit_handled(ExitReason reason) override;
 
   // MachineInstructions
@@ -77,8 +78,7 @@ class HostedHardware final : public PcHardware {
   u64 computed_ = 0;                ///< thousandths of cycles that have not been charged
   u64 references_ = 0, lines_ = 0;  ///< since computing was last charged to something
   u64 logged_ = 0;                  ///< references that an observed core's log holds at most
-  bool entered_ = false;
-  unsigned mode_ = 0;  ///< of the guest at work: a PagingChoice
+  unsigned mode_ = 0;               ///< of the guest at work: a PagingChoice
   ComputeCounters counters_;
   std::vector<std::unique_ptr<u8[], PageAligned>> objects_;
 };
