@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The hypervisor hosted in the simulator beside the one that boots: the same guests, consoles and exits, and nearly the cycles."""
 
+import subprocess
+import sys
+import tempfile
 import unittest
 
-from bunshin_process import GUESTS, SOURCE, main, run
+from bunshin_process import BUNSHIN, GUESTS, SOURCE, main, run
 
 PAGING = ("nested", "shadow", "vtlb")
 # Their number depends on how fast the hypervisor is: docs/hosted_hypervisor.md.
@@ -40,20 +43,19 @@ class Hosted(unittest.TestCase):
         return bare, hosted
 
     def test_consoles_and_exits_are_the_same(self):
-        for cpu in ("barcelona", "zen3", "nehalem"):
+        for cpu in ("barcelona", "nehalem"):
             for guest in ("lab", "selftest"):
                 for paging in PAGING:
                     with self.subTest(cpu=cpu, guest=guest, paging=paging):
                         self.compare(guest, paging, cpu)
 
     def test_cycles_are_near(self):
-        for cpu in ("zen3", "nehalem"):
-            for timing in ("inorder", "ooo"):
-                for paging in PAGING:
-                    with self.subTest(cpu=cpu, timing=timing, paging=paging):
-                        bare, hosted = (self.busy(r) for r in self.consoles("lab", paging, cpu, timing))
-                        print(f"{cpu} {timing} {paging}: bare {bare}, hosted {hosted}, {100 * (hosted / bare - 1):+.1f} %")
-                        self.assertLess(abs(hosted / bare - 1), 0.15)
+        for cpu, timing in (("nehalem", "inorder"), ("zen3", "ooo")):
+            for paging in PAGING:
+                with self.subTest(cpu=cpu, timing=timing, paging=paging):
+                    bare, hosted = (self.busy(r) for r in self.consoles("lab", paging, cpu, timing))
+                    print(f"{cpu} {timing} {paging}: bare {bare}, hosted {hosted}, {100 * (hosted / bare - 1):+.1f} %")
+                    self.assertLess(abs(hosted / bare - 1), 0.15)
 
     @staticmethod
     def busy(result):
@@ -71,6 +73,20 @@ class Hosted(unittest.TestCase):
             results.append(result)
         lines = [sorted(r.console.splitlines()) for r in results]
         self.assertEqual(lines[0], lines[1])
+
+    def test_the_command_that_measures_makes_a_table(self):
+        process = subprocess.run(
+            [sys.executable, SOURCE / "tools/vmm_calibrate.py", SOURCE / "configs/experiment/lab.yaml", "--bunshin", BUNSHIN,
+             "--timing", "none", "--paging", "vtlb", "--set", f"guest.kernel={GUESTS / 'lab'}", "--set",
+             "guest.cmdline=run=check", "--set", f"include={SOURCE / 'configs/cpu/zen3.yaml'}"],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120)
+        self.assertEqual(process.returncode, 0, process.stderr.decode())
+        self.assertIn(b"- vtlb.page_fault=", process.stdout)
+        with tempfile.NamedTemporaryFile(suffix=".yaml") as table:
+            table.write(process.stdout)
+            table.flush()
+            result = boot("hosted", "lab", "vtlb", "zen3", settings={"include": table.name})
+        self.assertEqual(result.status, 0, str(result))
 
     def test_repeats_to_the_cycle(self):
         hashes = {boot("hosted", "lab", "shadow", "zen3").stats["sim.state_hash"] for _ in range(2)}
