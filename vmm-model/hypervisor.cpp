@@ -89,7 +89,7 @@ void Hypervisor::read_input() {
   }
 }
 
-void Hypervisor::report(const Guest& guest) {
+void Hypervisor::report(Guest& guest) {
   const u64 now = hardware_.tsc();
   Message message;
   message << guest.name() << ": " << (guest.state() == GuestState::Off ? "ended: " : "FAILED: ") << guest.reason()
@@ -98,12 +98,17 @@ void Hypervisor::report(const Guest& guest) {
   hardware_.log(message.text());
 }
 
-void Hypervisor::report_exits(const Guest& guest) {
+void Hypervisor::report_exits(Guest& guest) {
   const PagingCounters& paging = guest.paging_counters();
   Message summary;
   summary << guest.name() << ": guest_tsc " << guest.guest_tsc() << " fills " << paging.fills << " guest_faults "
           << paging.guest_faults << " table_writes " << paging.table_writes << " flushes " << paging.flushes
           << " table_bytes " << paging.most_pages * page_size << "\n";
+  if (const SoftwareProcessor* software = guest.execution().software()) {
+    const auto [kernel, user] = software->user_state_time();
+    summary << guest.name() << ": kernel_tsc " << kernel.tsc << " kernel_entries " << kernel.entries << " user_tsc "
+            << user.tsc << " user_entries " << user.entries << "\n";
+  }
   hardware_.log(summary.text());
   for (unsigned i = 0; i < exit_reasons; ++i) {
     const ExitCounter& counter = guest.counters()[i];

@@ -48,8 +48,8 @@ class Hypervisor {
   /// Nobody is ready: sleeps until somebody may be.
   void idle();
   void read_input();
-  void report(const Guest& guest);
-  void report_exits(const Guest& guest);
+  void report(Guest& guest);
+  void report_exits(Guest& guest);
 
   Hardware& hardware_;
   PagePool& pool_;

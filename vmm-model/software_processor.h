@@ -3,6 +3,7 @@
 // What a back end is asked beyond GuestExecution if it performs parts of a guest's processor by software: the guest's kernel and
 // programs both run in user state, each on shadow tables of its own, in which the kernel's pages all are user pages.
 
+#include <array>
 #include <span>
 
 #include "vmm-model/exit.h"
@@ -12,8 +13,15 @@ namespace bunshin::vmm {
 
 class GuestPaging;
 
+/// How long guest code ran in user state, the way in and out included.
+struct UserStateTime {
+  u64 tsc = 0, entries = 0;
+};
+
 class SoftwareProcessor {
  public:
+  /// The kernel's, and its programs'.
+  virtual std::array<UserStateTime, 2> user_state_time() const = 0;
   /// Before the guest is loaded. `scan`: its kernel's code is rewritten before it runs. False: no memory left.
   virtual bool attach(GuestMemory& memory, GuestPaging& paging, bool scan) = 0;
   /// The tables of GuestExecution::use_shadow() are for the guest's kernel, these for its programs.

@@ -14,11 +14,15 @@ namespace {
 struct Known {
   std::string_view name, unit, description;
 };
-constexpr std::array<Known, 11> known{{
+constexpr std::array<Known, 15> known{{
     {"start_tsc", "ticks", "time-stamp counter when the first guest was about to be entered"},
     {"end_tsc", "ticks", "time-stamp counter when the guest had ended"},
     {"idle_tsc", "ticks", "while no guest was ready"},
     {"guest_tsc", "ticks", "in the guest, world switches included"},
+    {"kernel_tsc", "ticks", "in the kernel of a guest in user state, the way there and back included"},
+    {"kernel_entries", "", "times that it was entered"},
+    {"user_tsc", "ticks", "in the programs of a guest in user state, the way there and back included"},
+    {"user_entries", "", "times that they were entered"},
     {"fills", "", "entries that the paging mode wrote on faults"},
     {"guest_faults", "", "page faults that were the guest's own"},
     {"table_writes", "", "writes to the guest's tables that were emulated"},

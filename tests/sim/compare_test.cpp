@@ -96,6 +96,27 @@ TEST(Compare, AHypervisorsRunBeginsAndEndsWithTheGuest) {
   EXPECT_EQ(r.table_bytes, 8192u);
 }
 
+TEST(Compare, InUserStateTheHypervisorTellsKernelFromPrograms) {
+  const ModeResult r = mode_result("deprivileged",
+                                   with({{"core0.timing.instructions", 1},
+                                         {"core0.timing.user.cycles.base", 600},
+                                         {"core0.timing.supervisor.cycles.base", 5000},
+                                         {"vmm.guest.guest.start_tsc", 1000},
+                                         {"vmm.guest.guest.end_tsc", 3000},
+                                         {"vmm.guest.guest.guest_tsc", 1500},
+                                         {"vmm.guest.guest.kernel_tsc", 700},
+                                         {"vmm.guest.guest.kernel_entries", 3},
+                                         {"vmm.guest.guest.user_tsc", 300},
+                                         {"vmm.guest.guest.user_entries", 1}}),
+                                   false);
+  // 400 cycles for four ways there and back: 300 of them the kernel's.
+  EXPECT_EQ(r.cause("guest_kernel"), 400u);
+  EXPECT_EQ(r.cause("guest_user"), 200u);
+  EXPECT_EQ(r.cause("world_switch"), 900u);
+  EXPECT_EQ(r.cause("hypervisor"), 500u);
+  EXPECT_EQ(sum(r), r.cycles);
+}
+
 TEST(Compare, NonsenseFromAGuestDoesNotWrapAround) {
   const ModeResult r = mode_result("shadow",
                                    with({{"vmm.guest.guest.start_tsc", 9},

@@ -198,7 +198,11 @@ Exit DeprivilegedExecution::enter() {
   space.ldt = DescriptorTables::ldt_selector;
   space.cr0 = static_cast<u32>(field(StateField::cr0)) & static_cast<u32>(cr0::MP | cr0::EM | cr0::TS);
   load_user_state();
+  UserStateTime& time = times_[view()];
+  const u64 entered_at = hardware_.tsc();
   hardware_.run_user_state(space, state_);
+  time.tsc += hardware_.tsc() - entered_at;
+  ++time.entries;
   save_user_state();
   return read_exit();
 }

@@ -36,6 +36,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   Exit enter() override;
 
   // SoftwareProcessor
+  std::array<UserStateTime, 2> user_state_time() const override { return times_; }
   bool attach(GuestMemory& memory, GuestPaging& paging, bool scan) override;
   void use_user_shadow(HostPhysical root) override { roots_[user] = root; }
   Event complete(const Exit& exit) override;
@@ -153,6 +154,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   std::array<bool, 2> stale_{true, true};  ///< GDT and LDT
   unsigned hot_writes_ = 0;                ///< to pages that hold them, beside them
   std::array<HostPhysical, 2> roots_{};    ///< by view
+  std::array<UserStateTime, 2> times_{};   ///< by view
   HostPhysical pointers_, directory_, area_table_;
   Event pending_, fault_;
   /// A page of descriptors that the guest itself writes, by one instruction.
