@@ -43,7 +43,7 @@ Part part_of(const CycleAccount& account) {
   part.fetches = account[CycleCause::FetchWalk];
   part.devices = account[CycleCause::Device];
   part.run = account.total() - part.total() - account[CycleCause::Halted] - account[CycleCause::VmEntry] -
-             account[CycleCause::VmExit] - account[CycleCause::VmControl];
+             account[CycleCause::VmExit] - account[CycleCause::VmControl] - account[CycleCause::Hosted];
   return part;
 }
 
