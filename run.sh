@@ -87,9 +87,9 @@ say "the lab kernel's nanobenchmarks, natively and under the hypervisor in each 
 echo
 compare lab --set guest.kernel=build/release/guests/lab --set guest.initrd= --timing ooo
 if [[ -n ${kernel-} ]]; then
-  say "Debian's kernel in the same modes, untimed: a cycle is an instruction (a minute or less)"
+  say "Debian's kernel in the same modes, timed (a few minutes)"
   echo
-  compare debian --set "guest.kernel=$kernel" --set "guest.initrd=$initramfs"
+  compare debian --set "guest.kernel=$kernel" --set "guest.initrd=$initramfs" --timing inorder
 else
   say "Debian's kernel could not be had: this was the lab kernel alone"
 fi

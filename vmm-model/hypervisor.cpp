@@ -38,7 +38,7 @@ bool Hypervisor::run() {
     idle();
   }
   // Not before all have ended: the console is slow, and the time it takes is the others'.
-  std::for_each(guests_.begin(), guests_.begin() + count_, [this](const Guest* g) { report_exits(*g); });
+  std::for_each(guests_.begin(), guests_.begin() + count_, [this](Guest* g) { report_exits(*g); });
   return std::all_of(guests_.begin(), guests_.begin() + count_,
                      [](const Guest* g) { return g->state() == GuestState::Off; });
 }

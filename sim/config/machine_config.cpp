@@ -76,7 +76,8 @@ void check_vmm(const MachineConfig& config, const ConfigReader& reader) {
   };
   config.vmm.check(config.machine.memory, fail);
   if (!config.vmm.wanted()) return;
-  if (!config.guest.disks.empty()) throw reader.error("guest.disks", "the hypervisor's guests have no disks");
+  if (config.guest.disks.size() > 1)
+    throw reader.error("guest.disks", "a guest of the hypervisor has one disk at most");
   if (config.guest.cmdline.find_first_of("\r\n") != std::string::npos) {
     throw reader.error("guest.cmdline", "must be one line for a guest of the hypervisor");
   }

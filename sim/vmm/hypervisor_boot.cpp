@@ -59,6 +59,7 @@ void HypervisorBoot::add_single_guest(const MachineConfig& config) {
   guest.name = "guest";
   guest.memory = config.vmm.guest_memory_of(config.machine.memory);
   guest.cmdline = config.guest.cmdline;
+  if (!config.guest.disks.empty()) guest.disk = config.guest.disks.front();
   const std::size_t kernel = module_of(config.guest.kernel);
   add_guest(guest, kernel, module_of(config.guest.initrd, config.guest.kernel));
 }

@@ -60,7 +60,8 @@ TEST(VmmKeys, BadValuesNameTheirPlace) {
               HasSubstr("vmm.guest_memory: must be a multiple"));
   EXPECT_THAT(error_of("vmm: {binding: bare, guest_memory: 512MiB}\n"),
               HasSubstr("vmm.guest_memory: leaves the hypervisor"));
-  EXPECT_THAT(error_of("vmm: {binding: bare}\nguest: {disks: a.img}\n"), StartsWith("lab.yaml:2:16: guest.disks: "));
+  EXPECT_THAT(error_of("vmm: {binding: bare}\nguest: {disks: [a.img, b.img]}\n"),
+              AllOf(StartsWith("lab.yaml:2:"), HasSubstr("guest.disks: a guest of the hypervisor has one disk")));
 }
 
 TEST(VmmKeys, AListOfGuestsIsCheckedGuestByGuest) {
@@ -118,7 +119,7 @@ TEST_F(Vmm, GuestsOfAListReachTheHypervisor) {
   const HypervisorBoot boot = this->boot(
       "vmm:\n  binding: bare\n  image: image\n  paging: vtlb\n  nested_page: 1G\n  slice: 1500us\n  guests:\n"
       "    - {name: a, kernel: 'other kernel', memory: 16MiB, paging: nested, limit: 250ms}\n"
-      "    - {name: b, kernel: kernel, memory: 2MiB, initrd: disk, cmdline: 'a = [b] # c'}\n");
+      "    - {name: b, kernel: kernel, memory: 2MiB, initrd: disk, disk: more, cmdline: 'a = [b] # c'}\n");
   vmm::VmmConfig read_by_it;
   ASSERT_EQ(vmm::parse_config(boot.configuration(), read_by_it).problem, "") << boot.configuration();
   EXPECT_EQ(read_by_it.nested_page, u64{1} << 30);
@@ -130,6 +131,7 @@ TEST_F(Vmm, GuestsOfAListReachTheHypervisor) {
   EXPECT_EQ(read_by_it.guests[0].memory, u64{16} << 20);
   EXPECT_EQ(read_by_it.guests[1].paging, vmm::PagingChoice::VirtualTlb);
   EXPECT_EQ(read_by_it.guests[1].cmdline, "a = [b] # c");
+  EXPECT_EQ(read_by_it.guests[1].disk, "4");
 }
 
 TEST_F(Vmm, AFileThatSeveralGuestsHaveIsLoadedOnce) {
