@@ -60,7 +60,7 @@ def native(arguments, machine):
 def hypervised(arguments, machine, folder, paging, count):
     """One point of the curves."""
     configuration = pathlib.Path(folder) / "vmm.cfg"
-    configuration.write_text(f"paging = {paging}\n" + "".join(
+    configuration.write_text(f"paging = {paging}\nslice = {arguments.slice}\n" + "".join(
         f"[guest g{i}]\nkernel = lab\nmemory = {arguments.memory}\ncmdline = {arguments.cmdline}\n" for i in range(count)))
     _, said, console = simulate(arguments, {
         "guest.kernel": arguments.image, "guest.initrd": f"[{configuration},{arguments.guests / 'lab'}]",
@@ -151,6 +151,7 @@ def main():
     parser.add_argument("--timing", default="ooo", help="none counts instructions instead of cycles")
     parser.add_argument("--modes", default="nested,shadow,vtlb")
     parser.add_argument("--counts", default="1,2,4,8,16,32,64")
+    parser.add_argument("--slice", default="500us", help="a guest's turn; shorter than what a guest does, so that they do it by turns")
     parser.add_argument("--memory", default="12M", help="of a guest")
     parser.add_argument("--cmdline", default=WORK, help="what a guest does; a fixed amount of work, without waiting")
     parser.add_argument("--json", type=pathlib.Path)
