@@ -156,6 +156,8 @@ class LocalApic final : public Device {
 
   /// Something waits that the processor would take with EFLAGS.IF set.
   bool interrupt_pending() const { return pending_; }
+  /// Class of the request that only the task priority holds back, which the processor would take if CR8 fell below it. 0: none.
+  u8 held_back_class() const;
   /// The processor takes an interrupt: its vector, from the PIC for an ExtINT, the spurious vector if none is left.
   u8 acknowledge();
   /// A performance counter overflowed; delivering it masks its LVT entry (10.5.1).

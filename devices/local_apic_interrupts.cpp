@@ -52,6 +52,12 @@ void LocalApic::update() {
   pins_.interrupt_request_changed();
 }
 
+u8 LocalApic::held_back_class() const {
+  const u8 requested = priority_class(irr_.highest());
+  const bool held = globally_enabled() && requested > priority_class(isr_.highest()) && requested <= (tpr_ & 0xf0);
+  return held ? requested >> 4 : u8{0};
+}
+
 u8 LocalApic::acknowledge() {
   if (external_pending()) {
     external_message_ = false;

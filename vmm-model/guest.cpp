@@ -112,6 +112,7 @@ void Guest::prepare_interrupts() {
   prepare_event();
   const u8 priority = pc_.apic().task_priority_class();
   if (priority != execution_.get(StateField::task_priority)) execution_.set(StateField::task_priority, priority);
+  execution_.request_priority_window(pc_.apic().held_back_class());
 }
 
 void Guest::prepare_event() {

@@ -60,11 +60,11 @@ CpuidResult guest_cpuid(Hardware& hardware, u32 leaf, u32 subleaf, bool os_xsave
     case 1: return basic(r, os_xsave);
     case 4: return {r.eax & 0x3fff, r.ebx, r.ecx, r.edx};  // caches shared by nobody
     case 5:
-    case 6:
     case 0xa:
     case 0x14:
     case 0x8000'000a:
     case 0x8000'001f: return {};
+    case 6: return {r.eax & bit(2), 0, 0, 0};  // the APIC timer runs always, whatever the processor's power
     case 7: return structured(r, subleaf);
     case 0xb:
     case 0x1f:

@@ -79,6 +79,8 @@ class GuestExecution {
   }
   /// Exit with InterruptWindow as soon as the guest can take an interrupt.
   virtual void request_interrupt_window(bool wanted) = 0;
+  /// The same as soon as the guest's task priority is below this; 0: never. For a guest that can lower it without an exit.
+  virtual void request_priority_window(u8 /*priority_class*/) {}
 
   /// Of a back end that performs parts of the processor by software; else null.
   virtual SoftwareProcessor* software() { return nullptr; }

@@ -44,6 +44,20 @@ u32 read_vectors(u32 base, unsigned vector) {
 void set_priority(u32 value) { write_apic(static_cast<ApicRegister>(0x80), value); }
 u32 processor_priority() { return read_apic(static_cast<ApicRegister>(0xa0)); }
 
+void set_cr8(u64 value) { asm volatile("mov %0, %%cr8" : : "r"(value)); }
+
+/// An interrupt that only CR8 holds back comes with the instruction that lowers it.
+void check_falling_priority() {
+  set_cr8(5);
+  asm volatile("sti" : : : "memory");
+  send(0x41);
+  set_cr8(4);
+  set_cr8(3);
+  asm volatile("nop; nop; cli" : : : "memory");
+  print_taken("task priority falls");
+  set_cr8(0);
+}
+
 void check_priorities() {
   send_all(0x31u, 0x52u, 0x45u, 0x51u);
   print("requested: ", read_vectors(0x200, 0x31), read_vectors(0x200, 0x52), read_vectors(0x200, 0x45), "\n");
@@ -180,6 +194,7 @@ guest::u32 kernel_main() {
   for (unsigned vector = 0x20; vector < 0x100; ++vector) set_handler(vector, record);
   set_handler(2, record);
   check_priorities();
+  check_falling_priority();
   check_shadows();
   check_apic_timer();
   check_pit();

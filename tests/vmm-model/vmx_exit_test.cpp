@@ -33,9 +33,13 @@ TEST_F(VmxExecutionTest, ReasonsOfInstructionsHaveLengths) {
 
 TEST_F(VmxExecutionTest, ReasonsOfEventsHaveNone) {
   start();
-  const std::map<u32, ExitReason> reasons{
-      {1, ExitReason::Interrupt}, {2, ExitReason::Shutdown}, {7, ExitReason::InterruptWindow},
-      {49, ExitReason::Unknown},  {62, ExitReason::Unknown}, {reason::entry_failure | 33, ExitReason::EntryFailure}};
+  const std::map<u32, ExitReason> reasons{{1, ExitReason::Interrupt},
+                                          {2, ExitReason::Shutdown},
+                                          {7, ExitReason::InterruptWindow},
+                                          {43, ExitReason::InterruptWindow},
+                                          {49, ExitReason::Unknown},
+                                          {62, ExitReason::Unknown},
+                                          {reason::entry_failure | 33, ExitReason::EntryFailure}};
   for (const auto& [code, reason] : reasons) {
     const Exit exit = leave({{Field::ExitReason, code}, {Field::ExitInstructionLength, 3}});
     EXPECT_EQ(exit.reason, reason) << code;

@@ -176,14 +176,28 @@ void SvmExecution::inject(const Event& e) {
 
 bool SvmExecution::event_pending() { return (load(control::event_injection) & event::valid) != 0; }
 
-// A virtual interrupt of the highest priority whose arrival is intercepted (15.21.4).
-void SvmExecution::request_interrupt_window(bool wanted) {
-  u64 v = load(control::virtual_interrupt);
-  const u64 request =
-      virtual_interrupt::irq | u64{15} << virtual_interrupt::priority_shift | virtual_interrupt::ignore_tpr;
-  v = wanted ? v | request : v & ~request;
+// A virtual interrupt whose arrival is intercepted (15.21.4): of the highest priority, or of that which the task priority must
+// fall below.
+void SvmExecution::request_window() {
+  u64 v = load(control::virtual_interrupt) & (virtual_interrupt::tpr_mask | virtual_interrupt::masking);
+  if (interrupt_window_) {
+    v |= virtual_interrupt::irq | u64{15} << virtual_interrupt::priority_shift | virtual_interrupt::ignore_tpr;
+  } else if (priority_window_ != 0) {
+    v |= virtual_interrupt::irq | u64{priority_window_} << virtual_interrupt::priority_shift;
+  }
   store(control::virtual_interrupt, v);
-  change_bits(control::intercept_1, intercept::vintr, wanted);
+  change_bits(control::intercept_1, intercept::vintr, interrupt_window_ || priority_window_ != 0);
+}
+
+void SvmExecution::request_interrupt_window(bool wanted) {
+  interrupt_window_ = wanted;
+  request_window();
+}
+
+void SvmExecution::request_priority_window(u8 priority_class) {
+  if (priority_class == priority_window_) return;
+  priority_window_ = priority_class;
+  request_window();
 }
 
 Exit SvmExecution::enter() {

@@ -46,6 +46,7 @@ class SvmExecution final : public GuestExecution {
   void inject(const Event& event) override;
   bool event_pending() override;
   void request_interrupt_window(bool wanted) override;
+  void request_priority_window(u8 priority_class) override;
   Exit enter() override;
 
  private:
@@ -53,6 +54,7 @@ class SvmExecution final : public GuestExecution {
   void store(u32 offset, u64 value, unsigned size = 8) { hardware_.store(vmcb_ + offset, size, value); }
   void change_bits(u32 offset, u32 bits, bool set);
   void load_control_registers();
+  void request_window();
   Exit read_exit();
   static void read_task_exit(Exit& exit, u64 selector, u64 info);
   void read_control_exit(Exit& exit, u64 code);
@@ -64,6 +66,8 @@ class SvmExecution final : public GuestExecution {
   const u32 asid_;
   bool flush_ = true;
   bool shadowed_ = false;
+  bool interrupt_window_ = false;
+  u8 priority_window_ = 0;
   HostPhysical shadow_root_;
   // What the guest believes of its control registers while its tables are shadowed.
   u64 cr0_ = 0, cr3_ = 0, cr4_ = 0, efer_ = 0;

@@ -156,8 +156,8 @@ namespace reason {
 inline constexpr u32 exception_or_nmi = 0, external_interrupt = 1, triple_fault = 2, init = 3, interrupt_window = 7,
                      task_switch = 9, cpuid = 10, getsec = 11, hlt = 12, invd = 13, invlpg = 14, rdpmc = 15,
                      vmcall = 18, vmclear = 19, vmxon = 27, control_register = 28, io = 30, rdmsr = 31, wrmsr = 32,
-                     mwait = 36, monitor = 39, ept_violation = 48, ept_misconfiguration = 49, invept = 50, invvpid = 53,
-                     wbinvd = 54, xsetbv = 55, vmfunc = 59;
+                     mwait = 36, monitor = 39, tpr_below_threshold = 43, ept_violation = 48, ept_misconfiguration = 49,
+                     invept = 50, invvpid = 53, wbinvd = 54, xsetbv = 55, vmfunc = 59;
 inline constexpr u32 entry_failure = u32{1} << 31;
 }  // namespace reason
 

@@ -37,6 +37,9 @@ class VmxExecution final : public GuestExecution {
   void request_interrupt_window(bool wanted) override {
     vmcs_.change_bits(Field::PrimaryControls, primary::interrupt_window, wanted);
   }
+  void request_priority_window(u8 priority_class) override {
+    if (processor_.capabilities().tpr_shadow) vmcs_.write(Field::TprThreshold, priority_class);
+  }
   Exit enter() override;
 
  private:

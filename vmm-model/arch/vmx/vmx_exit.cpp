@@ -14,6 +14,7 @@ ExitReason reason_of(u32 code) {
     case reason::external_interrupt:
     case reason::init: return ExitReason::Interrupt;
     case reason::triple_fault: return ExitReason::Shutdown;
+    case reason::tpr_below_threshold:
     case reason::interrupt_window: return ExitReason::InterruptWindow;
     case reason::task_switch: return ExitReason::TaskSwitch;
     case reason::cpuid: return ExitReason::Cpuid;
