@@ -107,6 +107,20 @@ TEST_F(LocalApicTest, TaskPriorityHoldsBackItsClass) {
   EXPECT_EQ(apic().task_priority_class(), 4);
 }
 
+TEST_F(LocalApicTest, TellsWhatTheTaskPriorityAloneHoldsBack) {
+  enable();
+  EXPECT_EQ(apic().held_back_class(), 0);
+  apic().set_task_priority_class(5);
+  icr(0x40000 | 0x5f);
+  EXPECT_EQ(apic().held_back_class(), 5);
+  apic().set_task_priority_class(4);
+  EXPECT_EQ(apic().held_back_class(), 0);  // it is pending
+  EXPECT_EQ(apic().acknowledge(), 0x5f);
+  icr(0x40000 | 0x51);
+  apic().set_task_priority_class(6);
+  EXPECT_EQ(apic().held_back_class(), 0);  // it waits for the one in service
+}
+
 TEST_F(LocalApicTest, SoftwareDisabledTakesNoFixedButNmi) {
   icr(0x00030, 1);
   EXPECT_FALSE(requested(0x30, 1));

@@ -116,6 +116,14 @@ TEST_F(VmxExecutionTest, SystemCallMsrsMoveWithTheGuestThatRuns) {
   EXPECT_EQ(guest->get(StateField::lstar), 0x3333u);
 }
 
+TEST_F(VmxExecutionTest, AFallingTaskPriorityIsWaitedForByItsThreshold) {
+  start();
+  guest->set(StateField::task_priority, 5);
+  guest->request_priority_window(5);
+  EXPECT_EQ(vmx.fields()[Field::TprThreshold], 5u);
+  EXPECT_EQ(guest->get(StateField::task_priority), 5u);
+}
+
 TEST_F(VmxExecutionTest, GuestsAreToldApartByTheirVpids) {
   start();
   VmxExecution* other = create();
