@@ -36,8 +36,9 @@ enum class CycleCause : u8 {
 };
 inline constexpr unsigned cycle_causes = static_cast<unsigned>(CycleCause::Count);
 inline constexpr std::array<std::string_view, cycle_causes> cycle_cause_names{
-    "base", "branch",    "frontend",  "fetch_walk", "l1",    "l2",       "l3",      "remote",     "dram",   "uncached",
-    "tlb",  "walk_dim1", "walk_dim2", "serialize",  "event", "vm_entry", "vm_exit", "vm_control", "hosted", "device", "halted"};
+    "base",   "branch",   "frontend", "fetch_walk", "l1",        "l2",        "l3",
+    "remote", "dram",     "uncached", "tlb",        "walk_dim1", "walk_dim2", "serialize",
+    "event",  "vm_entry", "vm_exit",  "vm_control", "hosted",    "device",    "halted"};
 
 struct CycleAccount {
   std::array<u64, cycle_causes> cycles{};
