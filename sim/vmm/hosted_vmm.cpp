@@ -7,6 +7,12 @@ namespace bunshin {
 HostedVmm::HostedVmm(const MachineConfig& config, CoreLoop& loop, Processor& processor, const BootMemory& memory,
                      const TimingMode& mode)
     : loop_(loop), processor_(processor), mode_(mode), files_(HypervisorBoot(config).files()), hypervisor_(*this) {
+  if (!processor.cpu().profile.has(Feature::Lm)) {
+    throw ConfigError("vmm.binding: `hosted` is 64-bit code, and this processor has no 64-bit mode: use `bare`");
+  }
+  if (config.vmm.execution == "deprivileged") {
+    throw ConfigError("vmm.execution: `hosted` has no guests in user state: use `auto`, or `bare` for vmm.binding");
+  }
   for (std::size_t i = 0; i < costs_.size(); ++i) costs_[i] = parse_compute_costs(config.vmm.costs.items[i]);
   for (const MapEntry& entry : memory.map()) {
     if (entry.type == MapEntry::usable) memory_.push_back({entry.base, entry.base + entry.size});

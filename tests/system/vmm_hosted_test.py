@@ -97,6 +97,13 @@ class Hosted(unittest.TestCase):
                                   "vmm.binding": "hosted"}, options=["--timing", "none", "--max-cycles", "90000000"])
         self.assertEqual(result.status, 3, str(result))
 
+    def test_what_it_cannot_do_is_told(self):
+        for cpu, settings, word in (("p4-northwood", {}, "no 64-bit mode"),
+                                    ("zen3", {"vmm.execution": "deprivileged"}, "no guests in user state")):
+            result = boot("hosted", "lab", "shadow", cpu, settings=settings)
+            self.assertEqual(result.status, 2, str(result))
+            self.assertIn(word, result.messages)
+
     def test_a_bad_table_is_told(self):
         for costs, word in (("[nothing=5]", "there is no such cost"), ("[flat.io=5]", "there is no such cost"),
                             ("[io]", "expected NAME=CYCLES"), ("[io=1.2345]", "expected NAME=CYCLES")):
