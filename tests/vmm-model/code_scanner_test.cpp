@@ -143,6 +143,31 @@ TEST_F(Scanner, LooksAtWhatIsWrittenAgain) {
   for (unsigned i = 0; i < sizeof(now); ++i) EXPECT_EQ(rig.load(UserStateRig::code + i, 1), now[i]) << i;
 }
 
+/// Written a byte at a time, code comes to what it comes to at once.
+TEST_F(Scanner, IsNotFooledByHalfAnInstruction) {
+  std::mt19937_64 random(17);
+  for (unsigned round = 0; round < 200; ++round) {
+    const u32 at = 0x10'0000 + round * 0x1000;
+    Bytes code(96), patch(4 + random() % 12);
+    for (u8& byte : code) byte = std::array<u8, 6>{0x90, 0x9c, 0x58, 0x0f, 0xb8, 0x40}[random() % 6];
+    code.push_back(0xc3);
+    rig.put_code(at, code);
+    enter_at(at);
+    const std::size_t begin = random() % 60;
+    for (u8& byte : patch) byte = std::array<u8, 5>{0x90, 0x9d, 0xb8, 0x0f, 0x1f}[random() % 5];
+    for (std::size_t i = 0; i < patch.size(); ++i) {
+      code[begin + i] = patch[i];
+      rig.put_code(at + static_cast<u32>(begin + i), std::span(patch).subspan(i, 1));
+      rig.execution.memory_written(GuestPhysical(at + begin + i), 1);
+    }
+    for (std::size_t i = 0; i < code.size(); ++i) {
+      u8 byte[1] = {static_cast<u8>(rig.load(at + i, 1))};
+      rig.execution.restore_code(GuestPhysical(at + i), byte);
+      ASSERT_EQ(byte[0], code[i]) << "round " << round << " byte " << i;
+    }
+  }
+}
+
 TEST_F(Scanner, GivesBackWhatItGivesUp) {
   std::mt19937_64 random(5);
   const Program program(random, UserStateRig::code);

@@ -8,6 +8,7 @@ namespace bunshin::vmm::deprivileged {
 namespace {
 
 constexpr unsigned longest = 15;
+constexpr u32 nothing = ~u32{0};
 constexpr WalkAccess fetch{.write = false, .execute = true, .user = false};
 
 }  // namespace
@@ -81,6 +82,7 @@ bool CodeScanner::look_at(u32 linear, u32 base, unsigned bits, Code& code) {
   if (page == nullptr || get(page->starts, static_cast<unsigned>(at.page_offset()))) return false;
   if (code.length > got) obtain(behind, linear + static_cast<u32>(got), base, bits);
   set(page->starts, static_cast<unsigned>(at.page_offset()));
+  if (guess_.open && guess_.count < Guess::most) guess_.starts[guess_.count++] = at;
   ++instructions_;
   ++looked_at_;
   const Flow flow = flow_of(code);
@@ -175,6 +177,7 @@ void CodeScanner::written(GuestPhysical address, u64 bytes) {
     clear(page->changed, page->list[i].offset);
     page->list[i] = page->list[--page->rewrites];
   }
+  forget_guess(address);
   unsigned again = static_cast<unsigned>(page_size);
   for (unsigned at = first < longest ? 0 : first - longest + 1; at <= last; ++at) {
     if (!get(page->starts, at)) continue;
@@ -182,7 +185,28 @@ void CodeScanner::written(GuestPhysical address, u64 bytes) {
     clear(page->starts, at);
     undo(*page, address.page() + at);
   }
-  if (again != page_size) prepare(page->linear + again, page->code_base, page->bits);
+  if (again != page_size) guess_.from = std::min(guess_.from, page->linear + again);
+  guess_.end = address + bytes;
+  if (guess_.from == nothing) return;
+  guess_.open = true;
+  prepare(guess_.from, page->code_base, page->bits);
+  guess_.open = false;
+}
+
+// Half an instruction and half of another make a third, whose end is the beginning of nothing: what was found last time is
+// taken back when the next piece is written.
+void CodeScanner::forget_guess(GuestPhysical first) {
+  constexpr u64 near = 16;
+  const bool goes_on = guess_.count != 0 && first.page() == guess_.end.page() &&
+                       first.value + near >= guess_.end.value && first.value <= guess_.end.value + near;
+  for (unsigned i = 0; goes_on && i < guess_.count; ++i) {
+    Page* page = find(guess_.starts[i]);
+    if (page == nullptr) continue;
+    clear(page->starts, static_cast<unsigned>(guess_.starts[i].page_offset()));
+    undo(*page, guess_.starts[i]);
+  }
+  guess_.count = 0;
+  if (!goes_on) guess_.from = nothing;
 }
 
 void CodeScanner::give_up(GuestPhysical address) {

@@ -72,6 +72,7 @@ class CodeScanner {
   bool look_at(u32 linear, u32 base, unsigned bits, Code& code);
   bool want(u32 target);
   void rewrite(Page& page, GuestPhysical at, u8 original);
+  void forget_guess(GuestPhysical first);
   void undo(Page& page, GuestPhysical at);
   static bool get(const std::array<u32, 128>& bits, unsigned at) { return (bits[at / 32] >> at % 32 & 1) != 0; }
   static void set(std::array<u32, 128>& bits, unsigned at) { bits[at / 32] |= u32{1} << at % 32; }
@@ -85,6 +86,16 @@ class CodeScanner {
   Page* spare_ = nullptr;
   std::array<u32, max_pending> pending_{};
   unsigned pending_count_ = 0, looked_at_ = 0;
+  /// What was found in code that is being written: a guess until the guest goes on elsewhere.
+  struct Guess {
+    static constexpr unsigned most = 256;
+    std::array<GuestPhysical, most> starts{};
+    unsigned count = 0;
+    u32 from = 0;       ///< linear
+    GuestPhysical end;  ///< of what was written
+    bool open = false;
+  };
+  Guess guess_;
   u64 instructions_ = 0, rewrites_ = 0;
 };
 
