@@ -118,6 +118,7 @@ class Mmu final : private WalkObserver {
   void set_scheme(const SchemeParameters& parameters, unsigned core);
   /// Null while the hardware walker is all there is.
   const TranslationScheme* scheme() const { return scheme_.get(); }
+  TranslationScheme* scheme() { return scheme_.get(); }
 
   /// Invalidations (SDM vol. 3, 4.10.4.1).
   void flush_all();                                   ///< all PCIDs, global entries included

@@ -54,6 +54,12 @@ class TranslationScheme {
   /// One page, of one PCID, and global ones if asked to: INVLPG, INVPCID.
   virtual void flush_page(Linear, u16, bool /*globals_too*/) {}
 
+  /// The scheme's own model-specific registers, by number. False: there is none of that number, or it refuses the value.
+  virtual bool read_register(u32 /*msr*/, u64& /*value*/) const { return false; }
+  virtual bool write_register(u32 /*msr*/, u64 /*value*/) { return false; }
+  /// Whether a hypervisor can fill the TLB for its guests (mmu/software_fill.h).
+  virtual bool fills_by_hypervisor() const { return false; }
+
   /// Names begin with `prefix`.
   virtual void register_statistics(StatRegistry&, const std::string& /*prefix*/) const {}
   /// Adds what decides later translations and times.

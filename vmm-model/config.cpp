@@ -49,7 +49,8 @@ bool microseconds(std::string_view s, u64& value) {
 }
 
 bool paging_mode(std::string_view s, PagingChoice& paging) {
-  for (const PagingChoice choice : {PagingChoice::Nested, PagingChoice::VirtualTlb, PagingChoice::Shadow}) {
+  for (const PagingChoice choice :
+       {PagingChoice::Nested, PagingChoice::VirtualTlb, PagingChoice::Shadow, PagingChoice::SoftwareTlb}) {
     if (s != name_of(choice)) continue;
     paging = choice;
     return true;
@@ -101,7 +102,7 @@ std::string_view Parser::section(std::string_view text) {
 }
 
 std::string_view Parser::global(std::string_view key, std::string_view value) {
-  if (key == "paging") return paging_mode(value, config_.paging) ? "" : "paging is shadow, vtlb or nested";
+  if (key == "paging") return paging_mode(value, config_.paging) ? "" : "paging is shadow, vtlb, nested or software";
   if (key == "nested_page") {
     const bool good =
         bytes(value, config_.nested_page) &&
@@ -136,7 +137,7 @@ std::string_view Parser::of_guest(std::string_view key, std::string_view value) 
   if (key == "disk") return guest.disk = value, "";
   if (key == "paging") {
     guest.paging_chosen = true;
-    return paging_mode(value, guest.paging) ? "" : "paging is shadow, vtlb or nested";
+    return paging_mode(value, guest.paging) ? "" : "paging is shadow, vtlb, nested or software";
   }
   if (key == "limit") return microseconds(value, guest.limit_us) ? "" : "limit is a time like 500ms, up to 1000s";
   return "unknown key; a guest has memory, kernel, initrd, cmdline, disk, paging and limit";
@@ -163,6 +164,7 @@ std::string_view name_of(PagingChoice paging) {
   switch (paging) {
     case PagingChoice::Nested: return "nested";
     case PagingChoice::VirtualTlb: return "vtlb";
+    case PagingChoice::SoftwareTlb: return "software";
     default: return "shadow";
   }
 }

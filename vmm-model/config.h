@@ -2,7 +2,7 @@
 
 // The hypervisor's configuration: a small text that the boot loader hands over as the first module.
 //
-//   paging = nested            # shadow | vtlb | nested
+//   paging = nested            # shadow | vtlb | nested | software
 //   nested_page = 2M           # 4K | 2M | 1G: second-stage pages
 //   slice = 10ms               # a guest's turn
 //   execution = auto           # auto | deprivileged: how guests run, auto by the best that the processor has
@@ -25,8 +25,8 @@
 
 namespace bunshin::vmm {
 
-enum class PagingChoice : u8 { Nested, VirtualTlb, Shadow };
-inline constexpr unsigned paging_choices = 3;
+enum class PagingChoice : u8 { Nested, VirtualTlb, Shadow, SoftwareTlb };
+inline constexpr unsigned paging_choices = 4;
 
 struct GuestConfig {
   std::string_view name;

@@ -64,6 +64,8 @@ class GuestExecution {
   virtual void use_shadow(HostPhysical root) = 0;
   /// INVLPG need not be intercepted if the shadow follows the guest's tables at once.
   virtual void intercept_invlpg(bool wanted) = 0;
+  /// The TLB tells this guest's translations from others, and world switches leave them there.
+  virtual bool keeps_translations() const { return true; }
   /// Forgets cached translations of this guest.
   virtual void flush_translations() = 0;
   virtual void flush_page(Linear address) = 0;

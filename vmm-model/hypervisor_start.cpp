@@ -7,6 +7,7 @@
 #include "vmm-model/message.h"
 #include "vmm-model/paging/nested_paging.h"
 #include "vmm-model/paging/shadow_paging.h"
+#include "vmm-model/paging/software_tlb.h"
 #include "vmm-model/paging/virtual_tlb.h"
 #include "vmm-model/platform/guest_disk.h"
 
@@ -102,6 +103,7 @@ GuestPaging* Hypervisor::create_paging(PagingChoice choice, const PagingContext&
   switch (choice) {
     case PagingChoice::Nested: return create<NestedPaging>(context, config_.nested_page);
     case PagingChoice::VirtualTlb: return create<VirtualTlb>(context);
+    case PagingChoice::SoftwareTlb: return create<SoftwareTlb>(context);
     default: return create<ShadowPaging>(context);
   }
 }
@@ -141,6 +143,11 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   auto* memory = create<GuestMemory>(hardware_, ram, config.memory);
   GuestExecution* execution = back_end_->create_execution(hardware_, pool_);
   if (memory == nullptr || execution == nullptr) return refuse(config, "the machine has no memory left for it");
+  if (config.paging == PagingChoice::SoftwareTlb &&
+      !(SoftwareTlb::supported(hardware_) && execution->keeps_translations())) {
+    return refuse(config,
+                  "software paging needs a TLB that software fills (translation.scheme) and that tells guests apart");
+  }
   const PagingContext context{hardware_,  pool_, *memory, *execution, physical_bits(hardware_), has_gigabyte_pages(),
                               has_pse36()};
   GuestPaging* paging = create_paging(config.paging, context);

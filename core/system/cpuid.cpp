@@ -10,6 +10,8 @@
 #include "core/system/semantics.h"
 #include "core/virt/intercept.h"
 #include "core/virt/svm/svm.h"
+#include "mmu/scheme.h"
+#include "mmu/software_fill_registers.h"
 
 namespace bunshin {
 namespace {
@@ -218,6 +220,10 @@ CpuidResult extended_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
 
 CpuidResult cpuid_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
   if (leaf >= extended && leaf <= highest_extended(cpu.profile)) return extended_leaf(cpu, leaf, subleaf);
+  if (leaf == software_fill_leaf && cpu.mmu.scheme() != nullptr && cpu.mmu.scheme()->fills_by_hypervisor()) {
+    constexpr std::string_view name = "software TLB";
+    return {fill_msr::root + fill_msr::count - 1, word_of(name, 0), word_of(name, 4), word_of(name, 8)};
+  }
   const u32 highest = highest_basic(cpu);
   if (leaf <= highest) return basic_leaf(cpu, leaf, subleaf);
   // Beyond the range Intel answers as for the highest basic leaf, AMD with zeros.

@@ -7,6 +7,7 @@
 #include "core/system/msr_table.h"
 #include "core/system/semantics.h"
 #include "core/virt/intercept.h"
+#include "mmu/scheme.h"
 
 namespace bunshin {
 
@@ -103,12 +104,14 @@ const Row* find(const Cpu& cpu, u32 index) {
 
 bool read_msr(Cpu& cpu, u32 index, u64& value) {
   const msr::Row* row = msr::find(cpu, index);
-  return row != nullptr && row->read != nullptr && row->read(cpu, index, value);
+  if (row == nullptr) return cpu.mmu.scheme() != nullptr && cpu.mmu.scheme()->read_register(index, value);
+  return row->read != nullptr && row->read(cpu, index, value);
 }
 
 bool write_msr(Cpu& cpu, u32 index, u64 value) {
   const msr::Row* row = msr::find(cpu, index);
-  return row != nullptr && row->write != nullptr && row->write(cpu, index, value);
+  if (row == nullptr) return cpu.mmu.scheme() != nullptr && cpu.mmu.scheme()->write_register(index, value);
+  return row->write != nullptr && row->write(cpu, index, value);
 }
 
 namespace semantics {

@@ -1,9 +1,11 @@
 // A software-filled TLB: a miss traps to a handler below the operating system, as Alpha's PALcode and MIPS's refill handler
 // are (Nagle et al., "Design Tradeoffs for Software-Managed TLBs", ISCA 1993). The handler goes down the same page tables by
 // ordinary loads, through the data caches like any others, and sets A and D by ordinary stores. There are no
-// paging-structure caches. The operating system above notices nothing.
+// paging-structure caches. The operating system above notices nothing. A hypervisor that wants to fills the TLB for its guests
+// itself (mmu/software_fill.h).
 
 #include "mmu/scheme.h"
+#include "mmu/software_fill.h"
 
 namespace bunshin {
 
@@ -40,6 +42,7 @@ class SoftwareScheme final : public TranslationScheme, private WalkObserver {
       : parameters_(parameters), environment_(environment) {}
 
   WalkResult miss(Linear address, const Access& access) override {
+    if (fill_.concerns(environment_.context)) return fill_.miss(address, access, environment_.context);
     ++traps_;
     instructions_ += parameters_.entry_instructions;
     outer_ = environment_.walker.observer();
@@ -51,11 +54,25 @@ class SoftwareScheme final : public TranslationScheme, private WalkObserver {
     return result;
   }
   bool uses_structure_caches() const override { return false; }
+  bool read_register(u32 msr, u64& value) const override { return fill_.read(msr, value); }
+  bool write_register(u32 msr, u64 value) override { return fill_.write(msr, value); }
+  bool fills_by_hypervisor() const override { return true; }
+
+  // Few entries, which come back by a fault each: whatever is flushed, all go.
+  void flush_all() override { fill_.flush(); }
+  void flush_non_global() override { fill_.flush(); }
+  void flush_pcid(u16) override { fill_.flush(); }
+  void flush_guest(u32) override { fill_.flush(); }
+  void flush_everything() override { fill_.flush(); }
+  void flush_page(Linear, u16, bool) override { fill_.flush(); }
+  void hash(StateHash& hash) const override { fill_.hash(hash); }
 
   void register_statistics(StatRegistry& registry, const std::string& prefix) const override {
     registry.add(prefix + "traps", traps_, "traps", "to the TLB miss handler");
     registry.add(prefix + "instructions", instructions_, "instructions",
                  "of the TLB miss handler, while time is modeled");
+    registry.add(prefix + "guest_faults", fill_.faults(), "faults", "of guests whose hypervisor fills the TLB");
+    registry.add(prefix + "guest_fills", fill_.fills(), "entries", "that a hypervisor wrote");
   }
 
  private:
@@ -75,6 +92,7 @@ class SoftwareScheme final : public TranslationScheme, private WalkObserver {
   const SoftwareParameters parameters_;
   const SchemeEnvironment environment_;
   WalkObserver* outer_ = nullptr;
+  SoftwareFill fill_;
   u64 traps_ = 0;
   u64 instructions_ = 0;
 };

@@ -12,8 +12,8 @@ namespace bunshin {
 namespace {
 
 constexpr std::array<std::string_view, 3> bindings{"none", "bare", "hosted"};
-constexpr std::array<std::string_view, 3> paging_modes{"nested", "vtlb", "shadow"};
-constexpr std::array<std::string_view, 4> guest_paging_modes{"default", "nested", "vtlb", "shadow"};
+constexpr std::array<std::string_view, 4> paging_modes{"nested", "vtlb", "shadow", "software"};
+constexpr std::array<std::string_view, 5> guest_paging_modes{"default", "nested", "vtlb", "shadow", "software"};
 constexpr std::array<std::string_view, 3> nested_pages{"4K", "2M", "1G"};
 constexpr std::array<std::string_view, 2> executions{"auto", "deprivileged"};
 constexpr std::size_t most_guests = 128, longest_name = 32;
@@ -55,9 +55,11 @@ void VmmParameters::describe(ParameterVisitor& v) {
          "The hypervisor's image; empty is `bunshin-vmm.elf` (`bunshin-vmm32.elf` on 32-bit processors and for "
          "deprivileged guests), built beside "
          "the simulator's own file.");
-  v.choice("paging", paging, paging_modes,
-           "How guests' memory is translated: second-stage tables that the hardware walks; a virtual TLB, filled on "
-           "faults; or shadow tables that follow the guest's writes to its own.");
+  v.choice(
+      "paging", paging, paging_modes,
+      "How guests' memory is translated: second-stage tables that the hardware walks; a virtual TLB, filled on "
+      "faults; shadow tables that follow the guest's writes to its own; or no tables, under the translation scheme "
+      "`software`.");
   v.choice("nested_page", nested_page, nested_pages, "Pages of the second stage.");
   v.integer("slice", slice, {100, 1'000'000'000}, "us", "A guest's turn, when there are several.");
   v.choice(

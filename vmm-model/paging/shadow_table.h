@@ -29,6 +29,12 @@ inline bool write_protect_ignored(const GuestTranslation& t, const PagingControl
   return access.write && !access.user && !t.writable && !controls.write_protect();
 }
 
+/// A page that CR0.WP lets a supervisor write cannot be the supervisor's alone, as leaf_entry() makes it, where SMAP tells it
+/// from a user's.
+inline bool hidden_from_smap(const GuestTranslation& t, const PagingControls& controls, WalkAccess access) {
+  return t.user && (controls.cr4 & cr4::SMAP) != 0 && write_protect_ignored(t, controls, access);
+}
+
 /// A leaf for what a guest's walk has found. Writes to a page that is not dirty yet must fault: D is the guest's to see. The
 /// hardware has CR0.WP set, so that a page which the guest's CR0.WP lets its supervisor write becomes the supervisor's alone
 /// until the next user access faults; SMEP must not take it for one.

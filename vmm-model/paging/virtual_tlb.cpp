@@ -88,9 +88,7 @@ FaultResult VirtualTlb::fault(const Exit& exit) {
   const GuestPhysical page = t.address.page();
   if (!context_.memory.contains(page, page_size)) return {FaultOutcome::Emulate, 0, t.address};
   const bool trapped = traps_writes(page);
-  // A page that CR0.WP lets a supervisor write cannot be the supervisor's alone where SMAP tells it from a user's.
-  const bool hidden_from_smap = shadow::write_protect_ignored(t, c, access) && t.user && (c.cr4 & cr4::SMAP) != 0;
-  if ((trapped && access.write) || hidden_from_smap) return {FaultOutcome::Emulate, 0, t.address};
+  if ((trapped && access.write) || shadow::hidden_from_smap(t, c, access)) return {FaultOutcome::Emulate, 0, t.address};
   ++counters_.fills;
   const unsigned view = view_of(access);
   u64 leaf = shadow::leaf_entry(context_.memory.host(page), t, c, access) | forced_rights(view);

@@ -25,6 +25,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   void use_second_stage(HostPhysical) override {}
   SecondStageFormat second_stage_format() const override { return SecondStageFormat::None; }
   void use_shadow(HostPhysical root) override { roots_[kernel] = root; }
+  bool keeps_translations() const override { return false; }
   void intercept_invlpg(bool) override {}
   // Every entry loads CR3, and no page of the guest's is global: the processor keeps nothing.
   void flush_translations() override { linear_.forget(); }

@@ -30,6 +30,7 @@ class VmxExecution final : public GuestExecution {
   void use_shadow(HostPhysical root) override;
   void intercept_invlpg(bool wanted) override { vmcs_.change_bits(Field::PrimaryControls, primary::invlpg, wanted); }
   void flush_translations() override { flush_ = true; }
+  bool keeps_translations() const override { return vpid_ != 0; }
   void flush_page(Linear address) override { processor_.forget_page(vpid_, address); }
   void inject(const Event& event) override;
   Event debug_trap(u64 causes) override;

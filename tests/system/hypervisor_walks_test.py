@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Translation under the project's hypervisor, reference by reference: a cold nested walk of a running guest makes 25 accesses
+(CHAPTER S17), and a TLB hit costs what it costs without a hypervisor (S13)."""
+
+import json
+import pathlib
+import re
+import tempfile
+import unittest
+
+from bunshin_process import GUESTS, SOURCE, main, run
+
+ADDRESS = 0x000F_FFFF_FFFF_F000
+NO_CACHES = {"second_stage.nested_tlb.entries": 0} | {
+    f"{dimension}structure_caches.{key}": value for dimension in ("", "second_stage.")
+    for key, value in {"kind": "translation", "pml5": 0, "pml4": 0, "pdpt": 0, "pd": 0}.items()}
+
+
+def lab(profile, programs, paging=None, timing="ooo", options=(), memory="64MiB", **settings):
+    """The lab kernel, under the hypervisor if `paging` says how."""
+    settings = {"include": SOURCE / f"configs/cpu/{profile}.yaml", "guest.kernel": GUESTS / "lab", "guest.cmdline": programs,
+                "machine.memory": "2GiB", **settings}
+    if paging is not None:
+        settings |= {"vmm.binding": "bare", "vmm.paging": paging, "vmm.guest_memory": memory}
+    return run("lab.yaml", settings, ("--quiet", "--timing", timing, *options))
+
+
+class ColdWalks(unittest.TestCase):
+    def walks(self, profile, nested_page, program):
+        """Walks of the program's data by a guest with no cache of any part of a walk."""
+        with tempfile.TemporaryDirectory() as directory:
+            file = pathlib.Path(directory) / "walks"
+            # Nearly all memory that the lab kernel can use: then its tables lie beyond the first 2 MiB, where video memory is a
+            # hole.
+            end = lab(profile, f"run={program} footprint=16M count=500", "nested", "none", ("--walk-trace", file), "1022MiB",
+                      **{"vmm.nested_page": nested_page, "tlb.large.entries": "8", "tlb.large.ways": "8"}, **NO_CACHES)
+            self.assertEqual(end.status, 0, end)
+            walks = [json.loads(line) for line in file.read_text().splitlines()]
+        return [w for w in walks if w["privilege"] == "user" and w["access"] == "read" and w["result"] == "translated"
+                and any(s["dimension"] == 2 for s in w["steps"])]
+
+    def rows(self, walk):
+        """For each entry of the guest's, and at last the data: the references to nested tables that find it, and its own."""
+        rows = [[]]
+        for step in walk["steps"]:
+            if step.get("update"):
+                continue
+            rows[-1].append(step)
+            if step["dimension"] == 1:
+                rows.append([])
+        return rows
+
+    def check_walk(self, walk, guest_levels, nested_levels):
+        rows = self.rows(walk)
+        self.assertEqual([r[-1]["level"] for r in rows[:-1]], guest_levels, walk)
+        wanted = int(walk["cr3"], 16) & ADDRESS
+        for row in rows:
+            nested = [s for s in row if s["dimension"] == 2]
+            self.assertEqual([s["level"] for s in nested], nested_levels, walk)
+            # Each nested table is the one that the entry before it names.
+            for above, below in zip(nested, nested[1:]):
+                self.assertEqual(int(above["entry"], 16) & ADDRESS, int(below["address"], 16) & ADDRESS)
+            if row is not rows[-1]:
+                page = 12 + 9 * (nested_levels[-1] - 1)
+                base = int(nested[-1]["entry"], 16) & ADDRESS & -(1 << page)
+                entry = int(row[-1]["address"], 16)
+                self.assertEqual(entry & -(1 << page), base, "the guest's entry lies where the nested tables say")
+                self.assertEqual(entry & ((1 << page) - 1) & ADDRESS, wanted & ((1 << page) - 1) & ADDRESS)
+                wanted = int(row[-1]["entry"], 16) & ADDRESS
+        count = len(guest_levels) * (len(nested_levels) + 1) + len(nested_levels)
+        self.assertEqual(walk["references"], count)
+        return count
+
+    def check(self, profile, nested_page, program, guest_levels, nested_levels, published):
+        walks = self.walks(profile, nested_page, program)
+        self.assertGreater(len(walks), 10)
+        cold = [w for w in walks if w["references"] == published]
+        self.assertGreater(len(cold), 0.9 * len(walks), "the others touch the first 2 MiB, whose nested pages are small")
+        for walk in cold[-200:]:
+            self.assertEqual(self.check_walk(walk, guest_levels, nested_levels), published)
+
+    def test_25_accesses_on_amd_v(self):
+        self.check("zen3", "4K", "walk4k", [4, 3, 2, 1], [4, 3, 2, 1], 24)
+
+    def test_25_accesses_on_vt_x(self):
+        self.check("nehalem", "4K", "walk4k", [4, 3, 2, 1], [4, 3, 2, 1], 24)
+
+    def test_large_nested_pages(self):
+        for profile in ("zen3", "skylake"):
+            with self.subTest(profile):
+                self.check(profile, "2M", "walk4k", [4, 3, 2, 1], [4, 3, 2], 19)
+
+    def test_large_pages_of_the_guest(self):
+        self.check("zen3", "4K", "walk2m", [4, 3, 2], [4, 3, 2, 1], 19)
+
+
+class SoftwareFilledTlb(unittest.TestCase):
+    """S14: no tables but the guest's; what the TLB lacks the hypervisor puts in."""
+
+    def boot(self, profile, scheme="software"):
+        return lab(profile, "run=check", "software", "none", **{"translation.scheme": scheme})
+
+    def test_guests_run_on_amd_v_and_vt_x(self):
+        for profile in ("zen3", "nehalem"):
+            with self.subTest(profile):
+                end = self.boot(profile)
+                self.assertEqual(end.status, 0, end)
+                self.assertIn(b"lab: power off, 0 failed", end.console)
+                fills = end.stats["core0.scheme.guest_fills"]
+                self.assertGreater(fills, 100)
+                self.assertGreaterEqual(end.stats["core0.scheme.guest_faults"], fills)
+                self.assertEqual(end.stats["vmm.guest.guest.fills"], fills)
+
+    def test_processors_that_cannot_are_refused(self):
+        for profile, scheme in (("zen3", "radix"), ("p4-672", "software")):
+            with self.subTest(profile):
+                end = self.boot(profile, scheme)
+                self.assertEqual(end.status, 1, end)
+                self.assertIn("software paging needs", end.messages)
+
+
+class TlbHits(unittest.TestCase):
+    def cycles(self, profile, paging):
+        """Of an access that hits, and of a call and its return."""
+        translation = {"translation.scheme": "software"} if paging == "software" else {}
+        end = lab(profile, "run=walk4k footprint=64K count=200000; run=callret count=200000", paging, **translation)
+        self.assertEqual(end.status, 0, end)
+        return re.findall(rb"bench (walk4k|callret) (\d+\.\d+) cycles", end.console)
+
+    def check(self, profile, modes):
+        native = self.cycles(profile, None)
+        self.assertEqual(len(native), 2)
+        for paging in modes:
+            with self.subTest(paging):
+                self.assertEqual(self.cycles(profile, paging), native)
+
+    def test_cost_what_they_cost_natively(self):
+        self.check("zen3", ("nested", "shadow", "vtlb", "software"))
+        self.check("nehalem", ("nested", "vtlb"))
+
+
+if __name__ == "__main__":
+    main()
