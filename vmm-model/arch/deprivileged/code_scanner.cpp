@@ -77,7 +77,8 @@ bool CodeScanner::look_at(u32 linear, u32 base, unsigned bits, Code& code) {
     restore(behind, std::span(bytes).subspan(got));
   }
   code = decode_code(std::span(bytes).first(crosses ? longest : got), bits);
-  if (code.length == 0) return false;
+  // Two zeros are ADD [EAX], AL, which nobody writes: this is memory behind a call that does not come back.
+  if (code.length == 0 || (bytes[0] == 0 && bytes[1] == 0) || looked_at_ > 2 * max_instructions) return false;
   Page* page = obtain(at, linear, base, bits);
   if (page == nullptr || get(page->starts, static_cast<unsigned>(at.page_offset()))) return false;
   if (code.length > got) obtain(behind, linear + static_cast<u32>(got), base, bits);
