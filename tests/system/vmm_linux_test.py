@@ -30,7 +30,9 @@ MAY_DIFFER = (
     rb"smpboot: Total of 1 processors activated \(\d+\.\d+ BogoMIPS\)",
     rb"sched_clock: Marking stable \(.*\)",
     rb"rtc_cmos 00:01: setting system clock to 2024-01-01T00:00:0\d UTC \(\d+\)",
-    # Time: printed by a kernel thread whenever it gets its turn.
+    # Time: printed by kernel threads whenever they get their turn.
+    rb"Trying to unpack rootfs image as initramfs\.\.\.",
+    rb"Freeing initrd memory: \d+K",
     rb"audit: type=2000 audit\(\d+\.\d+:1\): state=initialized audit_enabled=0 res=1",
     # Time: with neighbours the guest is away for whole turns while it measures, and takes another timer.
     rb"tsc: (Fast TSC calibration (using PIT|failed)|Unable to calibrate against PIT|using HPET reference calibration)",
