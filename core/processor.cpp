@@ -142,6 +142,7 @@ void Processor::register_stats(StatRegistry& registry, const std::string& prefix
   registry.add(prefix + ".faults", c.faults, "faults", "faults delivered");
   registry.add(prefix + ".device_accesses", c.device_accesses, "accesses", "instructions that accessed a device");
   cpu_.mmu.register_stats(registry, prefix + ".");
+  if (cpu_.virt != nullptr) cpu_.virt->register_stats(registry, prefix + ".");
 }
 
 namespace {

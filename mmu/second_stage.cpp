@@ -158,4 +158,10 @@ std::optional<HostPhysical> SecondStageWalker::peek(GuestPhysical address) const
   return HostPhysical(tables_.mapped(path, address.value).value);
 }
 
+void SecondStageWalker::register_stats(StatRegistry& registry, const std::string& prefix) const {
+  registry.add(prefix + "second_stage.walks", walks_, "",
+               "Walks of the second stage's tables, those that faulted included");
+  registry.add(prefix + "second_stage.references", references_, "", "Paging-structure entries read by them");
+}
+
 }  // namespace bunshin

@@ -7,6 +7,9 @@
 //   stage.set_context({.mode = PagingMode::Ept4Level, .root = eptp});
 //   walker.set_second_stage(&stage);
 
+#include <string>
+
+#include "base/stats.h"
 #include "mmu/nested_tlb.h"
 #include "mmu/structure_cache.h"
 #include "mmu/table_walk.h"
@@ -75,9 +78,9 @@ class SecondStageWalker final : public SecondStage {
   /// Of the last translation that faulted.
   const SecondStageFault& fault() const { return fault_; }
 
-  /// Counters; the references stay valid for statistics.
-  const u64& walks() const { return walks_; }
-  const u64& references() const { return references_; }
+  u64 walks() const { return walks_; }
+  u64 references() const { return references_; }
+  void register_stats(StatRegistry& registry, const std::string& prefix) const;
 
  private:
   using Path = TableWalk::Path;

@@ -9,11 +9,13 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/fault.h"
 #include "base/state_hash.h"
+#include "base/stats.h"
 #include "core/events/event.h"
 #include "core/record.h"
 #include "core/virt/exit_cause.h"
@@ -152,6 +154,7 @@ class Virtualization {
   /// VMX: in wait-for-SIPI as a guest, a SIPI is an exit. True: that happened.
   virtual bool startup_arrived(u8 vector) = 0;
   virtual void hash(StateHash& hash) const = 0;
+  virtual void register_stats(StatRegistry& registry, const std::string& prefix) const = 0;
 
   /// --- In or out of guest mode: what may be in the control registers, the general rules apart (SDM vol. 3, 23.8). ---
   virtual bool cr0_allowed(u64 value) const = 0;

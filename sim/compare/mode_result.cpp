@@ -100,7 +100,7 @@ std::optional<double> references_per_walk(const ReportData& d, const std::vector
     }
   } else {
     walks = d.count("core0.walker.walks");
-    references = d.count("core0.walker.references");
+    references = d.count("core0.walker.references") + d.count("core0.second_stage.references");
   }
   if (walks == 0) return std::nullopt;
   return static_cast<double>(references) / static_cast<double>(walks);

@@ -33,6 +33,7 @@ class FakeExtension final : public Virtualization {
   InitAction init_arrived() override { return InitAction::Take; }
   bool startup_arrived(u8) override { return false; }
   void hash(StateHash&) const override {}
+  void register_stats(StatRegistry&, const std::string&) const override {}
   bool cr0_allowed(u64) const override { return true; }
   bool cr4_allowed(u64) const override { return true; }
   bool intercepts(const Record&, Intercept what, u64) override {

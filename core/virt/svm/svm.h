@@ -63,6 +63,9 @@ class Svm final : public Virtualization {
   InitAction init_arrived() override;
   bool startup_arrived(u8 /*vector*/) override { return false; }
   void hash(StateHash& hash) const override;
+  void register_stats(StatRegistry& registry, const std::string& prefix) const override {
+    stage_.register_stats(registry, prefix);
+  }
   bool cr0_allowed(u64 /*value*/) const override { return true; }
   bool cr4_allowed(u64 /*value*/) const override { return true; }
   [[nodiscard]] bool intercepts(const Record& r, Intercept what, u64 detail) override;

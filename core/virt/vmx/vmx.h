@@ -52,6 +52,9 @@ class Vmx final : public Virtualization, private DirtyLog {
   InitAction init_arrived() override;
   bool startup_arrived(u8 vector) override;
   void hash(StateHash& hash) const override;
+  void register_stats(StatRegistry& registry, const std::string& prefix) const override {
+    stage_.register_stats(registry, prefix);
+  }
   bool cr0_allowed(u64 value) const override;
   bool cr4_allowed(u64 value) const override;
   bool intercepts(const Record& r, Intercept what, u64 detail) override;
@@ -102,7 +105,6 @@ class Vmx final : public Virtualization, private DirtyLog {
   bool in_operation() const { return in_operation_; }
   /// Of the last entry that was refused: the rule that did not hold. Null: none was.
   const EntryRule* broken_rule() const { return broken_rule_; }
-  const SecondStageWalker& second_stage() const { return stage_; }
 
  private:
   enum class MonitorTrap : u8 { Off, Armed, Pending };
