@@ -23,6 +23,7 @@ VirtualPc::VirtualPc(Hardware& hardware, GuestMemory& memory, VirtualPcEvents& e
       }()),
       pic_(host(Chip::pic)),
       io_apic_(router_),
+      lines_(pic_, io_apic_),
       pit_(host(Chip::pit)),
       rtc_(host(Chip::rtc), setup.epoch),
       hpet_(host(Chip::hpet)),
@@ -33,8 +34,7 @@ VirtualPc::VirtualPc(Hardware& hardware, GuestMemory& memory, VirtualPcEvents& e
       debug_exit_(host(Chip::debug_exit)),
       apic_(0, 0, true, host(Chip::apic), router_, *this, setup.apic_timer, setup.apic),
       bridge_(host(Chip::bridge), ecam_base),
-      lpc_(host(Chip::lpc), AcpiPm::pm_base),
-      lines_(pic_, io_apic_) {
+      lpc_(host(Chip::lpc), AcpiPm::pm_base) {
   router_.attach(0, apic_);
   router_.attach(io_apic_);
   router_.attach(pic_);

@@ -133,11 +133,16 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   Hardware& hardware_;
   GuestMemory& memory_;
   VirtualPcEvents& events_;
+  // What devices reach through their hosts stands before them: they reset themselves when they are made.
+  bool serving_ = false;
+  SimTime served_;
+  bool legacy_replacement_ = false, pit_level_ = false, rtc_level_ = false;
   std::array<Host, chips> hosts_;
   std::array<Device*, chips> alarmed_{};
   InterruptRouter router_;
   Pic pic_;
   IoApic io_apic_;
+  InterruptLines lines_;
   Pit pit_;
   Rtc rtc_;
   Hpet hpet_;
@@ -155,10 +160,6 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   LpcBridge lpc_;
   std::optional<VirtioBlk> disk_;
   Claim disk_bar_;
-  InterruptLines lines_;
-  bool serving_ = false;
-  SimTime served_;
-  bool legacy_replacement_ = false, pit_level_ = false, rtc_level_ = false;
   std::array<Claim, max_claims> ports_{};
   unsigned port_count_ = 0;
 };
