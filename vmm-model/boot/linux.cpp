@@ -13,10 +13,9 @@ namespace {
 /// Offsets within the file and, because the header keeps its place, within struct boot_params.
 namespace field {
 constexpr u64 acpi_rsdp_addr = 0x070, e820_entries = 0x1e8, setup_sects = 0x1f1, syssize = 0x1f4, boot_flag = 0x1fe,
-              jump = 0x200, header = 0x202, version = 0x206, type_of_loader = 0x210, loadflags = 0x211,
-              code32_start = 0x214, ramdisk_image = 0x218, ramdisk_size = 0x21c, cmd_line_ptr = 0x228,
-              initrd_addr_max = 0x22c, xloadflags = 0x236, cmdline_size = 0x238, pref_address = 0x258,
-              init_size = 0x260, e820_table = 0x2d0;
+              jump = 0x200, header = 0x202, version = 0x206, type_of_loader = 0x210, code32_start = 0x214,
+              ramdisk_image = 0x218, ramdisk_size = 0x21c, cmd_line_ptr = 0x228, initrd_addr_max = 0x22c,
+              xloadflags = 0x236, cmdline_size = 0x238, pref_address = 0x258, init_size = 0x260, e820_table = 0x2d0;
 }
 constexpr u32 header_magic = 0x53726448;  // "HdrS"
 constexpr u64 has_entry64 = 1, entry64_offset = 0x200, params = boot_layout::information;

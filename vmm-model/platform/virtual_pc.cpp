@@ -5,7 +5,6 @@ namespace bunshin::vmm {
 namespace {
 
 constexpr unsigned lpc_slot = 31, disk_slot = 2;
-constexpr PciWindows pci_windows = {guest_pci_hole, VirtualPc::ecam_base, 0xc000};
 constexpr u64 vga_text_base = 0xb8000;
 constexpr std::array<char, 13> disk_serial{'b', 'u', 'n', 's', 'h', 'i', 'n', '-', 'g', 'u', 'e', 's', 't'};
 

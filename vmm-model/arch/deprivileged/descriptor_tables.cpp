@@ -6,8 +6,7 @@ namespace bunshin::vmm::deprivileged {
 
 namespace {
 
-constexpr u64 accessed = u64{1} << 40, system_bit = u64{1} << 44, code_bit = u64{1} << 43, present = u64{1} << 47,
-              long_bit = u64{1} << 53;
+constexpr u64 accessed = u64{1} << 40, system_bit = u64{1} << 44, code_bit = u64{1} << 43, long_bit = u64{1} << 53;
 constexpr unsigned dpl_shift = 45, kernel_view = 0;
 constexpr u64 flat_code = 0x00cf'9b00'0000'ffff, flat_data = 0x00cf'9300'0000'ffff;
 constexpr u16 ldt_attributes = segment::P | 2;
