@@ -7,7 +7,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const bunshin::u8* data, std::size_t size) {
   using namespace bunshin::vmm;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  static VmmConfig config;
+  VmmConfig config;  // a new one each time: a text says only what differs from it
   const ConfigProblem problem = parse_config(text, config);
   SIM_CHECK(config.guest_count <= VmmConfig::max_guests);
   if (!problem.problem.empty()) return 0;
