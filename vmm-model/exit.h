@@ -5,7 +5,7 @@
 #include <array>
 #include <string_view>
 
-#include "base/types.h"
+#include "vmm-model/registers.h"
 
 namespace bunshin::vmm {
 
@@ -48,6 +48,16 @@ enum class ExitReason : u8 {
   Count
 };
 inline constexpr unsigned exit_reasons = static_cast<unsigned>(ExitReason::Count);
+
+/// Of an exception that is intercepted.
+constexpr ExitReason exception_reason(u8 number) {
+  switch (number) {
+    case vector::PF: return ExitReason::PageFault;
+    case vector::UD: return ExitReason::InvalidOpcode;
+    case vector::GP: return ExitReason::GeneralProtection;
+    default: return ExitReason::Exception;
+  }
+}
 
 /// An event on its way into the guest, or one whose delivery an exit interrupted.
 struct Event {

@@ -34,7 +34,7 @@ bool DeprivilegedExecution::refuse(const Event& event, u8 vector, u32 code, Exit
   exit.interrupted = event;
   exit.number = vector;
   exit.error_code = code;
-  exit.reason = vector == vector::GP ? ExitReason::GeneralProtection : ExitReason::Exception;
+  exit.reason = exception_reason(vector);
   if (vector == vector::PF) {
     exit = linear_.fault();
     exit.interrupted = event;

@@ -132,9 +132,7 @@ Exit DeprivilegedExecution::other_exception(u8 number) {
   Exit exit;
   exit.number = number;
   exit.error_code = state_.error_code;
-  exit.reason = number == vector::UD   ? ExitReason::InvalidOpcode
-                : number == vector::GP ? ExitReason::GeneralProtection
-                                       : ExitReason::Exception;
+  exit.reason = exception_reason(number);
   return exit;
 }
 

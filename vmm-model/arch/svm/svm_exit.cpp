@@ -41,15 +41,6 @@ ExitReason reason_of(u64 code) {
   }
 }
 
-ExitReason exception_reason(u8 number) {
-  switch (number) {
-    case vector::PF: return ExitReason::PageFault;
-    case vector::UD: return ExitReason::InvalidOpcode;
-    case vector::GP: return ExitReason::GeneralProtection;
-    default: return ExitReason::Exception;
-  }
-}
-
 Event event_of(u64 info) {
   if ((info & event::valid) == 0) return {};
   Event e;

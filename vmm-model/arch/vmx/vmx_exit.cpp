@@ -39,15 +39,6 @@ ExitReason reason_of(u32 code) {
   }
 }
 
-ExitReason exception_reason(u8 number) {
-  switch (number) {
-    case vector::PF: return ExitReason::PageFault;
-    case vector::UD: return ExitReason::InvalidOpcode;
-    case vector::GP: return ExitReason::GeneralProtection;
-    default: return ExitReason::Exception;
-  }
-}
-
 /// Exits that an instruction is the cause of tell its length (27.2.5).
 bool by_instruction(ExitReason r) {
   switch (r) {
