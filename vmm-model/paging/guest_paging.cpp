@@ -23,6 +23,11 @@ PagingControls GuestPaging::controls() const {
   return c;
 }
 
+FaultResult GuestPaging::hand_on(const GuestTranslation& refused) {
+  ++counters_.guest_faults;
+  return {FaultOutcome::Inject, refused.error_code, {}};
+}
+
 void GuestPaging::keep_page_directory_pointers() {
   const PagingControls c = context_.controls();
   pointers_kept_ = c.mode() == PagingMode::Pae;

@@ -74,6 +74,8 @@ class GuestPaging {
   explicit GuestPaging(const PagingContext& context) : context_(context) {}
   ~GuestPaging() = default;
 
+  /// The guest's own tables do not allow what has faulted.
+  FaultResult hand_on(const GuestTranslation& refused);
   /// For modes that see every load of CR3: PAE's entries are what they were then, whatever memory holds since.
   void keep_page_directory_pointers();
   HostPhysical new_table();

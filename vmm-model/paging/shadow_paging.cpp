@@ -162,10 +162,7 @@ FaultResult ShadowPaging::fault(const Exit& exit) {
   const PagingControls c = controls();
   const WalkAccess access = faulting_access(exit.error_code);
   const GuestTranslation t = walk_guest(context_.memory, c, Linear(exit.address), access, true);
-  if (t.fault) {
-    ++counters_.guest_faults;
-    return {FaultOutcome::Inject, t.error_code, {}};
-  }
+  if (t.fault) return hand_on(t);
   const GuestPhysical page = t.address.page();
   if (!context_.memory.contains(page, page_size)) return {FaultOutcome::Emulate, 0, t.address};
   const bool table = access.write && pages_.shadowed(static_cast<u32>(context_.memory.page_index(page)));
