@@ -1,10 +1,8 @@
 #include "sim/command_line.h"
 
-#include <iostream>
-
 #include <fmt/format.h>
-#include <boost/program_options.hpp>
 
+#include "sim/command_arguments.h"
 #include "sim/config/config_tree.h"
 #include "sim/config/units.h"
 
@@ -15,33 +13,6 @@ namespace po = boost::program_options;
 namespace {
 
 using Strings = std::vector<std::string>;
-
-/// False if help was asked for (and printed).
-bool parse(const Strings& arguments, const po::options_description& visible, const char* positional,
-           const std::string& usage, po::variables_map& values) {
-  po::options_description all;
-  all.add(visible).add_options()(positional, po::value<std::string>());
-  po::positional_options_description positions;
-  positions.add(positional, 1);
-  try {
-    // Abbreviations would make every later option a change of the command line's meaning.
-    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(arguments).options(all).positional(positions).style(style).run(), values);
-    po::notify(values);
-  } catch (const po::error& e) {
-    throw ConfigError(fmt::format("{}\n{}", e.what(), usage));
-  }
-  if (values.count("help") != 0) {
-    std::cout << usage << "\n\n" << visible;
-    return false;
-  }
-  if (values.count(positional) == 0) throw ConfigError(fmt::format("{} is missing\n{}", positional, usage));
-  return true;
-}
-
-std::string text(const po::variables_map& values, const char* name) {
-  return values.count(name) == 0 ? std::string() : values[name].as<std::string>();
-}
 
 std::optional<u64> number(const po::variables_map& values, const char* name, u64 largest = ~u64{0}) {
   if (values.count(name) == 0) return std::nullopt;
@@ -89,16 +60,17 @@ po::options_description run_description() {
 }  // namespace
 
 std::optional<RunOptions> parse_run_options(const std::vector<std::string>& arguments) {
-  po::variables_map values;
-  if (!parse(arguments, run_description(), "CONFIG", "usage: bunshin run CONFIG [OPTIONS]   (bunshin run --help)",
-             values)) {
-    return std::nullopt;
-  }
+  const auto given = parse_arguments(arguments, run_description(),
+                                     {.usage = "usage: bunshin run CONFIG [OPTIONS]   (bunshin run --help)",
+                                      .introduction = nullptr,
+                                      .word = "CONFIG"});
+  if (!given) return std::nullopt;
+  const po::variables_map& values = *given;
   RunOptions o;
-  o.config = text(values, "CONFIG");
+  o.config = option_text(values, "CONFIG");
   if (values.count("set") != 0) o.overrides = values["set"].as<Strings>();
-  if (values.count("timing") != 0) o.overrides.push_back("machine.timing=" + text(values, "timing"));
-  if (values.count("vmm") != 0) o.overrides.push_back("vmm.binding=" + text(values, "vmm"));
+  if (values.count("timing") != 0) o.overrides.push_back("machine.timing=" + option_text(values, "timing"));
+  if (values.count("vmm") != 0) o.overrides.push_back("vmm.binding=" + option_text(values, "vmm"));
   const auto append = [&](const char* option, const char* key) {
     if (values.count(option) == 0) return;
     for (const std::string& item : values[option].as<Strings>())
@@ -106,19 +78,19 @@ std::optional<RunOptions> parse_run_options(const std::vector<std::string>& argu
   };
   append("switch", "machine.switch");
   append("region", "machine.regions");
-  o.out = text(values, "out");
+  o.out = option_text(values, "out");
   o.max_cycles = number(values, "max-cycles");
-  o.trace = text(values, "trace");
-  o.trace_from = text(values, "trace-from");
-  o.trace_to = text(values, "trace-to");
+  o.trace = option_text(values, "trace");
+  o.trace_from = option_text(values, "trace-from");
+  o.trace_to = option_text(values, "trace-to");
   if (o.trace.empty() && !(o.trace_from + o.trace_to).empty())
     throw ConfigError("--trace-from and --trace-to need --trace FILE");
-  o.walk_trace = text(values, "walk-trace");
-  o.exit_trace = text(values, "exit-trace");
-  if (values.count("symbols") != 0) o.overrides.push_back("guest.symbols=" + text(values, "symbols"));
+  o.walk_trace = option_text(values, "walk-trace");
+  o.exit_trace = option_text(values, "exit-trace");
+  if (values.count("symbols") != 0) o.overrides.push_back("guest.symbols=" + option_text(values, "symbols"));
   if (const auto port = number(values, "gdb", 65535)) o.gdb_port = static_cast<unsigned>(*port);
-  o.until_screen = text(values, "until-screen");
-  o.until_console = text(values, "until-console");
+  o.until_screen = option_text(values, "until-screen");
+  o.until_console = option_text(values, "until-console");
   o.screen = values.count("screen") != 0;
   o.quiet = values.count("quiet") != 0;
   return o;
@@ -132,18 +104,20 @@ std::optional<DisasmOptions> parse_disasm_options(const std::vector<std::string>
       "offset", string()->value_name("N"), "begin at this byte of a raw file")(
       "length", string()->value_name("N"), "this many bytes of each piece of code at most")(
       "symbol", string()->value_name("NAME"), "only this function of an ELF file")("help,h", "this help");
-  po::variables_map values;
-  if (!parse(arguments, d, "FILE", "usage: bunshin disasm FILE [OPTIONS]   (bunshin disasm --help)", values)) {
-    return std::nullopt;
-  }
+  const auto given = parse_arguments(arguments, d,
+                                     {.usage = "usage: bunshin disasm FILE [OPTIONS]   (bunshin disasm --help)",
+                                      .introduction = nullptr,
+                                      .word = "FILE"});
+  if (!given) return std::nullopt;
+  const po::variables_map& values = *given;
   DisasmOptions o;
-  o.file = text(values, "FILE");
+  o.file = option_text(values, "FILE");
   o.bits = static_cast<unsigned>(number(values, "bits", 64).value_or(0));
   if (o.bits != 0 && o.bits != 16 && o.bits != 32 && o.bits != 64) throw ConfigError("--bits: expected 16, 32 or 64");
   o.base = number(values, "base").value_or(0);
   o.offset = number(values, "offset").value_or(0);
   o.length = number(values, "length");
-  o.symbol = text(values, "symbol");
+  o.symbol = option_text(values, "symbol");
   return o;
 }
 

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <iostream>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <boost/program_options.hpp>
 
+#include "sim/command_arguments.h"
 #include "sim/config/units.h"
 #include "sim/vmm/hypervisor_boot.h"
 
@@ -22,6 +21,9 @@ using Strings = std::vector<std::string>;
 
 constexpr std::array<std::string_view, 5> all_modes{"native", "shadow", "vtlb", "nested", "deprivileged"};
 constexpr const char* usage = "usage: bunshin compare EXPERIMENT [OPTIONS]   (bunshin compare --help)";
+constexpr const char* introduction =
+    "Runs the experiment's guest natively and under the hypervisor's ways of paging, and says where the cycles went.\n"
+    "Exit status 1: a mode failed.";
 
 po::options_description description() {
   po::options_description d("Options");
@@ -39,15 +41,12 @@ po::options_description description() {
   return d;
 }
 
-std::string text(const po::variables_map& values, const char* name) {
-  return values.count(name) == 0 ? std::string() : values[name].as<std::string>();
-}
-
 std::optional<u64> number(const po::variables_map& values, const char* name, u64 largest) {
   if (values.count(name) == 0) return std::nullopt;
-  const std::optional<u64> value = parse_quantity(text(values, name), "");
+  const std::optional<u64> value = parse_quantity(option_text(values, name), "");
   if (!value || *value > largest || *value == 0) {
-    throw ConfigError(fmt::format("--{} {}: expected a whole number from 1 to {}", name, text(values, name), largest));
+    throw ConfigError(
+        fmt::format("--{} {}: expected a whole number from 1 to {}", name, option_text(values, name), largest));
   }
   return value;
 }
@@ -100,34 +99,17 @@ CompareMode mode_of(const std::string& name, const MachineConfig& config) {
 }  // namespace
 
 std::optional<CompareOptions> parse_compare_options(const Strings& arguments) {
-  const po::options_description visible = description();
-  po::options_description all;
-  all.add(visible).add_options()("EXPERIMENT", po::value<std::string>());
-  po::positional_options_description positions;
-  positions.add("EXPERIMENT", 1);
-  po::variables_map values;
-  try {
-    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(arguments).options(all).positional(positions).style(style).run(), values);
-    po::notify(values);
-  } catch (const po::error& e) {
-    throw ConfigError(fmt::format("{}\n{}", e.what(), usage));
-  }
-  if (values.count("help") != 0) {
-    std::cout << usage
-              << "\n\nRuns the experiment's guest natively and under the hypervisor's ways of paging, and says "
-              << "where the cycles went.\nExit status 1: a mode failed.\n\n"
-              << visible;
-    return std::nullopt;
-  }
-  if (values.count("EXPERIMENT") == 0) throw ConfigError(fmt::format("EXPERIMENT is missing\n{}", usage));
+  const auto given =
+      parse_arguments(arguments, description(), {.usage = usage, .introduction = introduction, .word = "EXPERIMENT"});
+  if (!given) return std::nullopt;
+  const po::variables_map& values = *given;
   CompareOptions o;
-  o.config = text(values, "EXPERIMENT");
+  o.config = option_text(values, "EXPERIMENT");
   if (values.count("set") != 0) o.overrides = values["set"].as<Strings>();
-  if (values.count("timing") != 0) o.overrides.push_back("machine.timing=" + text(values, "timing"));
-  o.out = text(values, "out");
-  o.json = text(values, "json");
-  o.modes = parse_modes(text(values, "modes"));
+  if (values.count("timing") != 0) o.overrides.push_back("machine.timing=" + option_text(values, "timing"));
+  o.out = option_text(values, "out");
+  o.json = option_text(values, "json");
+  o.modes = parse_modes(option_text(values, "modes"));
   o.max_cycles = number(values, "max-cycles", ~u64{0});
   o.jobs = static_cast<unsigned>(number(values, "jobs", 16).value_or(0));
   o.quiet = values.count("quiet") != 0;

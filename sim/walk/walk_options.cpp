@@ -2,11 +2,10 @@
 
 #include <array>
 #include <charconv>
-#include <iostream>
 
 #include <fmt/format.h>
-#include <boost/program_options.hpp>
 
+#include "sim/command_arguments.h"
 #include "sim/walk/walk_tables.h"
 
 namespace bunshin {
@@ -51,33 +50,10 @@ po::options_description description() {
   return d;
 }
 
-/// Empty if help was asked for (and printed).
-std::optional<po::variables_map> parse(const Strings& arguments) {
-  po::variables_map values;
-  po::options_description all = description();
-  all.add_options()("CONFIG", po::value<std::string>());
-  po::positional_options_description positions;
-  positions.add("CONFIG", 1);
-  try {
-    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(arguments).options(all).positional(positions).style(style).run(), values);
-    po::notify(values);
-  } catch (const po::error& e) {
-    throw ConfigError(fmt::format("{}\n{}", e.what(), usage));
-  }
-  if (values.count("help") == 0) return values;
-  std::cout << usage << "\n\n" << introduction << "\n\n" << description();
-  return std::nullopt;
-}
-
-std::string text(const po::variables_map& values, const char* name) {
-  return values.count(name) == 0 ? std::string() : values[name].as<std::string>();
-}
-
 /// Which of two words an option says; `fallback` if it is not given.
 bool is_first(const po::variables_map& values, const char* name, std::array<std::string_view, 2> words, bool fallback) {
   if (values.count(name) == 0) return fallback;
-  const std::string given = text(values, name);
+  const std::string given = option_text(values, name);
   if (given == words[0]) return true;
   if (given == words[1]) return false;
   throw ConfigError(fmt::format("--{} {}: expected {} or {}", name, given, words[0], words[1]));
@@ -85,7 +61,7 @@ bool is_first(const po::variables_map& values, const char* name, std::array<std:
 
 MachineConfig configuration(const po::variables_map& values) {
   const Strings overrides = values.count("set") == 0 ? Strings() : values["set"].as<Strings>();
-  const std::string file = text(values, "CONFIG");
+  const std::string file = option_text(values, "CONFIG");
   if (!file.empty()) return read_config(file, overrides);
   ConfigNode root;
   root.kind = ConfigNode::Kind::Map;
@@ -106,7 +82,7 @@ SecondStageFormat format_of(const po::variables_map& values, const WalkSetup& se
 }
 
 unsigned warm_of(const po::variables_map& values, bool caches) {
-  const std::string given = text(values, "warm");
+  const std::string given = option_text(values, "warm");
   if (given.empty()) return caches ? 1 : 0;
   if (!caches) throw ConfigError("--warm needs --caches on");
   unsigned warm = 0;
@@ -120,13 +96,13 @@ unsigned warm_of(const po::variables_map& values, bool caches) {
 
 WalkSetup setup_of(const po::variables_map& values, const MachineConfig& config) {
   WalkSetup setup;
-  setup.guest.mode = parse_scheme("guest", text(values, "guest"));
-  setup.host.mode = parse_scheme("second-stage", text(values, "second-stage"));
+  setup.guest.mode = parse_scheme("guest", option_text(values, "guest"));
+  setup.host.mode = parse_scheme("second-stage", option_text(values, "second-stage"));
   if (!setup.guest.present() && !setup.host.present()) {
     throw ConfigError("--guest none --second-stage none: there is nothing to walk; one of them must be a scheme");
   }
-  setup.guest.shift = parse_page("guest-page", setup.guest.mode, text(values, "guest-page"));
-  setup.host.shift = parse_page("host-page", setup.host.mode, text(values, "host-page"));
+  setup.guest.shift = parse_page("guest-page", setup.guest.mode, option_text(values, "guest-page"));
+  setup.host.shift = parse_page("host-page", setup.host.mode, option_text(values, "host-page"));
   setup.format = format_of(values, setup, config);
   const bool nested = setup.host.present() && setup.format == SecondStageFormat::Npt;
   setup.pdpte_registers = is_first(values, "pdptes", {"registers", "memory"}, !nested);
@@ -150,13 +126,15 @@ void check_table(const po::variables_map& values) {
 }  // namespace
 
 std::optional<WalkOptions> parse_walk_options(const Strings& arguments) {
-  const std::optional<po::variables_map> values = parse(arguments);
+  const auto values =
+      parse_arguments(arguments, description(),
+                      {.usage = usage, .introduction = introduction, .word = "CONFIG", .word_required = false});
   if (!values) return std::nullopt;
   WalkOptions options;
   options.config = configuration(*values);
   options.table = values->count("table") != 0;
-  options.json = text(*values, "json");
-  options.svg = text(*values, "svg");
+  options.json = option_text(*values, "json");
+  options.svg = option_text(*values, "svg");
   if (options.table) {
     check_table(*values);
   } else {
