@@ -6,7 +6,7 @@ namespace bunshin::vmm {
 
 void Decoder::prefixes() {
   static constexpr std::array<u8, 6> segments{0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-  for (bool more = true; more && !short_;) {
+  for (bool more = true; more && !ran_out();) {
     const u8 byte = peek();
     more = true;
     if (byte == 0x66) {
@@ -46,52 +46,13 @@ void Decoder::prefixes() {
 
 void Decoder::modrm() {
   const u8 byte = next();
-  const u8 mod = byte >> 6;
   insn_.reg = static_cast<u8>((byte >> 3 & 7) | (rex_r_ ? 8 : 0));
-  const u8 rm = byte & 7;
-  if (mod == 3) {
-    insn_.rm = static_cast<u8>(rm | (rex_b_ ? 8 : 0));
+  if (byte >> 6 == 3) {
+    insn_.rm = static_cast<u8>((byte & 7) | (rex_b_ ? 8 : 0));
     return;
   }
-  insn_.memory = true;
-  if (insn_.address_size == 2) {
-    memory16(mod, rm);
-  } else {
-    memory32(mod, rm);
-  }
-  const bool stack = insn_.base == rsp || insn_.base == rbp;
-  if (stack && !segment_prefix_) insn_.segment = SegmentName::ss;
-}
-
-void Decoder::memory16(u8 mod, u8 rm) {
-  static constexpr std::array<i8, 8> bases{rbx, rbx, rbp, rbp, rsi, rdi, rbp, rbx};
-  static constexpr std::array<i8, 8> indices{rsi, rdi, rsi, rdi, -1, -1, -1, -1};
-  insn_.base = bases[rm];
-  insn_.index = indices[rm];
-  if (mod == 0 && rm == 6) insn_.base = -1;
-  const unsigned size = mod == 1 ? 1 : mod == 2 || (mod == 0 && rm == 6) ? 2 : 0;
-  if (size != 0) insn_.displacement = extend(take(size), size);
-}
-
-void Decoder::memory32(u8 mod, u8 rm) {
-  unsigned size = mod == 1 ? 1 : mod == 2 ? 4 : 0;
-  if (rm == 4) {
-    const u8 sib = next();
-    insn_.scale = sib >> 6;
-    const unsigned index = (sib >> 3 & 7) | (rex_x_ ? 8u : 0u);
-    if (index != 4) insn_.index = static_cast<i8>(index);
-    insn_.base = static_cast<i8>((sib & 7) | (rex_b_ ? 8 : 0));
-    if ((sib & 7) == 5 && mod == 0) {
-      insn_.base = -1;
-      size = 4;
-    }
-  } else if (rm == 5 && mod == 0) {
-    insn_.rip_relative = bits_ == 64;
-    size = 4;
-  } else {
-    insn_.base = static_cast<i8>(rm | (rex_b_ ? 8 : 0));
-  }
-  if (size != 0) insn_.displacement = extend(take(size), size);
+  memory_operand(insn_, byte,
+                 {.segment_prefix = segment_prefix_, .long_mode = bits_ == 64, .rex_x = rex_x_, .rex_b = rex_b_});
 }
 
 void Decoder::binary(Operation operation, bool wide, bool to_register) {

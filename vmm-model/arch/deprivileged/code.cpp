@@ -1,10 +1,12 @@
 #include "vmm-model/arch/deprivileged/code.h"
 
+#include <array>
+
+#include "vmm-model/emulate/code_bytes.h"
+
 namespace bunshin::vmm::deprivileged {
 
 namespace {
-
-constexpr unsigned max_length = 15;
 
 /// What follows an opcode.
 constexpr u8 N = 0,  // nothing
@@ -53,43 +55,21 @@ constexpr std::array<u8, 256> two_bytes{M,  M,  M,  M,  X,  N,  N,  N, N, N, X, 
                                         M,  M,  M,  M,  M,  M,  M,  M, M, M, M,  M, M,  M, M, M,   // E0
                                         M,  M,  M,  M,  M,  M,  M,  M, M, M, M,  M, M,  M, M, M};  // F0
 
-class CodeDecoder {
+class CodeDecoder final : private CodeBytes {
  public:
-  CodeDecoder(std::span<const u8> bytes, unsigned bits)
-      : bytes_(bytes.first(bytes.size() < max_length ? bytes.size() : max_length)), wide_(bits == 32) {}
+  CodeDecoder(std::span<const u8> bytes, unsigned bits) : CodeBytes(bytes), wide_(bits == 32) {}
 
   Code run();
 
  private:
-  u8 peek(unsigned ahead = 0) const { return at_ + ahead < bytes_.size() ? bytes_[at_ + ahead] : 0; }
-  u8 next() {
-    if (at_ >= bytes_.size()) {
-      short_ = true;
-      return 0;
-    }
-    return bytes_[at_++];
-  }
-  u64 take(unsigned size) {
-    u64 value = 0;
-    for (unsigned i = 0; i < size; ++i) value |= u64{next()} << (8 * i);
-    return value;
-  }
-  i64 signed_byte_or(unsigned size) {
-    const unsigned shift = 64 - 8 * size;
-    return static_cast<i64>(take(size) << shift) >> shift;
-  }
   bool prefix();
   u8 format();
   u8 vex_format(bool three);
   void operand();
-  void address16(u8 mod, u8 rm);
-  void address32(u8 mod, u8 rm);
   void follow(u8 format);
 
-  std::span<const u8> bytes_;
   bool wide_;
-  unsigned at_ = 0;
-  bool short_ = false, size_prefix_ = false, address_prefix_ = false, segment_prefix_ = false;
+  bool size_prefix_ = false, address_prefix_ = false, segment_prefix_ = false;
   Code code_;
 };
 
@@ -117,7 +97,7 @@ bool CodeDecoder::prefix() {
     default: return false;
   }
   next();
-  return !short_;
+  return !ran_out();
 }
 
 // Two or three bytes of prefix, then an opcode of the map that they name (SDM vol. 2, 2.3.5).
@@ -145,53 +125,16 @@ u8 CodeDecoder::format() {
   return code_.map == 2 ? M : MB;
 }
 
-void CodeDecoder::address16(u8 mod, u8 rm) {
-  static constexpr std::array<i8, 8> bases{rbx, rbx, rbp, rbp, rsi, rdi, rbp, rbx};
-  static constexpr std::array<i8, 8> indices{rsi, rdi, rsi, rdi, -1, -1, -1, -1};
-  Instruction& insn = code_.operand;
-  const bool absolute = mod == 0 && rm == 6;
-  insn.base = absolute ? i8{-1} : bases[rm];
-  insn.index = indices[rm];
-  const unsigned size = mod == 1 ? 1 : mod == 2 || absolute ? 2 : 0;
-  if (size != 0) insn.displacement = signed_byte_or(size);
-}
-
-void CodeDecoder::address32(u8 mod, u8 rm) {
-  Instruction& insn = code_.operand;
-  unsigned size = mod == 1 ? 1 : mod == 2 ? 4 : 0;
-  u8 base = rm;
-  if (rm == 4) {
-    const u8 sib = next();
-    insn.scale = sib >> 6;
-    if ((sib >> 3 & 7) != 4) insn.index = static_cast<i8>(sib >> 3 & 7);
-    base = sib & 7;
-  }
-  if (base == 5 && mod == 0) {
-    size = 4;
-  } else {
-    insn.base = static_cast<i8>(base);
-  }
-  if (size != 0) insn.displacement = signed_byte_or(size);
-}
-
 void CodeDecoder::operand() {
   Instruction& insn = code_.operand;
   code_.has_modrm = true;
   code_.modrm = next();
   insn.reg = code_.reg();
   insn.rm = code_.modrm & 7;
-  const u8 mod = code_.modrm >> 6;
   // Moves from and to control and debug registers ignore it (SDM vol. 2, MOV).
   const bool register_only = code_.map == 1 && !code_.vex && code_.opcode >= 0x20 && code_.opcode <= 0x23;
-  if (mod == 3 || register_only) return;
-  insn.memory = true;
-  if (insn.address_size == 2) {
-    address16(mod, insn.rm);
-  } else {
-    address32(mod, insn.rm);
-  }
-  const bool stack = insn.base == rbp || (insn.base == rsp && insn.address_size == 4);
-  if (stack && !segment_prefix_) insn.segment = SegmentName::ss;
+  if (code_.modrm >> 6 == 3 || register_only) return;
+  memory_operand(insn, code_.modrm, {.segment_prefix = segment_prefix_});
 }
 
 void CodeDecoder::follow(u8 format) {
@@ -215,8 +158,8 @@ Code CodeDecoder::run() {
   const u8 what = format();
   if ((what & X) != 0) return {};
   follow(what);
-  if (short_) return {};
-  code_.length = code_.operand.length = static_cast<u8>(at_);
+  if (ran_out()) return {};
+  code_.length = code_.operand.length = static_cast<u8>(length());
   return code_;
 }
 
