@@ -1,15 +1,12 @@
 #!/usr/bin/env python3
 """The hypervisor's 32-bit image: guests in user state (S9), and the rewriting of what does not trap there (S10)."""
 
-import pathlib
 import re
-import tempfile
 import unittest
 
-from bunshin_process import GUESTS, SOURCE, run, main
-from vmm_test import guest
+from bunshin_process import GUESTS, main
+from hypervisor_process import IMAGE_32, guest, run_hypervisor, run_machine
 
-IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm32.elf"
 PAGING = ("shadow", "vtlb")
 # What the processor shows of itself to code in user state, instead of what the guest has loaded.
 SHOWN = ("sgdt", "sidt", "sldt", "str", "smsw", "pushf", "popf", "mov from cs", "lar", "mov from ss")
@@ -17,26 +14,12 @@ HARMLESS = ("lsl", "verr", "verw")
 
 
 class UserState(unittest.TestCase):
-    def setUp(self):
-        self.directory = tempfile.TemporaryDirectory()
-        self.addCleanup(self.directory.cleanup)
-        self.folder = pathlib.Path(self.directory.name)
-
-    def machine(self, cpu):
-        path = self.folder / "machine.yaml"
-        path.write_text(f"include: [{SOURCE}/configs/platform/pc.yaml, {SOURCE}/configs/cpu/{cpu}.yaml]\n"
-                        "guest:\n  loader: multiboot\n")
-        return path
-
     def boot(self, configuration, kernel, cpu="p4-northwood", options=("--timing", "none")):
-        text = self.folder / "vmm.cfg"
-        text.write_text(configuration)
-        return run(self.machine(cpu), {"guest.kernel": IMAGE, "guest.initrd": f"[{text},{GUESTS / kernel}]",
-                                       "machine.memory": "128MiB", "devices.com2": "true"}, options=options)
+        return run_hypervisor(cpu, configuration, GUESTS / kernel, memory="128MiB", image=IMAGE_32, options=options)
 
     def native(self, kernel, cmdline=""):
-        return run(self.machine("p4-northwood"), {"guest.kernel": GUESTS / kernel, "guest.cmdline": cmdline,
-                                                  "machine.memory": "32MiB"}, options=["--timing", "none"])
+        return run_machine("p4-northwood", "multiboot", {"guest.kernel": GUESTS / kernel, "guest.cmdline": cmdline,
+                                                         "machine.memory": "32MiB"})
 
     def assert_good(self, result, text):
         self.assertEqual(result.status, 0, str(result))

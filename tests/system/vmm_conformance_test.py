@@ -2,13 +2,11 @@
 """What the processor does natively it does under the hypervisor: conformance guests print the same, in every mode."""
 
 import difflib
-import pathlib
-import tempfile
 import unittest
 
-from bunshin_process import GUESTS, SOURCE, main, run
+from bunshin_process import GUESTS, main
+from hypervisor_process import guest, run_hypervisor, run_machine
 
-IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
 PAGING = ("nested", "vtlb", "shadow")
 PROCESSORS = ("zen3", "barcelona", "nehalem")
 
@@ -25,19 +23,8 @@ OTHER = {
 
 
 class Conformance(unittest.TestCase):
-    def boot(self, cpu, kernel, *modules, **settings):
-        with tempfile.TemporaryDirectory() as folder:
-            machine = pathlib.Path(folder) / "machine.yaml"
-            machine.write_text(f"include: [{SOURCE}/configs/platform/pc.yaml, {SOURCE}/configs/cpu/{cpu}.yaml]\n"
-                               "guest:\n  loader: multiboot\n")
-            files = [pathlib.Path(folder) / "vmm.cfg"] if modules else []
-            for file in files:
-                file.write_text(modules[0])
-            initrd = {"guest.initrd": "[" + ",".join(map(str, (*files, *modules[1:]))) + "]"} if modules else {}
-            return run(machine, {"guest.kernel": kernel, **initrd, **settings}, options=["--timing", "none"], timeout=300)
-
     def compare(self, cpu, kernel, ignored=()):
-        native = self.boot(cpu, GUESTS / kernel, **{"machine.memory": "64MiB"})
+        native = run_machine(cpu, "multiboot", {"guest.kernel": GUESTS / kernel, "machine.memory": "64MiB"}, timeout=300)
         self.assertEqual(native.status, 0, native)
 
         def shown(run_end):
@@ -45,13 +32,12 @@ class Conformance(unittest.TestCase):
             return [line for line in lines if not any(line.startswith(name) for name in ignored)]
         for paging in PAGING:
             with self.subTest(cpu=cpu, kernel=kernel, paging=paging):
-                configuration = f"paging = {paging}\n[guest a]\nkernel = {kernel}\nmemory = 64M\nlimit = 60s\n"
-                guest = self.boot(cpu, IMAGE, configuration, GUESTS / kernel,
-                                  **{"machine.memory": "256MiB", "devices.com2": "true"})
-                difference = list(difflib.unified_diff(shown(native), shown(guest), "native", paging, lineterm="", n=0))
-                self.assertEqual(difference, [], str(guest))
+                hypervised = run_hypervisor(cpu, f"paging = {paging}\n" + guest("a", kernel, memory="64M", limit="60s"),
+                                            GUESTS / kernel, timeout=300)
+                difference = list(difflib.unified_diff(shown(native), shown(hypervised), "native", paging, lineterm="", n=0))
+                self.assertEqual(difference, [], str(hypervised))
                 if not ignored:
-                    self.assertEqual(guest.status, 0, guest)
+                    self.assertEqual(hypervised.status, 0, hypervised)
 
     def test_interrupts_long_mode_and_self_test(self):
         for cpu in PROCESSORS:

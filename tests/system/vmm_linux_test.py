@@ -9,10 +9,10 @@ import re
 import tempfile
 import unittest
 
-from bunshin_process import GUESTS, SOURCE, main, prepare, run, without_times
+from bunshin_process import GUESTS, main, prepare, without_times
+from hypervisor_process import guest, run_hypervisor, run_machine
 from linux_test import WORKLOAD
 
-IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
 PAGING = ("nested", "vtlb", "shadow")
 PROCESSORS = ("zen3", "barcelona", "nehalem")
 MEMORY = 256  # MiB, of a guest and of the machine that it is compared with
@@ -55,41 +55,19 @@ def compared(console):
     return [line for line in lines if not MAY_DIFFER_PATTERN.match(line)]
 
 
-def machine_file(folder, cpu, loader):
-    """A PC with this processor."""
-    path = pathlib.Path(folder) / "machine.yaml"
-    path.write_text(f"include: [{SOURCE}/configs/platform/pc.yaml, {SOURCE}/configs/cpu/{cpu}.yaml]\n"
-                    f"guest:\n  loader: {loader}\n")
-    return path
-
-
 @functools.lru_cache(maxsize=None)
 def native(cpu):
     """The run on the machine itself, with a guest's memory."""
     kernel, initramfs = prepare("prepare_linux.sh")
-    with tempfile.TemporaryDirectory() as folder:
-        return run(machine_file(folder, cpu, "linux"),
-                   {"guest.kernel": kernel, "guest.initrd": initramfs, "guest.cmdline": CMDLINE,
-                    "machine.memory": f"{MEMORY}MiB"}, options=["--timing", "none"], timeout=600)
-
-
-def guest(name, kernel, **keys):
-    lines = [f"[guest {name}]", f"kernel = {pathlib.Path(kernel).name}"]
-    return "\n".join(lines + [f"{key} = {value}" for key, value in keys.items()]) + "\n"
+    return run_machine(cpu, "linux", {"guest.kernel": kernel, "guest.initrd": initramfs, "guest.cmdline": CMDLINE,
+                                      "machine.memory": f"{MEMORY}MiB"}, timeout=600)
 
 
 class HypervisorTest(unittest.TestCase):
     maxDiff = None
 
     def boot(self, configuration, *modules, cpu="barcelona", memory="512MiB", timeout=600):
-        with tempfile.TemporaryDirectory() as name:
-            config = pathlib.Path(name) / "vmm.cfg"
-            config.write_text(configuration)
-            return run(machine_file(name, cpu, "multiboot"), {"guest.kernel": IMAGE,
-                                 "guest.initrd": "[" + ",".join(map(str, (config, *modules))) + "]",
-                                 "machine.memory": memory, "devices.com2": "true"},
-                       options=["--timing", "none"], timeout=timeout)
-
+        return run_hypervisor(cpu, configuration, *modules, memory=memory, timeout=timeout)
 
     def worked(self, console, cpu, paging):
         """The workload's results, and nothing else than the machine itself would have shown."""

@@ -14,9 +14,9 @@ import tempfile
 import unittest
 
 import bunshin_process
-from bunshin_process import GUESTS, SOURCE, main, run
+from bunshin_process import main
+from hypervisor_process import guest, run_hypervisor
 
-IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
 PAGING = ("nested", "vtlb", "shadow")
 RANDOM_GUESTS = 12
 MEMORY = 8 << 20
@@ -142,9 +142,6 @@ class Random(unittest.TestCase):
         """One round: random guests in every mode of paging, and three that watch their memory, one in each mode."""
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            machine = folder / "machine.yaml"
-            machine.write_text(f"include: [{SOURCE}/configs/platform/pc.yaml, {SOURCE}/configs/cpu/{cpu}.yaml]\n"
-                               "guest:\n  loader: multiboot\n")
             configuration, files = "slice = 500us\n", []
 
             def add(label, image, paging, limit):
@@ -152,16 +149,12 @@ class Random(unittest.TestCase):
                 path = folder / f"{label}.img"
                 path.write_bytes(image)
                 files.append(path)
-                configuration += (f"[guest {label}]\nmemory = {MEMORY >> 20}M\nkernel = {path.name}\npaging = {paging}\n"
-                                  f"limit = {limit}\n")
+                configuration += guest(label, path, memory=f"{MEMORY >> 20}M", paging=paging, limit=limit)
             for index, paging in enumerate(PAGING):
                 add(f"canary{index}", canary(0x5eed_0000 + index, 400_000), paging, "60s")
             for index in range(RANDOM_GUESTS):
                 add(f"random{index}", RandomGuest(seed * RANDOM_GUESTS + index).image(), PAGING[index % 3], "60ms")
-            config = folder / "vmm.cfg"
-            config.write_text(configuration)
-            result = run(machine, {"guest.kernel": IMAGE, "guest.initrd": "[" + ",".join(map(str, (config, *files))) + "]",
-                                   "machine.memory": "256MiB", "devices.com2": "true"}, options=["--timing", "none"], timeout=300)
+            result = run_hypervisor(cpu, configuration, *files, timeout=300)
         self.assertIn(result.status, (0, 1), result)
         self.assertNotIn("FATAL", result.com2, result)
         self.assertIn("bunshin-vmm: not all is well", result.com2, result)

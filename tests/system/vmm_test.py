@@ -9,16 +9,10 @@ import tempfile
 import unittest
 
 import bochs
-from bunshin_process import GUESTS, run, main
+from bunshin_process import GUESTS, main
+from hypervisor_process import IMAGE, guest, run_hypervisor
 
-IMAGE = GUESTS.parent / "vmm-model/bunshin-vmm.elf"
 PAGING = ("nested", "shadow", "vtlb")
-
-
-def guest(name, kernel, **keys):
-    """A section of the hypervisor's configuration."""
-    lines = [f"[guest {name}]", f"kernel = {kernel}"]
-    return "\n".join(lines + [f"{key} = {value}" for key, value in keys.items()]) + "\n"
 
 
 class Booted(unittest.TestCase):
@@ -36,14 +30,8 @@ class Booted(unittest.TestCase):
 
     def boot(self, configuration, *kernels, memory="256MiB", **settings):
         """The run on the simulated machine. An underscore in the name of a setting stands for a dot."""
-        source = pathlib.Path(__file__).resolve().parents[2]
-        machine = self.write("machine.yaml", f"include: [{source}/configs/platform/pc.yaml, {source}/configs/cpu/{self.cpu}.yaml]\n"
-                                             "guest:\n  loader: multiboot\n")
-        modules = [self.write("vmm.cfg", configuration)] + [GUESTS / kernel for kernel in kernels]
-        return run(machine, {"guest.kernel": IMAGE, "guest.initrd": "[" + ",".join(map(str, modules)) + "]",
-                             "machine.memory": memory, "devices.com2": "true",
-                             **{name.replace("_", "."): value for name, value in settings.items()}},
-                   options=["--timing", "none"])
+        return run_hypervisor(self.cpu, configuration, *(GUESTS / kernel for kernel in kernels), memory=memory,
+                              settings={name.replace("_", "."): value for name, value in settings.items()})
 
 
 class Processor:
