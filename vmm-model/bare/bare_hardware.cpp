@@ -43,9 +43,7 @@ BareHardware::BareHardware() {
   xsave_ = has(cpuid(1, 0).ecx, 26);
   tsc_aux_ = has(cpuid(0x8000'0001, 0).edx, 27);
   if (!xsave_) return;
-  Word value = 0;
-  asm volatile("mov %%cr4, %0" : "=r"(value));
-  asm volatile("mov %0, %%cr4" : : "r"(value | os_xsave));
+  asm volatile("mov %0, %%cr4" : : "r"(read_control_register<4>() | os_xsave));
   write_xcr0(1);
 }
 

@@ -19,27 +19,6 @@ Status status_of(bool carry, bool zero) {
   return carry ? Status::FailInvalid : zero ? Status::FailValid : Status::Succeed;
 }
 
-u64 read_cr0() {
-  u64 value;
-  asm volatile("mov %%cr0, %0" : "=r"(value));
-  return value;
-}
-u64 read_cr2() {
-  u64 value;
-  asm volatile("mov %%cr2, %0" : "=r"(value));
-  return value;
-}
-u64 read_cr3() {
-  u64 value;
-  asm volatile("mov %%cr3, %0" : "=r"(value));
-  return value;
-}
-u64 read_cr4() {
-  u64 value;
-  asm volatile("mov %%cr4, %0" : "=r"(value));
-  return value;
-}
-
 struct [[gnu::packed]] TablePointer {
   u16 limit;
   u64 base;
@@ -53,8 +32,8 @@ struct Descriptor {
 
 Status BareVmx::turn_on(HostPhysical region) {
   using namespace vmx::vmx_msr;
-  const u64 cr0 = (read_cr0() | read_msr(cr0_fixed0)) & read_msr(cr0_fixed1);
-  const u64 cr4 = (read_cr4() | read_msr(cr4_fixed0)) & read_msr(cr4_fixed1);
+  const u64 cr0 = (read_control_register<0>() | read_msr(cr0_fixed0)) & read_msr(cr0_fixed1);
+  const u64 cr4 = (read_control_register<4>() | read_msr(cr4_fixed0)) & read_msr(cr4_fixed1);
   asm volatile("mov %0, %%cr0" : : "r"(cr0));
   asm volatile("mov %0, %%cr4" : : "r"(cr4));
   bool carry, zero;
@@ -109,17 +88,17 @@ void BareVmx::write_host_state() {
   }
   write(Field::HostGdtrBase, gdt.base);
   write(Field::HostIdtrBase, idt.base);
-  write(Field::HostCr0, read_cr0());
-  write(Field::HostCr3, read_cr3());
-  write(Field::HostCr4, read_cr4());
+  write(Field::HostCr0, read_control_register<0>());
+  write(Field::HostCr3, read_control_register<3>());
+  write(Field::HostCr4, read_control_register<4>());
   write(Field::HostRip, reinterpret_cast<u64>(&vmx_exit));
 }
 
 // CR2 is in no VMCS. Reading it is cheap and writing it is not.
 Status BareVmx::enter(bool launched, GeneralRegisters& registers, u64& cr2) {
-  if (cr2 != read_cr2()) asm volatile("mov %0, %%cr2" : : "r"(cr2));
+  if (cr2 != read_control_register<2>()) asm volatile("mov %0, %%cr2" : : "r"(cr2));
   const u32 result = vmx_switch(launched ? 1 : 0, registers.gpr.data());
-  cr2 = read_cr2();
+  cr2 = read_control_register<2>();
   return static_cast<Status>(result);
 }
 

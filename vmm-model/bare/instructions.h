@@ -2,6 +2,8 @@
 
 // Instructions that C++ has no words for, for the binding that runs on the machine itself.
 
+#include <cstdint>
+
 #include "base/types.h"
 
 namespace bunshin::vmm::bare {
@@ -36,6 +38,13 @@ inline u64 read_tsc() {
   u32 low, high;
   asm volatile("rdtsc" : "=a"(low), "=d"(high));
   return u64{high} << 32 | low;
+}
+/// As wide as the code is.
+template <unsigned number>
+std::uintptr_t read_control_register() {
+  std::uintptr_t value;
+  asm volatile("mov %%cr%c1, %0" : "=r"(value) : "i"(number));
+  return value;
 }
 inline void write_xcr0(u64 value) {
   asm volatile("xsetbv" : : "c"(0), "a"(static_cast<u32>(value)), "d"(static_cast<u32>(value >> 32)));

@@ -46,8 +46,7 @@ void fill_tables(u8* page) {
 }
 
 void load_cr0(u32 wanted) {
-  u32 now;
-  asm volatile("mov %%cr0, %0" : "=r"(now));
+  const u32 now = read_control_register<0>();
   const u32 mask = cr0::MP | cr0::EM | cr0::TS;
   if (((now ^ wanted) & mask) != 0) asm volatile("mov %0, %%cr0" : : "r"((now & ~mask) | (wanted & mask)));
 }
@@ -69,9 +68,8 @@ void BareHardware::run_user_state(const UserSpace& space, UserState& state) {
   if ((slot & ~(page_size - 1)) != space.area_table.value) {
     slot = space.area_table.value | present_writable;
     gdt_ = 0;
-    u32 value;
     // Pages of the area are global: only a change of CR4.PGE forgets them (SDM vol. 3, 4.10.4.1).
-    asm volatile("mov %%cr4, %0" : "=r"(value));
+    const u32 value = read_control_register<4>();
     asm volatile("mov %0, %%cr4; mov %1, %%cr4" : : "r"(value ^ 0x80), "r"(value) : "memory");
   }
   UserState& frame = *at<UserState>(switch_area::page(switch_area::stack_page + 1) - sizeof(UserState));
@@ -89,11 +87,7 @@ void BareHardware::run_user_state(const UserSpace& space, UserState& state) {
   if (state.vector == MachineClock::timer_vector) write_register(MachineClock::end_of_interrupt, 0);
 }
 
-u32 BareHardware::fault_address() {
-  u32 value;
-  asm volatile("mov %%cr2, %0" : "=r"(value));
-  return value;
-}
+u32 BareHardware::fault_address() { return read_control_register<2>(); }
 
 void BareHardware::run_vmcb(HostPhysical, HostPhysical, GeneralRegisters&) { fatal("AMD-V in 32-bit code"); }
 void BareHardware::invalidate_guest_page(Linear, u32) {}
