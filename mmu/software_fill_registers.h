@@ -2,12 +2,15 @@
 
 // The interface by which a hypervisor fills the TLB for its guests, where software fills it: docs/translation_schemes.md.
 
+#include <array>
+
 #include "base/types.h"
 
 namespace bunshin {
 
-/// CPUID leaf whose EBX, ECX, EDX spell "software TLB"; EAX is the highest of the registers below.
+/// CPUID leaf whose EAX is the highest of the registers below, and whose EBX, ECX and EDX spell "software TLB".
 inline constexpr u32 software_fill_leaf = 0x4000'5400;
+inline constexpr std::array<u32, 3> software_fill_name{0x7466'6f73, 0x6572'6177, 0x424c'5420};
 
 /// MSRs. Their numbers lie in the range that no processor uses (SDM vol. 4, 2.1), and that no guest reaches without an exit.
 namespace fill_msr {

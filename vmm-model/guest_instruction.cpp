@@ -16,19 +16,19 @@ unsigned Guest::code_bits() {
 }
 
 bool Guest::fetch(Instruction& instruction, bool& fault) {
-  constexpr unsigned longest = 15;
   const unsigned bits = code_bits();
   u64 linear = execution_.get(StateField::rip);
   if (bits != 64) linear = (linear + execution_.segment_base(SegmentName::cs)) & 0xffff'ffff;
   const PagingControls controls = paging_.controls();
   const WalkAccess access{false, true, execution_.get(StateField::cpl) == 3};
-  std::array<u8, longest> bytes{};
+  std::array<u8, longest_instruction> bytes{};
   unsigned got = 0;
   fault = false;
-  while (got < longest) {
+  while (got < longest_instruction) {
     const u64 at = linear + got;
     const GuestTranslation t = walk_guest(memory_, controls, Linear(at), access, false);
-    const unsigned part = static_cast<unsigned>(std::min<u64>(longest - got, page_size - (at & (page_size - 1))));
+    const unsigned part =
+        static_cast<unsigned>(std::min<u64>(longest_instruction - got, page_size - (at & (page_size - 1))));
     if (t.fault || !read_code(t.address, std::span(bytes).subspan(got, part))) {
       if (got != 0) break;
       fault = t.fault;

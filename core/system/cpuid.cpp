@@ -221,8 +221,8 @@ CpuidResult extended_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
 CpuidResult cpuid_leaf(const Cpu& cpu, u32 leaf, u32 subleaf) {
   if (leaf >= extended && leaf <= highest_extended(cpu.profile)) return extended_leaf(cpu, leaf, subleaf);
   if (leaf == software_fill_leaf && cpu.mmu.scheme() != nullptr && cpu.mmu.scheme()->fills_by_hypervisor()) {
-    constexpr std::string_view name = "software TLB";
-    return {fill_msr::root + fill_msr::count - 1, word_of(name, 0), word_of(name, 4), word_of(name, 8)};
+    const auto [ebx, ecx, edx] = software_fill_name;
+    return {fill_msr::root + fill_msr::count - 1, ebx, ecx, edx};
   }
   const u32 highest = highest_basic(cpu);
   if (leaf <= highest) return basic_leaf(cpu, leaf, subleaf);

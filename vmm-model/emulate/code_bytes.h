@@ -11,8 +11,6 @@ namespace bunshin::vmm {
 
 class CodeBytes {
  protected:
-  static constexpr unsigned longest_instruction = 15;
-
   explicit CodeBytes(std::span<const u8> bytes)
       : bytes_(bytes.first(bytes.size() < longest_instruction ? bytes.size() : longest_instruction)) {}
 

@@ -10,6 +10,9 @@
 
 namespace bunshin::vmm {
 
+/// SDM vol. 2, 2.3.11: more bytes are #GP.
+inline constexpr unsigned longest_instruction = 15;
+
 enum class Operation : u8 {
   Unknown,
   // Group 1 in the order of its encoding (SDM vol. 2, table A-6).

@@ -14,8 +14,7 @@ constexpr u64 large_bytes = u64{1} << large_shift;
 
 bool SoftwareTlb::supported(Hardware& hardware) {
   const CpuidResult r = hardware.cpuid(software_fill_leaf, 0);
-  constexpr u32 soft = 0x74666f73, ware = 0x65726177, tlb = 0x424c5420;
-  return r.ebx == soft && r.ecx == ware && r.edx == tlb;
+  return std::array{r.ebx, r.ecx, r.edx} == software_fill_name;
 }
 
 // One such page serves all guests: the TLB tells them apart.

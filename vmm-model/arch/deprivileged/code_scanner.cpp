@@ -7,7 +7,6 @@ namespace bunshin::vmm::deprivileged {
 
 namespace {
 
-constexpr unsigned longest = 15;
 constexpr u32 nothing = ~u32{0};
 constexpr WalkAccess fetch{.write = false, .execute = true, .user = false};
 
@@ -66,17 +65,17 @@ void CodeScanner::prepare(u32 linear, u32 base, unsigned bits) {
 bool CodeScanner::look_at(u32 linear, u32 base, unsigned bits, Code& code) {
   GuestPhysical at;
   if (!linear_.translate(linear, fetch, at)) return false;
-  std::array<u8, longest> bytes{};
-  std::size_t got = std::min<std::size_t>(longest, static_cast<std::size_t>(page_size - at.page_offset()));
+  std::array<u8, longest_instruction> bytes{};
+  std::size_t got = std::min<std::size_t>(longest_instruction, static_cast<std::size_t>(page_size - at.page_offset()));
   memory_->read(at, std::span(bytes).first(got));
   restore(at, std::span(bytes).first(got));
   GuestPhysical behind;
-  const bool crosses = got < longest && linear_.translate(linear + static_cast<u32>(got), fetch, behind);
+  const bool crosses = got < longest_instruction && linear_.translate(linear + static_cast<u32>(got), fetch, behind);
   if (crosses) {
     memory_->read(behind, std::span(bytes).subspan(got));
     restore(behind, std::span(bytes).subspan(got));
   }
-  code = decode_code(std::span(bytes).first(crosses ? longest : got), bits);
+  code = decode_code(std::span(bytes).first(crosses ? longest_instruction : got), bits);
   // Two zeros are ADD [EAX], AL, which nobody writes: this is memory behind a call that does not come back.
   if (code.length == 0 || (bytes[0] == 0 && bytes[1] == 0) || looked_at_ > 2 * max_instructions) return false;
   Page* page = obtain(at, linear, base, bits);
@@ -180,7 +179,7 @@ void CodeScanner::written(GuestPhysical address, u64 bytes) {
   }
   forget_guess(address);
   unsigned again = static_cast<unsigned>(page_size);
-  for (unsigned at = first < longest ? 0 : first - longest + 1; at <= last; ++at) {
+  for (unsigned at = first < longest_instruction ? 0 : first - longest_instruction + 1; at <= last; ++at) {
     if (!get(page->starts, at)) continue;
     again = std::min(again, at);
     clear(page->starts, at);

@@ -9,7 +9,6 @@ namespace bunshin::vmm::deprivileged {
 namespace {
 
 constexpr u8 debug = 1, first_interrupt = 32, invalid_tss = 10, general_protection = 13;
-constexpr unsigned longest = 15;
 
 /// Faults that a privileged instruction, or one that loads a segment, can come with.
 bool may_be_privileged(u32 vector) { return vector >= invalid_tss && vector <= general_protection; }
@@ -139,12 +138,13 @@ Exit DeprivilegedExecution::other_exception(u8 number) {
 bool DeprivilegedExecution::fetch(Code& code) {
   const u32 linear = static_cast<u32>(seg(SegmentName::cs).base) + rip();
   const WalkAccess access{false, true, view() == user};
-  std::array<u8, longest> bytes{};
-  const std::size_t first = std::min<std::size_t>(longest, static_cast<std::size_t>(page_size - (linear & 0xfff)));
+  std::array<u8, longest_instruction> bytes{};
+  const std::size_t first =
+      std::min<std::size_t>(longest_instruction, static_cast<std::size_t>(page_size - (linear & 0xfff)));
   if (!linear_.read(linear, std::span(bytes).first(first), access)) return false;
-  const bool all =
-      first == longest || linear_.read(linear + static_cast<u32>(first), std::span(bytes).subspan(first), access);
-  code = decode_code(std::span(bytes).first(all ? longest : first), code_bits());
+  const bool all = first == longest_instruction ||
+                   linear_.read(linear + static_cast<u32>(first), std::span(bytes).subspan(first), access);
+  code = decode_code(std::span(bytes).first(all ? longest_instruction : first), code_bits());
   return code.length != 0;
 }
 
