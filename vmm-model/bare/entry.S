@@ -1,6 +1,8 @@
 # From the Multiboot entry (32-bit protected mode, paging off) to bare_main() in 64-bit mode; then what C++ has no words for:
 # the interrupt entries and the world switch's two sides. Order of steps: Intel SDM vol. 3, 9.8.5.
 
+#include "vmm-model/bare/identity_map.inc"
+
 .set multiboot_magic, 0x1badb002
 .set multiboot_flags, 0x3                   # modules on page boundaries, memory information
 
@@ -20,7 +22,8 @@ start:
         cld
         mov %eax, %esi
         mov $stack_top, %esp
-        call build_identity_map
+        movl $(page_directory_pointers + 3), page_map
+        build_identity_map 3
         lgdt gdt_pointer
         mov $cr4_pae_osfxsr_osxmmexcpt, %eax
         mov %eax, %cr4
@@ -35,25 +38,6 @@ start:
         and $~0x6000000c, %eax              # CD, NW, TS, EM off
         mov %eax, %cr0
         ljmp $0x08, $start64
-
-# The first 4 GiB in 2 MiB pages.
-build_identity_map:
-        movl $(page_directory_pointers + 3), page_map
-        mov $page_directories + 3, %eax
-        mov $page_directory_pointers, %edi
-        mov $4, %ecx
-1:      mov %eax, (%edi)
-        add $4096, %eax
-        add $8, %edi
-        loop 1b
-        mov $0x83, %eax
-        mov $page_directories, %edi
-        mov $2048, %ecx
-2:      mov %eax, (%edi)
-        add $0x200000, %eax
-        add $8, %edi
-        loop 2b
-        ret
 
 .code64
 start64:

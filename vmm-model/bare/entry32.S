@@ -1,6 +1,8 @@
 # From the Multiboot entry (32-bit protected mode, paging off) to bare_main() with PAE paging; then what C++ has no words for:
 # the interrupt entries.
 
+#include "vmm-model/bare/identity_map.inc"
+
 .set multiboot_magic, 0x1badb002
 .set multiboot_flags, 0x3                   # modules on page boundaries, memory information
 
@@ -22,7 +24,7 @@ start:
         mov %eax, %esi                      # magic
         mov %ebx, %ebp                      # information
         mov $stack_top, %esp
-        call build_identity_map
+        build_identity_map 1                # the other bits are reserved here
         call enable_execute_disable
         lgdt gdt_pointer
         mov $cr4_pae_pge_osfxsr_osxmmexcpt, %eax
@@ -51,24 +53,6 @@ start:
 1:      cli
         hlt
         jmp 1b
-
-# The first 4 GiB in 2 MiB pages.
-build_identity_map:
-        mov $page_directories + 1, %eax
-        mov $page_directory_pointers, %edi
-        mov $4, %ecx
-1:      mov %eax, (%edi)
-        add $4096, %eax
-        add $8, %edi
-        loop 1b
-        mov $0x83, %eax
-        mov $page_directories, %edi
-        mov $2048, %ecx
-2:      mov %eax, (%edi)
-        add $0x200000, %eax
-        add $8, %edi
-        loop 2b
-        ret
 
 # EFER.NXE where CPUID.80000001H:EDX has NX.
 enable_execute_disable:
