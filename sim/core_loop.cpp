@@ -165,7 +165,10 @@ std::optional<RunEnd> CoreLoop::run_slice(u64 end) {
     if (stop == Stop::Deadline || stop == Stop::Noted) continue;
     // The guest asked for power-off or the like: nothing runs after that.
     if (stop == Stop::Requested) break;
-    if (auto result = on_stop(*processor, stop)) return result;
+    if (auto result = on_stop(*processor, stop)) {
+      advance_to(end);
+      return result;
+    }
   }
   advance_to(end);
   return std::nullopt;

@@ -85,6 +85,7 @@ class Run final : public RunSupervisor {
       if (const std::string error = exit_trace_->close(); !error.empty()) end = {ExitStatus::Usage, error, {}};
     }
     if (hypervisor_console_ && end.status != ExitStatus::Success) {
+      if (end.exit_value) end.reason = fmt::format("the hypervisor gave up: {}", hypervisor_console_->complaint());
       std::fputs(fmt::format("bunshin: the hypervisor said:\n{}", hypervisor_console_->brief()).c_str(), stderr);
     }
     if (debugger_) debugger_->exited(static_cast<int>(end.status));

@@ -38,14 +38,23 @@ void handle_hlt(Guest& guest, const Exit& exit) {
   guest.halt();
 }
 
-void handle_cpuid(Guest& guest, const Exit& exit) {
-  GeneralRegisters& r = guest.execution().registers;
-  const u32 leaf = static_cast<u32>(r[rax]), subleaf = static_cast<u32>(r[rcx]);
+namespace {
+
+/// What this guest sees: its back end may have less than the processor.
+CpuidResult shown_cpuid(Guest& guest, u32 leaf, u32 subleaf) {
   const bool os_xsave = (guest.execution().get(StateField::cr4) & cr4::OSXSAVE) != 0;
   CpuidResult result = guest_cpuid(guest.hardware(), leaf, subleaf, os_xsave);
   if (const SoftwareProcessor* software = guest.execution().software()) {
     software->restrict_cpuid(leaf, result);
   }
+  return result;
+}
+
+}  // namespace
+
+void handle_cpuid(Guest& guest, const Exit& exit) {
+  GeneralRegisters& r = guest.execution().registers;
+  const CpuidResult result = shown_cpuid(guest, static_cast<u32>(r[rax]), static_cast<u32>(r[rcx]));
   r[rax] = result.eax;
   r[rbx] = result.ebx;
   r[rcx] = result.ecx;
@@ -124,10 +133,20 @@ bool write_state_msr(GuestExecution& execution, u32 number, u64 value) {
   return false;
 }
 
+/// The bits of EFER that CPUID shows a feature for; none: there is no such register.
+u64 efer_bits(Guest& guest) {
+  constexpr u32 leaf = 0x8000'0001;
+  if (shown_cpuid(guest, 0x8000'0000, 0).eax < leaf) return 0;
+  const CpuidResult r = shown_cpuid(guest, leaf, 0);
+  const auto when = [](u32 features, unsigned bit, u64 control) { return (features >> bit & 1) != 0 ? control : 0; };
+  return when(r.edx, 11, efer::SCE) | when(r.edx, 29, efer::LME) | when(r.edx, 20, efer::NXE) |
+         when(r.edx, 25, efer::FFXSR) | when(r.ecx, 17, efer::TCE);
+}
+
 bool read_msr(Guest& guest, u32 number, u64& value) {
   GuestExecution& execution = guest.execution();
   switch (number) {
-    case msr::efer: value = execution.get(StateField::efer); return true;
+    case msr::efer: value = execution.get(StateField::efer); return efer_bits(guest) != 0;
     case msr::pat: value = execution.get(StateField::pat); return true;
     case msr::tsc: value = guest.hardware().tsc(); return true;
     // The microcode is the machine's: kernels look there for whether it mends an erratum of the model that CPUID names.
@@ -142,10 +161,10 @@ bool read_msr(Guest& guest, u32 number, u64& value) {
 
 // LMA follows CR0.PG and LME cannot change while the guest pages (SDM vol. 3, 2.2.1).
 bool write_efer(Guest& guest, u64 value) {
-  constexpr u64 writable = efer::SCE | efer::LME | efer::NXE | efer::FFXSR | efer::TCE;
+  const u64 writable = efer_bits(guest);
   GuestExecution& execution = guest.execution();
   const u64 old = execution.get(StateField::efer);
-  if ((value & ~(writable | efer::LMA)) != 0) return false;
+  if (writable == 0 || (value & ~(writable | efer::LMA)) != 0) return false;
   const bool paging = (execution.get(StateField::cr0) & cr0::PG) != 0;
   if (paging && ((value ^ old) & efer::LME) != 0) return false;
   execution.set(StateField::efer, (value & writable) | (old & efer::LMA));

@@ -55,14 +55,20 @@ void write_file(const std::string& path, const std::string& content) {
   if (!out) throw ConfigError(path + ": cannot be written");
 }
 
-std::string last_lines(const std::string& path) {
+std::vector<std::string> last_lines(const std::string& path) {
   constexpr std::size_t shown = 12;
   std::ifstream in(path);
   std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back("  " + line + "\n");
-  std::string out;
-  for (std::size_t i = lines.size() - std::min(lines.size(), shown); i < lines.size(); ++i) out += lines[i];
-  return out;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return {lines.end() - static_cast<std::ptrdiff_t>(std::min(lines.size(), shown)), lines.end()};
+}
+
+/// The last line, without the program's name in front.
+std::string reason_of(const std::vector<std::string>& messages, int status) {
+  constexpr std::string_view own_name = "bunshin: ";
+  if (messages.empty()) return fmt::format("the simulator ended with status {}", status);
+  const std::string& last = messages.back();
+  return last.starts_with(own_name) ? last.substr(own_name.size()) : last;
 }
 
 ChildRun child_of(const CompareMode& mode, const CompareOptions& options, const Folder& folder) {
@@ -81,16 +87,41 @@ ChildRun child_of(const CompareMode& mode, const CompareOptions& options, const 
   return run;
 }
 
+/// What is wrong with any mode's configuration is said before one of them runs.
+void check_modes(const CompareOptions& options, const ComparePlan& plan) {
+  for (const CompareMode& mode : plan.modes) {
+    std::vector<std::string> overrides = options.overrides;
+    overrides.insert(overrides.end(), mode.overrides.begin(), mode.overrides.end());
+    try {
+      static_cast<void>(read_config(options.config, overrides));
+    } catch (const ConfigError& e) {
+      throw ConfigError(fmt::format("the mode {}: {}", mode.name, e.what()));
+    }
+  }
+}
+
 /// False: it failed, and that has been said.
 bool collect(const ChildRun& run, const Folder& folder, Comparison& comparison) {
   const bool finished = fs::exists(folder.of(run.name) + "/stats.json");
-  if (finished) {
-    comparison.results.push_back(mode_result(run.name, read_report_data(folder.of(run.name)), run.name == "native"));
-  }
+  const std::vector<std::string> messages = run.status == 0 ? std::vector<std::string>() : last_lines(run.messages);
+  comparison.results.push_back(finished
+                                   ? mode_result(run.name, read_report_data(folder.of(run.name)), run.name == "native")
+                                   : unmeasured_mode(run.name, run.status, reason_of(messages, run.status)));
   if (run.status == 0) return true;
-  std::cerr << fmt::format("bunshin: the mode {} failed, status {}\n{}", run.name, run.status,
-                           last_lines(run.messages));
+  std::cerr << fmt::format("bunshin: the mode {} failed, status {}\n", run.name, run.status);
+  for (const std::string& line : messages) std::cerr << "  " << line << "\n";
   return false;
+}
+
+/// If no mode could begin, for one and the same reason: that reason. It is the configuration's, not a guest's.
+std::optional<std::string> common_reason(const std::vector<ChildRun>& runs) {
+  std::optional<std::string> reason;
+  for (const ChildRun& run : runs) {
+    const std::string own = reason_of(last_lines(run.messages), run.status);
+    if (run.status != static_cast<int>(ExitStatus::Usage) || (reason && *reason != own)) return std::nullopt;
+    reason = own;
+  }
+  return reason;
 }
 
 unsigned jobs_of(const CompareOptions& options) {
@@ -118,6 +149,7 @@ ExitStatus compare_command(const std::vector<std::string>& arguments) {
   if (!options) return ExitStatus::Success;
   const MachineConfig config = read_config(options->config, options->overrides);
   const ComparePlan plan = plan_modes(*options, config);
+  check_modes(*options, plan);
   const Folder folder(options->out);
   std::vector<ChildRun> runs;
   for (const CompareMode& mode : plan.modes) runs.push_back(child_of(mode, *options, folder));
@@ -129,6 +161,7 @@ ExitStatus compare_command(const std::vector<std::string>& arguments) {
   Comparison comparison{
       options->config, fs::path(config.guest.kernel).filename().string(), config.cpu.brand, config.machine.timing, {},
       plan.left_out};
+  if (const std::optional<std::string> reason = common_reason(runs)) throw ConfigError(*reason);
   bool good = true;
   for (const ChildRun& run : runs) good = collect(run, folder, comparison) && good;
   // A configuration that no mode can use is the user's mistake, not a guest's.

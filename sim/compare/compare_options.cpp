@@ -19,7 +19,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 5> all_modes{"native", "shadow", "vtlb", "nested", "deprivileged"};
+constexpr std::array<std::string_view, 6> all_modes{"native", "shadow", "vtlb", "nested", "software", "deprivileged"};
 constexpr const char* usage = "usage: bunshin compare EXPERIMENT [OPTIONS]   (bunshin compare --help)";
 constexpr const char* introduction =
     "Runs the experiment's guest natively and under the hypervisor's ways of paging, and says where the cycles went.\n"
@@ -32,8 +32,9 @@ po::options_description description() {
                   "override one value of the configuration in every mode; may be repeated")(
       "timing", string()->value_name("none|inorder|ooo"), "the same as --set machine.timing=…")(
       "modes", string()->value_name("LIST"),
-      "of native, shadow, vtlb, nested, deprivileged, separated by commas; default: those that the processor can")(
-      "out", string()->value_name("DIR"), "write report.html here, and each mode's files into a folder of its name")(
+      "of native, shadow, vtlb, nested, software, deprivileged, separated by commas; default: those that the machine "
+      "can")("out", string()->value_name("DIR"),
+             "write report.html here, and each mode's files into a folder of its name")(
       "json", string()->value_name("FILE"), "write the results as JSON; - is standard output")(
       "max-cycles", string()->value_name("N"), "end each run, as failed, after N cycles")(
       "jobs", string()->value_name("N"), "runs at once; default: 2, on a host with one core 1")(
@@ -63,21 +64,30 @@ Strings parse_modes(const std::string& list) {
   return modes;
 }
 
-/// Why the processor cannot, or "".
+/// What the hypervisor asks of a machine for this way of paging: the sentence that says what it lacks, or "".
+std::string lacking_for_paging(const std::string& paging, const CpuProfile& cpu, const std::string& scheme) {
+  const bool intel = cpu.has(Feature::Vmx);
+  if (paging == "nested" && !cpu.has(intel ? Feature::Ept : Feature::Npt)) {
+    return fmt::format("the processor has no second stage of translation ({}).", intel ? "EPT" : "NPT");
+  }
+  if (paging != "software") return "";
+  if (scheme != "software") return "the hardware fills the TLB (--set translation.scheme=software has it filled).";
+  return intel && !cpu.has(Feature::Vpid) ? "the processor's TLB does not tell guests apart (VPID)." : "";
+}
+
+/// Why the machine cannot, or "".
 std::string reason_against(const std::string& mode, const MachineConfig& config, bool asked) {
+  if (mode == "native") return "";
   CpuProfile cpu = config.cpu;
   cpu.resolve();
   const bool extension = cpu.has(Feature::Vmx) || cpu.has(Feature::Svm);
-  const bool second_stage = cpu.has(Feature::Vmx) ? cpu.has(Feature::Ept) : cpu.has(Feature::Npt);
-  if (mode == "native") return "";
   if (mode == "deprivileged") {
+    if (config.vmm.binding == "hosted") return "vmm.binding: `hosted` has no guests in user state.";
     return asked || !extension ? "" : "the processor has a virtualization extension (--modes can ask for it).";
   }
   if (!extension) return "the processor has neither VT-x nor AMD-V.";
-  if (mode == "nested" && !second_stage) {
-    return fmt::format("the processor has no second stage of translation ({}).", cpu.has(Feature::Vmx) ? "EPT" : "NPT");
-  }
-  return "";
+  if (!cpu.has(Feature::Lm)) return "the hypervisor uses VT-x and AMD-V in 64-bit mode, and the processor has none.";
+  return lacking_for_paging(mode, cpu, config.translation.scheme);
 }
 
 /// The guest finds the same memory in every mode, and one processor, which is what the hypervisor has for it.

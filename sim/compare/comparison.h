@@ -21,7 +21,8 @@ struct Comparison {
 
 std::string comparison_text(const Comparison& comparison);
 /// {mode: {cycles, overhead, guest_exit, exits, cycles_by_cause, references_per_walk, table_bytes}}; `overhead` is null
-/// without a native run, `references_per_walk` if there were no walks.
+/// without a native run that ended alike, `references_per_walk` if there were no walks, `cycles` and `table_bytes` of a mode that
+/// could not begin.
 std::string comparison_json(const Comparison& comparison);
 /// Each mode's own report lies beside it, in a folder of the mode's name.
 std::string comparison_html(const Comparison& comparison);

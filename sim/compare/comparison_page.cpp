@@ -34,6 +34,12 @@ class Palette {
     }
     return warm[std::min(index, warm.size() - 1)];
   }
+  /// What can be read on it.
+  std::string_view ink_of(const std::string& name) const {
+    constexpr std::string_view dark = "#1b2430", light = "#fff";
+    const bool pale = std::ranges::find(pale_causes, name) != pale_causes.end();
+    return pale ? dark : light;
+  }
 
  private:
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> fixed{{{"guest_user", "#2f5f98"},
@@ -47,6 +53,8 @@ class Palette {
                                                                                         {"hypervisor", "#77867a"},
                                                                                         {"halted", "#c3c9d1"},
                                                                                         {"other", "#e3d9c6"}}};
+  static constexpr std::array<std::string_view, 5> pale_causes{"guest_kernel", "guest_devices", "walk_fetch", "halted",
+                                                               "other"};
   static constexpr std::array<std::string_view, 8> warm{"#d1495b", "#e8871e", "#b8860b", "#8c2f39",
                                                         "#f2b134", "#c9705a", "#e8a598", "#a08060"};
   static bool is_fixed(const std::string& name) {
@@ -73,9 +81,9 @@ std::string bars(const Comparison& c, const Palette& palette, const std::vector<
       const u64 value = value_of(c.results[i], name);
       if (value == 0) continue;
       const double width = 100 * real(value) / real(longest);
-      pieces += fmt::format("<i style=\"width:{:.3f}%;background:{}\" title=\"{}: {}, {}\">{}</i>", width,
-                            palette.of(name), html::escape(cause_title_of(name)), html::count(value),
-                            html::percent(real(value), real(totals[i])),
+      pieces += fmt::format("<i style=\"width:{:.3f}%;background:{};color:{}\" title=\"{}: {}, {}\">{}</i>", width,
+                            palette.of(name), palette.ink_of(name), html::escape(cause_title_of(name)),
+                            html::count(value), html::percent(real(value), real(totals[i])),
                             width >= 6.5 ? html::percent(real(value), real(totals[i])) : "");
     }
     out += fmt::format("<div class=\"stack\"><span>{}</span><div>{}</div><small>{}</small></div>\n",
@@ -136,10 +144,12 @@ std::string summary(const Comparison& c) {
     const std::optional<double> overhead = overhead_of(r, c.results);
     u64 exits = 0;
     for (const auto& [name, count] : r.exits) exits += count;
-    out.row({fmt::format("<a href=\"{0}/report.html\">{0}</a>", html::escape(r.mode)),
+    const std::string mode = html::escape(r.mode);
+    out.row({r.measured ? fmt::format("<a href=\"{0}/report.html\">{0}</a>", mode) : mode,
              fmt::format("<span class=\"{}\">{}</span>", r.guest_exit == 0 ? "good" : "bad", html::escape(r.reason)),
-             html::count(r.cycles), overhead ? fmt::format("{:+.1f}\u202f%", 100 * *overhead) : "–",
-             exits == 0 ? "–" : html::count(exits), r.references_per_walk ? html::decimal(*r.references_per_walk) : "–",
+             r.cycles == 0 ? "–" : html::count(r.cycles),
+             overhead ? fmt::format("{:+.1f}\u202f%", 100 * *overhead) : "–", exits == 0 ? "–" : html::count(exits),
+             r.references_per_walk ? html::decimal(*r.references_per_walk) : "–",
              r.table_bytes == 0 ? "–" : html::count(r.table_bytes >> 10)});
   }
   std::string left_out;

@@ -53,7 +53,7 @@ std::string comparison_text(const Comparison& c) {
     return number(all);
   });
   table.row("guest's exit status", [](const ModeResult& r) { return std::to_string(r.guest_exit); });
-  table.heading("cycles by cause");
+  if (std::ranges::any_of(c.results, &ModeResult::measured)) table.heading("cycles by cause");
   for (const std::string& cause : cause_names(c.results)) {
     table.row("  " + cause_title_of(cause), [&](const ModeResult& r) { return number(r.cause(cause)); });
   }
@@ -66,7 +66,11 @@ std::string comparison_text(const Comparison& c) {
     });
   }
   std::string text = fmt::format("{} on {}, timing {}\n\n", c.guest, c.processor, c.timing) + table.str();
-  if (!c.left_out.empty()) text += "\n";
+  const bool all_good = std::ranges::all_of(c.results, [](const ModeResult& r) { return r.guest_exit == 0; });
+  if (!all_good || !c.left_out.empty()) text += "\n";
+  for (const ModeResult& r : c.results) {
+    if (r.guest_exit != 0) text += fmt::format("{} failed: {}\n", r.mode, r.reason);
+  }
   for (const auto& [mode, why] : c.left_out) text += fmt::format("{} is left out: {}\n", mode, why);
   return text;
 }
@@ -75,7 +79,7 @@ std::string comparison_json(const Comparison& c) {
   nlohmann::ordered_json all = nlohmann::ordered_json::object();
   for (const ModeResult& r : c.results) {
     nlohmann::ordered_json mode;
-    mode["cycles"] = r.cycles;
+    mode["cycles"] = r.measured ? nlohmann::ordered_json(r.cycles) : nlohmann::ordered_json();
     const std::optional<double> overhead = overhead_of(r, c.results);
     mode["overhead"] = overhead ? nlohmann::ordered_json(*overhead) : nlohmann::ordered_json();
     mode["guest_exit"] = r.guest_exit;
@@ -85,7 +89,7 @@ std::string comparison_json(const Comparison& c) {
     for (const auto& [name, cycles] : r.causes) mode["cycles_by_cause"][name] = cycles;
     mode["references_per_walk"] =
         r.references_per_walk ? nlohmann::ordered_json(*r.references_per_walk) : nlohmann::ordered_json();
-    mode["table_bytes"] = r.table_bytes;
+    mode["table_bytes"] = r.measured ? nlohmann::ordered_json(r.table_bytes) : nlohmann::ordered_json();
     all[r.mode] = mode;
   }
   return all.dump(2) + "\n";

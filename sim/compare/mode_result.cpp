@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/timing/statistics.h"
+#include "sim/run_end.h"
 
 namespace bunshin {
 
@@ -148,8 +149,21 @@ u64 add_guest_world(const ReportData& d, Causes& causes, u64 guest_tsc) {
   return cycles;
 }
 
+/// The run ended before the hypervisor reported of its guest: all that the machine saw of it, the hypervisor's start too.
+void add_unreported(const ReportData& d, ModeResult& result) {
+  Causes causes(d, result);
+  result.reported = false;
+  result.cycles = d.count("sim.cycles");
+  result.references_per_walk = references_per_walk(d, {"guest_user.", "guest_supervisor."});
+  const u64 halted = d.account("", 0)[CycleCause::Halted];
+  const u64 inside = add_guest_world(d, causes, 0);
+  causes.add("hypervisor", result.cycles - std::min(result.cycles, inside + halted));
+  causes.add("halted", halted);
+}
+
 void add_hypervisors(const ReportData& d, ModeResult& result) {
   const auto reported = [&d](const std::string& name) { return d.count(guest_prefix + name); };
+  if (!d.has(guest_prefix + "end_tsc")) return add_unreported(d, result);
   result.cycles = reported("end_tsc") - std::min(reported("end_tsc"), reported("start_tsc"));
   result.table_bytes = reported("table_bytes");
   result.references_per_walk = references_per_walk(d, d.count("core0.vm.entries") != 0
@@ -179,6 +193,15 @@ void add_hypervisors(const ReportData& d, ModeResult& result) {
 u64 ModeResult::cause(const std::string& name) const {
   const auto found = std::ranges::find_if(causes, [&](const auto& c) { return c.first == name; });
   return found == causes.end() ? 0 : found->second;
+}
+
+ModeResult unmeasured_mode(const std::string& mode, int status, const std::string& reason) {
+  ModeResult result;
+  result.mode = mode;
+  result.guest_exit = status;
+  result.reason = reason;
+  result.measured = result.reported = false;
+  return result;
 }
 
 ModeResult mode_result(const std::string& mode, const ReportData& data, bool native) {
@@ -245,6 +268,9 @@ std::string cause_title_of(const std::string& cause) {
 std::optional<double> overhead_of(const ModeResult& result, const std::vector<ModeResult>& results) {
   const auto native = std::ranges::find_if(results, [](const ModeResult& r) { return r.mode == "native"; });
   if (native == results.end() || native->cycles == 0 || result.cycles == 0) return std::nullopt;
+  // What ended differently, or by a limit, did different work.
+  constexpr int limit = static_cast<int>(ExitStatus::Limit);
+  if (native->guest_exit != result.guest_exit || result.guest_exit == limit || !result.reported) return std::nullopt;
   return static_cast<double>(result.cycles) / static_cast<double>(native->cycles) - 1;
 }
 

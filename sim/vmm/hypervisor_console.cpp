@@ -41,4 +41,17 @@ std::string HypervisorConsole::brief() const {
   return out;
 }
 
+std::string HypervisorConsole::complaint() const {
+  std::string failure, other;
+  std::istringstream lines(text_);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(": FAILED: ") != std::string::npos || line.find(": FATAL: ") != std::string::npos) {
+      failure = line;
+    } else if (!line.starts_with("bunshin-vmm: ")) {
+      other = line;
+    }
+  }
+  return failure.empty() ? other : failure;
+}
+
 }  // namespace bunshin

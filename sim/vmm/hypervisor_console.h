@@ -22,6 +22,8 @@ class HypervisorConsole final : public SerialPort {
   const std::string& text() const { return text_; }
   /// The same without the counts, for a person: the last few lines.
   std::string brief() const;
+  /// Why it failed: what it said last of a guest's failure or its own, else last at all.
+  std::string complaint() const;
 
  private:
   std::FILE* file_ = nullptr;

@@ -91,7 +91,58 @@ class Comparison(unittest.TestCase):
         self.assertIn("handle_memory_fault", functions)
 
 
+class SoftwareFilled(unittest.TestCase):
+    """A machine whose TLB software fills has one mode more, in which guests walk nothing."""
+
+    def test_it_is_one_of_the_modes(self):
+        process, modes = lab("--set", "translation.scheme=software", "--timing", "inorder", programs="run=walk4k count=2000")
+        self.assertEqual(process.returncode, 0, process.stderr)
+        self.assertEqual(list(modes), ["native", "shadow", "vtlb", "nested", "software"])
+        mode = modes["software"]
+        self.assertEqual(set(mode), KEYS)
+        self.assertIsNone(mode["references_per_walk"])
+        self.assertGreater(mode["exits"]["page_fault"], modes["shadow"]["exits"]["page_fault"])
+        self.assertLess(mode["table_bytes"], modes["vtlb"]["table_bytes"])
+        self.assertAlmostEqual(sum(mode["cycles_by_cause"].values()) / mode["cycles"], 1, delta=0.01)
+
+    def test_where_it_is_not_the_reason_is_said(self):
+        for settings, reason in (([], "translation.scheme=software"),
+                                 (["--set", "translation.scheme=software",
+                                   "--set", f"include={SOURCE}/configs/cpu/p4-672.yaml"], "VPID")):
+            process, modes = lab("--modes", "software,native", *settings, programs="run=echo a")
+            self.assertEqual((process.returncode, list(modes)), (0, ["native"]), process.stderr)
+            self.assertIn("software is left out: ", process.stdout)
+            self.assertIn(reason, process.stdout)
+
+
 class Errors(unittest.TestCase):
+    def test_a_time_limit_ends_one_mode_and_the_others_go_on(self):
+        # The hypervisor measures its clocks for 20 ms: at this limit its guest has only begun.
+        process, modes = lab("--modes", "native,shadow,nested", "--max-cycles", "70000000", "--timing", "inorder",
+                             programs="run=echo a")
+        self.assertEqual(process.returncode, 1, process.stderr)
+        self.assertEqual([mode["guest_exit"] for mode in modes.values()], [0, 3, 3])
+        self.assertIn("shadow failed: the limit of 70000000 cycles was reached", process.stdout)
+        for mode in modes.values():
+            self.assertEqual(sum(mode["cycles_by_cause"].values()), mode["cycles"])
+        self.assertIsNone(modes["shadow"]["overhead"])
+
+    def test_a_64_bit_kernel_in_user_state_ends_as_on_a_32_bit_processor(self):
+        process, modes = lab("--set", f"include={SOURCE}/configs/cpu/p4-northwood.yaml", programs="run=echo a")
+        self.assertEqual(process.returncode, 1, process.stderr)
+        self.assertIn("native failed: triple fault", process.stdout)
+        self.assertIn("deprivileged failed: the hypervisor gave up: guest: FAILED: triple fault", process.stdout)
+        self.assertEqual(modes["deprivileged"]["exits"]["shutdown"], 1)
+
+    def test_what_no_mode_can_begin_with_is_said_once(self):
+        for setting, what in (("guest.kernel=/nowhere", "/nowhere: cannot be read"),
+                              ("vmm.guest_memory=384MiB", "the mode shadow: "),
+                              ("vmm.guest_memory=1MiB", "the mode native: ")):
+            process, modes = lab("--set", setting)
+            self.assertEqual((process.returncode, modes), (2, {}), process.stderr)
+            self.assertEqual(process.stderr.count("\n"), 1, process.stderr)
+            self.assertIn(what, process.stderr)
+
     def test_a_failing_mode_is_named(self):
         process, modes = lab("--modes", "native,nested", programs="run=panic")
         self.assertEqual(process.returncode, 1, process.stderr)
@@ -108,7 +159,7 @@ class Errors(unittest.TestCase):
 
     def test_bad_usage(self):
         for arguments in ((), (EXPERIMENT, "--modes", "fast"), (EXPERIMENT, "--jobs", "0"), ("nowhere.yaml",),
-                          (EXPERIMENT, "--set", "vmm.paging=fast"), (EXPERIMENT, "--set", "guest.kernel=")):
+                          (EXPERIMENT, "--modes", "software"), (EXPERIMENT, "--set", "vmm.paging=fast"), (EXPERIMENT, "--set", "guest.kernel=")):
             with self.subTest(arguments=arguments):
                 process, modes = compare(*arguments)
                 self.assertEqual(process.returncode, 2, process.stderr)

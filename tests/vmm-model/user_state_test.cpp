@@ -171,5 +171,25 @@ TEST(UserState, TheProcessorNeverHasTheGuestsLevels) {
   }
 }
 
+// A 64-bit kernel's jump into its own mode did this on a 32-bit processor: the switch's IRET met the fault.
+TEST(UserState, WhatTheSwitchCannotLoadIsTheGuestsFault) {
+  UserStateRig rig;
+  bool ran = false;
+  rig.machine.in_user = [&ran](const UserSpace&, UserState& state) {
+    ran = true;
+    state.vector = 0x20;
+  };
+  const auto refused = [&] { return rig.execution.enter().reason == ExitReason::GeneralProtection && !ran; };
+  SegmentState cs = rig.segment(UserStateRig::kernel_code);
+  cs.limit = UserStateRig::code - 1;
+  rig.execution.set_segment(SegmentName::cs, cs);
+  EXPECT_TRUE(refused());
+  rig.at_level(0);
+  rig.execution.set_segment(SegmentName::ss, {});
+  EXPECT_TRUE(refused());
+  rig.at_level(0);
+  EXPECT_FALSE(refused());
+}
+
 }  // namespace
 }  // namespace bunshin::vmm

@@ -182,6 +182,14 @@ void DeprivilegedExecution::save_user_state() {
   flags = (flags & kept) | (state_.eflags & ~kept) | rflags::fixed;
 }
 
+// What IRET would refuse is the guest's fault and must not be the hypervisor's, which executes it (SDM vol. 2, IRET).
+bool DeprivilegedExecution::can_be_entered() {
+  const auto null = [this](SegmentName name) {
+    return (loaded_[static_cast<unsigned>(name)] & ~u32{DescriptorTables::privilege_mask}) == 0;
+  };
+  return rip() <= seg(SegmentName::cs).limit && !null(SegmentName::cs) && !null(SegmentName::ss);
+}
+
 Exit DeprivilegedExecution::enter() {
   Exit exit;
   if (pending_) {
@@ -198,6 +206,11 @@ Exit DeprivilegedExecution::enter() {
   space.ldt = DescriptorTables::ldt_selector;
   space.cr0 = static_cast<u32>(field(StateField::cr0)) & static_cast<u32>(cr0::MP | cr0::EM | cr0::TS);
   load_user_state();
+  if (!can_be_entered()) {
+    exit.reason = ExitReason::GeneralProtection;
+    exit.number = vector::GP;
+    return exit;
+  }
   UserStateTime& time = times_[view()];
   const u64 entered_at = hardware_.tsc();
   hardware_.run_user_state(space, state_);

@@ -66,6 +66,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   void prepare_code();
   HostPhysical load_pointers();
   void load_user_state();
+  bool can_be_entered();
   void save_user_state();
   void save_segments();
   void close_page();
