@@ -29,7 +29,7 @@ bool Guest::power_on() {
 void Guest::enter_processor() {
   hardware_.load_extended_state(state_area_, xcr0_);
   hardware_.write_msr(msr::tsc_aux, msrs_.tsc_aux);
-  execution_.flush_translations();
+  if (!execution_.keeps_translations()) execution_.flush_translations();
   timer_ = SimTime::never();
 }
 

@@ -62,6 +62,9 @@ class GuestExecution {
   /// The hardware translates linear addresses through these tables: 4-level if the guest is in long mode, else PAE. Control
   /// registers, page faults and INVLPG are intercepted.
   virtual void use_shadow(HostPhysical root) = 0;
+  /// From now on under use_shadow(), faults of entries that are not present go to the guest without an exit, as it would see
+  /// them itself; what else must fault has to set reserved bits. False: this processor cannot.
+  virtual bool pass_missing_pages() { return false; }
   /// INVLPG need not be intercepted if the shadow follows the guest's tables at once.
   virtual void intercept_invlpg(bool wanted) = 0;
   /// The TLB tells this guest's translations from others, and world switches leave them there.

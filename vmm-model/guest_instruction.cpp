@@ -94,11 +94,23 @@ EmulatedProcessor Guest::processor(u64& rip, u64& flags, const Instruction& inst
   return p;
 }
 
+namespace {
+
+/// Worth more than making a table's shadow again.
+bool writes_much(const Instruction& instruction, const GeneralRegisters& registers) {
+  const bool stores = instruction.operation == Operation::StoreString || instruction.operation == Operation::MoveString;
+  return stores && instruction.repeat && registers[rcx] >= page_size / 8 / instruction.operand_size;
+}
+
+}  // namespace
+
 void Guest::emulate_instruction(GuestPhysical address) {
   Instruction instruction;
   bool fault = false;
   const bool known = fetch(instruction, fault);
   if (fault) return;
+  // A table that is cleared or copied over as a whole is none any more: the guest does it.
+  if (writes_much(instruction, execution_.registers) && paging_.overwritten(address)) return;
   u64 rip = execution_.get(StateField::rip), flags = execution_.get(StateField::rflags);
   EmulatedProcessor p = processor(rip, flags, instruction);
   const EmulationResult result = known ? emulate(instruction, p, *this) : EmulationResult::Unknown;

@@ -190,4 +190,26 @@ GuestTranslation walk_guest(const GuestMemory& memory, const PagingControls& con
   return walk.result;
 }
 
+GuestTranslation speculative_translation(const PagingControls& controls, const GuestTranslation& found, u64 entry) {
+  const PagingFormat& format = paging_format(controls.mode());
+  const bool narrow = format.entry_bytes == 4;
+  GuestTranslation t;
+  t.levels = found.levels;
+  t.leaf_level = found.leaf_level;
+  t.steps[1].entry = entry;
+  t.fault = found.leaf_level != 1 || (entry & (pte::P | pte::A)) != (pte::P | pte::A) ||
+            (entry & ReservedBits(controls, format).of(format, 1, true, page_shift, false)) != 0;
+  for (unsigned level = found.levels; level >= 1; --level) {
+    if (format.root_in_registers && level == format.levels) continue;
+    const u64 rights = level == 1 ? entry : found.steps[level].entry;
+    t.writable &= (rights & pte::RW) != 0;
+    t.user &= (rights & pte::US) != 0;
+    t.executable &= narrow || (rights & pte::XD) == 0;
+  }
+  t.dirty = (entry & pte::D) != 0;
+  t.global = (entry & pte::G) != 0 && (controls.cr4 & cr4::PGE) != 0;
+  t.address = GuestPhysical(leaf_address(format, entry, 1, page_shift));
+  return t;
+}
+
 }  // namespace bunshin::vmm

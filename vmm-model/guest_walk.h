@@ -58,4 +58,8 @@ bool load_page_directory_pointers(const GuestMemory& memory, const PagingControl
 GuestTranslation walk_guest(const GuestMemory& memory, const PagingControls& controls, Linear address,
                             WalkAccess access, bool update);
 
+/// What a processor may cache of its own accord of the page that `entry` maps, another entry of the table where a walk has found
+/// its leaf (SDM vol. 3, 4.10.2.3): present, accessed, without reserved bits. `fault`: nothing.
+GuestTranslation speculative_translation(const PagingControls& controls, const GuestTranslation& found, u64 entry);
+
 }  // namespace bunshin::vmm

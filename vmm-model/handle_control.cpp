@@ -53,7 +53,7 @@ bool write_cr0(Guest& guest, u64 value) {
   execution.set(StateField::efer, guest_efer);
   const u64 changed = value ^ old;
   if ((changed & cr0::PG) != 0) return retranslate(guest, guest.paging().controls_written());
-  return (changed & cr0::WP) == 0 || retranslate(guest, guest.paging().root_written());
+  return (changed & cr0::WP) == 0 || retranslate(guest, guest.paging().rights_written());
 }
 
 bool write_cr3(Guest& guest, u64 value) {
@@ -79,7 +79,7 @@ bool write_cr4(Guest& guest, u64 value) {
   const u64 changed = value ^ old;
   if ((changed & (cr4::PSE | cr4::PAE)) != 0) return retranslate(guest, guest.paging().controls_written());
   const bool flushes = (changed & (cr4::PGE | cr4::SMEP | cr4::SMAP)) != 0;
-  return !flushes || retranslate(guest, guest.paging().root_written());
+  return !flushes || retranslate(guest, guest.paging().rights_written());
 }
 
 bool write_control(Guest& guest, unsigned number, u64 value) {

@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 from bunshin_process import GUESTS, SOURCE, main, run
+from hypervisor_process import guest, run_hypervisor
 
 ADDRESS = 0x000F_FFFF_FFFF_F000
 NO_CACHES = {"second_stage.nested_tlb.entries": 0} | {
@@ -117,6 +118,42 @@ class SoftwareFilledTlb(unittest.TestCase):
                 end = self.boot(profile, scheme)
                 self.assertEqual(end.status, 1, end)
                 self.assertIn("software paging needs", end.messages)
+
+
+class GuestSwitches(unittest.TestCase):
+    """Translations are kept by guest: they outlive the others' turns, and are nobody else's."""
+
+    def turns(self, cpu, paging, length):
+        """Two guests, a loop in user mode each: switches from one to the other, and walks."""
+        end = run_hypervisor(cpu, f"paging = {paging}\nslice = {length}\n" + "".join(
+            guest(name, GUESTS / "lab", memory="16M", cmdline="run=callret count=3000000") for name in ("a", "b")),
+            GUESTS / "lab")
+        self.assertEqual(end.status, 0, end)
+        switches = sum(int(n) for n in re.findall(r"exits interrupt (\d+) ", end.com2))
+        return switches, end.stats["core0.walker.walks"]
+
+    def walks_per_switch(self, cpu, paging):
+        many, few = self.turns(cpu, paging, "100us"), self.turns(cpu, paging, "2ms")
+        self.assertGreater(many[0], few[0] + 100)
+        return (many[1] - few[1]) / (many[0] - few[0])
+
+    def test_translations_survive_where_the_tlb_has_tags(self):
+        for cpu in ("zen3", "barcelona", "nehalem"):  # ASIDs with and without a flush of one; VPIDs
+            with self.subTest(cpu):
+                self.assertLess(self.walks_per_switch(cpu, "nested"), 0.3)
+
+    def test_without_tags_they_do_not(self):
+        self.assertGreater(self.walks_per_switch("p4-672", "shadow"), 2)
+
+    def test_guests_at_the_same_addresses_see_their_own_memory(self):
+        modes = ("nested", "shadow", "vtlb") * 2
+        for cpu in ("zen3", "barcelona", "nehalem"):
+            with self.subTest(cpu):
+                end = run_hypervisor(cpu, "slice = 100us\n" + "".join(
+                    guest(f"g{i}", GUESTS / "lab", memory="16M", paging=paging, cmdline="run=check")
+                    for i, paging in enumerate(modes)), GUESTS / "lab")
+                self.assertEqual(end.status, 0, end)
+                self.assertEqual(end.console.count(b"lab: power off, 0 failed"), len(modes), end)
 
 
 class TlbHits(unittest.TestCase):

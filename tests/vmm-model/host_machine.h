@@ -47,13 +47,13 @@ class HostMachine final : public Hardware {
   void set_timer(SimTime) override {}
   void take_interrupts() override {}
   void wait_for_interrupt() override {}
-  CpuidResult cpuid(u32 leaf, u32) override { return leaf == 1 ? CpuidResult{0, 0, features, 0} : CpuidResult{}; }
+  CpuidResult cpuid(u32 leaf, u32) override { return leaf == 1 ? CpuidResult{0, 0, features, 0} : leaves[leaf]; }
   u64 read_msr(u32 number) override { return msrs[number]; }
   void write_msr(u32 number, u64 value) override { msrs[number] = value; }
   void save_extended_state(HostPhysical, u64) override {}
   void load_extended_state(HostPhysical, u64) override {}
   void set_xcr0(u64) override {}
-  void run_vmcb(HostPhysical, HostPhysical, GeneralRegisters&) override {}
+  void run_vmcb(HostPhysical vmcb, HostPhysical, GeneralRegisters&) override { in_vmcb(vmcb); }
   void invalidate_guest_page(Linear, u32) override {}
   bool switch_pages(std::array<HostPhysical, switch_area::shared_pages>& pages) override {
     for (unsigned i = 0; i < pages.size(); ++i) pages[i] = HostPhysical(memory_.size() + i * page_size);
@@ -69,9 +69,11 @@ class HostMachine final : public Hardware {
   std::span<u8> memory(u64 begin, u64 bytes) { return {at(HostPhysical(begin), bytes), bytes}; }
 
   std::function<void(const UserSpace&, UserState&)> in_user = [](const UserSpace&, UserState&) {};
+  std::function<void(HostPhysical)> in_vmcb = [](HostPhysical) {};
   u32 fault_at = 0;
   SimTime time;
-  u32 features = 0;  ///< CPUID.1:ECX
+  u32 features = 0;                   ///< CPUID.1:ECX
+  std::map<u32, CpuidResult> leaves;  ///< other leaves of CPUID
   std::map<u32, u64> msrs;
   std::string said, output;
 
@@ -98,6 +100,7 @@ class StillProcessor final : public GuestExecution {
   void use_second_stage(HostPhysical table) override { root = table; }
   SecondStageFormat second_stage_format() const override { return format; }
   void use_shadow(HostPhysical table) override { root = table; }
+  bool pass_missing_pages() override { return can_pass_missing; }
   void intercept_invlpg(bool) override {}
   void flush_translations() override { ++flushes; }
   void flush_page(Linear) override {}
@@ -112,6 +115,7 @@ class StillProcessor final : public GuestExecution {
   HostPhysical root;
   SecondStageFormat format = SecondStageFormat::Npt;
   unsigned flushes = 0;
+  bool can_pass_missing = false;
 };
 
 }  // namespace bunshin::vmm

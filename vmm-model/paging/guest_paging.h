@@ -56,6 +56,8 @@ class GuestPaging {
   virtual FaultResult fault(const Exit& exit) = 0;
   /// The guest has loaded CR3, or changed other registers that decide how it translates. False: no memory.
   virtual bool root_written() { return true; }
+  /// CR0.WP, CR4.PGE, SMEP or SMAP: global pages leave the TLB too (SDM vol. 3, 4.10.4.1).
+  virtual bool rights_written() { return root_written(); }
   virtual bool controls_written() { return true; }
   virtual void invalidate(Linear /*address*/) {}
   /// Somebody other than the guest's own instructions has written guest memory.
@@ -66,6 +68,8 @@ class GuestPaging {
   virtual bool takes_write(GuestPhysical /*page*/) { return false; }
   /// An instruction that writes a page table could not be emulated: the table must become writable. False: it is none.
   virtual bool give_up_table(GuestPhysical /*address*/) { return false; }
+  /// A string is about to be written to the page. True: if it was a table, it is none now, and writable.
+  virtual bool overwritten(GuestPhysical /*address*/) { return false; }
   const PagingCounters& counters() const { return counters_; }
   /// How the guest's own tables are to be read.
   PagingControls controls() const;

@@ -45,7 +45,6 @@ u32 ShadowPages::allocate() {
   tables_[index] = Table{};
   tables_[index].used = true;
   ++in_use_;
-  hardware_.clear(address(index), page_size);
   return index;
 }
 

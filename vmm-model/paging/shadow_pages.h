@@ -39,7 +39,7 @@ class ShadowPages {
   /// Memory for as many tables as the guest's size calls for. False: there is none.
   bool start();
 
-  /// A zeroed table; none: all are in use.
+  /// A table, of whatever content; none: all are in use.
   u32 allocate();
   u32 allocate(const ShadowKey& key);
   /// The caller has dropped its entries and those that point to it.
@@ -51,6 +51,7 @@ class ShadowPages {
   bool shadowed(u32 page) const { return pages_[page].tables != none; }
 
   Table& table(u32 index) { return tables_[index]; }
+  const Table& table(u32 index) const { return tables_[index]; }
   u32 count() const { return count_; }
   u32 in_use() const { return in_use_; }
   HostPhysical address(u32 index) const { return HostPhysical(block_.value + u64{index} * page_size); }

@@ -1,19 +1,85 @@
 #include "vmm-model/paging/shadow_paging.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace bunshin::vmm {
 
 namespace {
 
 constexpr u32 none = ShadowPages::none;
+/// Entries that one fault fills: a line of the table.
+constexpr unsigned line_entries = 8;
+using Line = std::array<u64, line_entries>;
 
 }  // namespace
 
 bool ShadowPaging::start() {
   context_.execution.intercept_invlpg(false);
   if (!pages_.start()) return false;
+  if (context_.physical_bits <= shadow::widest_with_unfilled && context_.execution.pass_missing_pages()) {
+    trap_directory_ = new_table();
+    if (trap_directory_.value == 0) return false;
+    for (unsigned i = 0; i < shadow::entries; ++i)
+      context_.hardware.store(trap_directory_ + 8 * i, 8, shadow::unfilled);
+    passes_missing_ = true;
+  }
   return load_root();
+}
+
+u32 ShadowPaging::add_table(unsigned level) {
+  const u32 table = pages_.allocate();
+  if (table == none) return none;
+  if (!passes_missing_) {
+    context_.hardware.clear(pages_.address(table), page_size);
+    return table;
+  }
+  for (unsigned i = 0; i < shadow::entries; ++i) {
+    context_.hardware.store(pages_.address(table) + 8 * i, 8, absent(level));
+  }
+  return table;
+}
+
+u32 ShadowPaging::add_shadow(const ShadowKey& key) {
+  const u32 table = pages_.allocate(key);
+  if (table == none) return none;
+  if (pages_.write_protect(key.page)) context_.execution.flush_translations();
+  if (passes_missing_) {
+    mark_missing(table);
+  } else {
+    context_.hardware.clear(pages_.address(table), page_size);
+  }
+  return table;
+}
+
+/// An entry of 4 bytes in a page directory is two of ours.
+unsigned ShadowPaging::guest_index(const ShadowKey& key, unsigned index) {
+  if (!key.narrow) return index;
+  return key.level == 2 ? key.quadrant * 256u + index / 2 : key.quadrant * 512u + index;
+}
+
+u64 ShadowPaging::guest_entry(const ShadowKey& key, unsigned guest_index) const {
+  const unsigned bytes = key.narrow ? 4 : 8;
+  u64 entry = 0;
+  context_.memory.load(context_.memory.page_at(key.page) + u64{guest_index} * bytes, bytes, entry);
+  return entry;
+}
+
+void ShadowPaging::mark_missing(u32 table) {
+  const ShadowKey key = pages_.table(table).key;
+  const unsigned bytes = key.narrow ? 4 : 8;
+  const GuestPhysical guest = context_.memory.page_at(key.page);
+  std::array<u8, sizeof(Line)> theirs{};
+  for (unsigned i = 0; i < shadow::entries; i += line_entries) {
+    const unsigned first = guest_index(key, i), count = guest_index(key, i + line_entries - 1) - first + 1;
+    context_.memory.read(guest + u64{first} * bytes, std::span(theirs).first(std::size_t{count} * bytes));
+    Line ours{};
+    for (unsigned n = 0; n < line_entries; ++n) {
+      const std::size_t at = std::size_t{guest_index(key, i + n) - first} * bytes;
+      ours[n] = (theirs[at] & pte::P) != 0 ? absent(key.level) : 0;
+    }
+    context_.hardware.write(pages_.address(table) + 8 * i, std::bit_cast<std::array<u8, sizeof(Line)>>(ours));
+  }
 }
 
 void ShadowPaging::count_tables() {
@@ -37,17 +103,17 @@ bool ShadowPaging::load_root(unsigned view) {
     const ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), 4, 0, false, static_cast<u8>(view)};
     root = pages_.find(key);
     if (root == none) {
-      root = pages_.allocate(key);
+      root = add_shadow(key);
       if (root == none) return false;
-      pages_.write_protect(key.page);
     }
     pages_.table(root).writes = 0;
   } else {
     u32& own = own_roots_[view];
-    if (own == none) own = pages_.allocate();
+    const bool fresh = own == none;
+    if (fresh) own = add_table(levels_);
     if (own == none) return false;
     root = own;
-    drop_entries(root);
+    if (!fresh) drop_entries(root);
   }
   use_shadow(view, pages_.address(root));
   return true;
@@ -88,17 +154,14 @@ u64 ShadowPaging::upper_entry(const Mapping& m, unsigned level, u32 child) {
 /// The table below `level`: the shadow of the guest's, or one for pieces of what the guest maps as a whole.
 u32 ShadowPaging::child_of(const Mapping& m, unsigned level, u64 linear) {
   const unsigned below = level - 1;
-  if (below < m.found.leaf_level || m.found.levels == 0 || below > m.found.levels) return pages_.allocate();
+  if (below < m.found.leaf_level || m.found.levels == 0 || below > m.found.levels) return add_table(below);
   const GuestPhysical table = m.found.steps[below].address.page();
-  if (!context_.memory.contains(table, page_size)) return pages_.allocate();
+  if (!context_.memory.contains(table, page_size)) return add_table(below);
   ShadowKey key{static_cast<u32>(context_.memory.page_index(table)), static_cast<u8>(below), 0,
                 m.controls.mode() == PagingMode::TwoLevel, static_cast<u8>(m.view)};
   if (key.narrow) key.quadrant = static_cast<u8>(below == 2 ? linear >> 30 & 3 : linear >> 21 & 1);
   const u32 found = pages_.find(key);
-  if (found != none) return found;
-  const u32 fresh = pages_.allocate(key);
-  if (fresh != none && pages_.write_protect(key.page)) context_.execution.flush_translations();
-  return fresh;
+  return found != none ? found : add_shadow(key);
 }
 
 bool ShadowPaging::set_leaf(HostPhysical at, const Leaf& leaf) {
@@ -134,7 +197,7 @@ bool ShadowPaging::map(const Mapping& m) {
     const HostPhysical at = pages_.address(table) + 8 * shadow::index_of(m.linear, level);
     const u64 entry = context_.hardware.load(at, 8);
     pages_.table(table).writes = 0;
-    if ((entry & pte::P) != 0) {
+    if (present(entry, level)) {
       table = pages_.index_of(entry & entry_address_bits);
       continue;
     }
@@ -155,7 +218,27 @@ bool ShadowPaging::map(const Mapping& m) {
   const u64 leaf = paging ? m.found.steps[m.found.leaf_level].entry : pte::RW | pte::US;
   const bool executable =
       !m.controls.no_execute() || m.controls.mode() == PagingMode::TwoLevel || (leaf & pte::XD) == 0;
-  return set_leaf(at, {leaf, m.found.address.page(), paging, executable || !paging, m.view});
+  const Leaf wanted{leaf, m.found.address.page(), paging, executable || !paging, m.view};
+  if (!set_leaf(at, wanted)) return false;
+  fill_line(m, table, wanted);
+  return true;
+}
+
+void ShadowPaging::fill_line(const Mapping& m, u32 table, const Leaf& leaf) {
+  const bool of_guests_table = m.found.levels != 0 && m.found.leaf_level == 1;
+  const unsigned own = shadow::index_of(m.linear, 1), first = own & ~(line_entries - 1);
+  const ShadowKey key = pages_.table(table).key;
+  for (unsigned i = first; i < first + line_entries; ++i) {
+    const HostPhysical at = pages_.address(table) + 8 * i;
+    if (i == own || context_.hardware.load(at, 8) != absent(1)) continue;
+    if (of_guests_table) {
+      propagate(table, i, guest_entry(key, guest_index(key, i)));
+      continue;
+    }
+    Leaf piece = leaf;
+    piece.page = leaf.page + (u64{i} - own) * page_size;
+    if (context_.memory.contains(piece.page, page_size)) set_leaf(at, piece);
+  }
 }
 
 FaultResult ShadowPaging::fault(const Exit& exit) {

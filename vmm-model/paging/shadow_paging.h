@@ -22,6 +22,7 @@ class ShadowPaging final : public GuestPaging {
   bool controls_written() override;
   void memory_written(GuestPhysical address, u64 bytes) override;
   bool give_up_table(GuestPhysical address) override;
+  bool overwritten(GuestPhysical address) override;
   void trap_writes(GuestPhysical page) override;
   bool takes_write(GuestPhysical page) override;
 
@@ -41,8 +42,24 @@ class ShadowPaging final : public GuestPaging {
     unsigned view = kernel_view;
   };
 
+  /// What an entry holds that leads nowhere yet. Where the guest gets faults of entries that are not present without an exit, 0
+  /// is one whose guest entry is not.
+  u64 absent(unsigned level) const {
+    if (!passes_missing_) return 0;
+    return level == 3 && levels_ == 3 ? trap_directory_.value | pte::P : shadow::unfilled;
+  }
+  bool present(u64 entry, unsigned level) const { return (entry & pte::P) != 0 && entry != absent(level); }
   bool load_root();
   bool load_root(unsigned view);
+  /// A table whose entries are of `level`, all absent. none: tables have run out.
+  u32 add_table(unsigned level);
+  /// The shadow of a guest's table, which is write-protected from now on.
+  u32 add_shadow(const ShadowKey& key);
+  /// In a new shadow, of what the guest's table has none.
+  void mark_missing(u32 table);
+  static unsigned guest_index(const ShadowKey& key, unsigned index);
+  u64 guest_entry(const ShadowKey& key, unsigned guest_index) const;
+  bool holds_root(u32 page) const;
   bool is_root(u32 table) const { return table == roots_[0] || table == roots_[1]; }
   bool is_own_root(u32 table) const { return table == own_roots_[0] || table == own_roots_[1]; }
   /// Forgets all shadow tables.
@@ -52,6 +69,8 @@ class ShadowPaging final : public GuestPaging {
   u32 child_of(const Mapping& m, unsigned level, u64 linear);
   u64 upper_entry(const Mapping& m, unsigned level, u32 child);
   bool set_leaf(HostPhysical at, const Leaf& leaf);
+  /// The entries beside a leaf, so far as the guest's have been used.
+  void fill_line(const Mapping& m, u32 table, const Leaf& leaf);
   void drop_entry(HostPhysical at, unsigned level);
   void drop_entries(u32 table);
   /// A table that no entry points to any more is no table of the guest's any more.
@@ -61,13 +80,17 @@ class ShadowPaging final : public GuestPaging {
   /// Bytes first .. last of a page that is a table.
   void table_page_written(u32 page, unsigned first, unsigned last);
   void entry_written(u32 table, unsigned guest_index);
-  void propagate(u32 table, unsigned index, unsigned guest_index);
+  /// An entry of the lowest level that the guest has made as if it had been used: its shadow too, which saves the fault.
+  void propagate(u32 table, unsigned index, u64 guest_entry);
+  void reset_entry(HostPhysical at, unsigned level, u64 guest_entry);
   void count_tables();
 
   ShadowPages pages_;
   // By view. The second: of guests whose root table has not the form of ours.
   std::array<u32, 2> roots_{ShadowPages::none, ShadowPages::none}, own_roots_{ShadowPages::none, ShadowPages::none};
   unsigned levels_ = 0;
+  bool passes_missing_ = false;
+  HostPhysical trap_directory_;  ///< PAE's pointers have no reserved bits to set: they lead to one whose entries have
 };
 
 }  // namespace bunshin::vmm

@@ -14,8 +14,8 @@ constexpr u32 none = ShadowPages::none;
 
 void ShadowPaging::drop_entry(HostPhysical at, unsigned level) {
   const u64 entry = context_.hardware.load(at, 8);
-  if ((entry & pte::P) == 0 || (level > 1 && (entry & shadow::foreign) != 0)) return;
-  context_.hardware.store(at, 8, 0);
+  if (!present(entry, level) || (level > 1 && (entry & shadow::foreign) != 0)) return;
+  context_.hardware.store(at, 8, absent(level));
   if (level > 1) return unlink_child(pages_.index_of(entry & entry_address_bits), at, level);
   if ((entry & pte::RW) == 0) return;
   const GuestPhysical page = context_.memory.guest(HostPhysical(entry & entry_address_bits));
@@ -25,7 +25,8 @@ void ShadowPaging::drop_entry(HostPhysical at, unsigned level) {
 void ShadowPaging::drop_entries(u32 table) {
   const unsigned level = is_own_root(table) ? levels_ : pages_.table(table).key.level;
   const HostPhysical address = pages_.address(table);
-  for (unsigned i = 0; i < shadow::entries; ++i) drop_entry(address + 8 * i, level);
+  const unsigned count = level == 3 && levels_ == 3 ? 4 : shadow::entries;
+  for (unsigned i = 0; i < count; ++i) drop_entry(address + 8 * i, level);
 }
 
 void ShadowPaging::unlink_child(u32 child, HostPhysical from, unsigned level) {
@@ -50,19 +51,19 @@ void ShadowPaging::remove_table(u32 table) {
 // One parent is remembered; several are looked for.
 void ShadowPaging::remove_parents(u32 table) {
   const u64 address = pages_.address(table).value;
+  const unsigned level = pages_.table(table).key.level + 1u;
   if (pages_.table(table).parents == 1 && pages_.table(table).parent != 0) {
-    context_.hardware.store(HostPhysical(pages_.table(table).parent), 8, 0);
+    context_.hardware.store(HostPhysical(pages_.table(table).parent), 8, absent(level));
     pages_.table(table).parents = 0;
     return;
   }
-  const unsigned level = pages_.table(table).key.level + 1u;
   for (u32 i = 0; i < pages_.count() && pages_.table(table).parents != 0; ++i) {
     const ShadowPages::Table& t = pages_.table(i);
     if (!t.used || (t.keyed ? t.key.level != level : !is_own_root(i) || levels_ != level)) continue;
     for (unsigned e = 0; e < shadow::entries; ++e) {
       const HostPhysical at = pages_.address(i) + 8 * e;
       if ((context_.hardware.load(at, 8) & (entry_address_bits | pte::P)) != (address | pte::P)) continue;
-      context_.hardware.store(at, 8, 0);
+      context_.hardware.store(at, 8, absent(level));
       --pages_.table(table).parents;
     }
   }
@@ -82,6 +83,19 @@ bool ShadowPaging::give_up_table(GuestPhysical address) {
   }
   count_tables();
   return true;
+}
+
+bool ShadowPaging::holds_root(u32 page) const {
+  for (u32 i = pages_.first_of(page); i != none; i = pages_.table(i).next) {
+    if (is_root(i)) return true;
+  }
+  return false;
+}
+
+// Not the root in use, which would be back at once.
+bool ShadowPaging::overwritten(GuestPhysical address) {
+  if (!context_.memory.contains(address.page(), page_size)) return false;
+  return !holds_root(static_cast<u32>(context_.memory.page_index(address.page()))) && give_up_table(address);
 }
 
 // Dropping an entry of one table may end another that shadows the same page on another level.
@@ -115,26 +129,21 @@ void ShadowPaging::memory_written(GuestPhysical address, u64 bytes) {
 void ShadowPaging::entry_written(u32 table, unsigned guest_index) {
   const ShadowKey key = pages_.table(table).key;
   const HostPhysical address = pages_.address(table);
-  if (!key.narrow) {
-    drop_entry(address + 8 * guest_index, key.level);
-    if (key.level == 1) propagate(table, guest_index, guest_index);
-  } else if (key.level == 1) {
-    if (guest_index >> 9 != key.quadrant) return;
-    drop_entry(address + 8 * (guest_index & 511), 1);
-    propagate(table, guest_index & 511, guest_index);
-  } else if (guest_index >> 8 == key.quadrant) {
-    const unsigned index = (guest_index & 255) * 2;
-    drop_entry(address + 8 * index, 2);
-    drop_entry(address + 8 * (index + 1), 2);
-  }
+  const unsigned split = key.narrow && key.level == 2 ? 2 : 1, of_guest = shadow::entries / split;
+  if (key.narrow && guest_index / of_guest != key.quadrant) return;
+  const unsigned index = guest_index % of_guest * split;
+  const u64 entry = guest_entry(key, guest_index);
+  for (unsigned i = index; i < index + split; ++i) reset_entry(address + 8 * i, key.level, entry);
+  if (key.level == 1) propagate(table, index, entry);
 }
 
-// An entry that the guest has made as if it had been used: its shadow too, which saves the fault.
-void ShadowPaging::propagate(u32 table, unsigned index, unsigned guest_index) {
+void ShadowPaging::reset_entry(HostPhysical at, unsigned level, u64 guest_entry) {
+  drop_entry(at, level);
+  if (passes_missing_) context_.hardware.store(at, 8, (guest_entry & pte::P) != 0 ? absent(level) : 0);
+}
+
+void ShadowPaging::propagate(u32 table, unsigned index, u64 entry) {
   const ShadowKey key = pages_.table(table).key;
-  const unsigned bytes = key.narrow ? 4 : 8;
-  u64 entry = 0;
-  context_.memory.load(context_.memory.page_at(key.page) + u64{guest_index} * bytes, bytes, entry);
   if ((entry & (pte::P | pte::A)) != (pte::P | pte::A)) return;
   const PagingControls c = controls();
   const u64 high = key.narrow ? 0 : entry & ~entry_address_bits & ~((u64{1} << 52) - 1);

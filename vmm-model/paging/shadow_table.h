@@ -12,6 +12,10 @@ namespace shadow {
 inline constexpr unsigned entries = 512;
 /// Marks an entry of a page directory that the back end has put there for itself (user_state.h); it leads to no table of ours.
 inline constexpr u64 foreign = 1 << 10;
+/// An entry whose use must exit although the guest's entry may be present: reserved (SDM vol. 3, 4.3) where physical addresses
+/// have fewer bits.
+inline constexpr u64 unfilled = pte::P | u64{1} << 51;
+inline constexpr unsigned widest_with_unfilled = 51;
 
 constexpr unsigned shift_of(unsigned level) { return page_shift + 9 * (level - 1); }
 constexpr unsigned index_of(u64 address, unsigned level) {

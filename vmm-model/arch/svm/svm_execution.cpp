@@ -40,14 +40,13 @@ constexpr u32 always_2 = intercept::vmrun | intercept::vmmcall | intercept::vmlo
 }  // namespace
 
 SvmExecution::SvmExecution(Hardware& hardware, SvmProcessor& processor, HostPhysical vmcb)
-    : hardware_(hardware), processor_(processor), vmcb_(vmcb), asid_(processor.new_asid()) {
+    : hardware_(hardware), processor_(processor), vmcb_(vmcb) {
   // A debug exception or alignment check on the way into its own handler repeats for ever, and no interrupt comes between.
   store(control::intercept_exceptions, 1 << vector::DB | 1 << vector::AC, 4);
   store(control::intercept_1, always_1, 4);
   store(control::intercept_2, always_2, 4);
   store(control::io_permissions, processor.io_permissions().value);
   store(control::msr_permissions, processor.msr_permissions().value);
-  store(control::asid, asid_, 4);
   store(control::virtual_interrupt, virtual_interrupt::masking);
   store(save::pat, 0x0007'0406'0007'0406);
   store(save::dr6, 0xffff'0ff0);
@@ -161,7 +160,7 @@ void SvmExecution::load_control_registers() {
 
 void SvmExecution::intercept_invlpg(bool wanted) { change_bits(control::intercept_1, intercept::invlpg, wanted); }
 
-void SvmExecution::flush_page(Linear address) { hardware_.invalidate_guest_page(address, asid_); }
+void SvmExecution::flush_page(Linear address) { hardware_.invalidate_guest_page(address, tag_.asid); }
 
 void SvmExecution::inject(const Event& e) {
   if (!e) return store(control::event_injection, 0);
@@ -200,11 +199,19 @@ void SvmExecution::request_priority_window(u8 priority_class) {
   request_window();
 }
 
+// 15.16: the TLB keeps translations by their identifier, so that those of a guest outlive the turns of others.
+void SvmExecution::choose_tag() {
+  const bool same = processor_.valid(tag_) && (!flush_ || processor_.flushes_by_asid());
+  const u8 flush = same ? (flush_ ? flush_guest : u8{0}) : (processor_.renew(tag_) ? flush_all : u8{0});
+  store(control::asid, tag_.asid, 4);
+  store(control::tlb_control, flush, 1);
+  flush_ = false;
+}
+
 Exit SvmExecution::enter() {
   store(save::rax, registers[rax]);
   store(save::rsp, registers[rsp]);
-  store(control::tlb_control, flush_ ? flush_all : 0, 1);
-  flush_ = false;
+  choose_tag();
   hardware_.run_vmcb(vmcb_, processor_.host_state(), registers);
   registers[rax] = load(save::rax);
   registers[rsp] = load(save::rsp);

@@ -7,6 +7,12 @@
 
 namespace bunshin::vmm::svm {
 
+/// The address-space identifier under which the TLB holds a guest's translations, good for one generation of them.
+struct GuestTag {
+  u32 asid = 0;
+  u64 generation = 0;
+};
+
 /// What all guests of one processor share.
 class SvmProcessor final : public ExecutionBackEnd {
  public:
@@ -18,14 +24,20 @@ class SvmProcessor final : public ExecutionBackEnd {
   HostPhysical host_state() const { return host_state_; }
   HostPhysical msr_permissions() const { return msr_permissions_; }
   HostPhysical io_permissions() const { return io_permissions_; }
-  u32 new_asid();
+  /// The processor can forget one guest's translations. Elsewhere it forgets all, or the guest goes on under another tag.
+  bool flushes_by_asid() const { return flushes_by_asid_; }
+  bool valid(const GuestTag& tag) const { return tag.generation == generation_; }
+  /// A tag under which the TLB holds nothing, but once all have been used: then true, the next entry must forget everything,
+  /// and all other guests' tags are no more.
+  bool renew(GuestTag& tag);
 
  private:
   void permit_msr(Hardware& hardware, u32 number, bool write) const;
 
-  bool nested_paging_ = false;
+  bool nested_paging_ = false, flushes_by_asid_ = false;
   HostPhysical host_state_, msr_permissions_, io_permissions_;
   u32 asids_ = 0, next_asid_ = 1;
+  u64 generation_ = 1;
 };
 
 class SvmExecution final : public GuestExecution {
@@ -55,6 +67,7 @@ class SvmExecution final : public GuestExecution {
   void change_bits(u32 offset, u32 bits, bool set);
   void load_control_registers();
   void request_window();
+  void choose_tag();
   Exit read_exit();
   static void read_task_exit(Exit& exit, u64 selector, u64 info);
   void read_control_exit(Exit& exit, u64 code);
@@ -63,7 +76,7 @@ class SvmExecution final : public GuestExecution {
   Hardware& hardware_;
   SvmProcessor& processor_;
   const HostPhysical vmcb_;
-  const u32 asid_;
+  GuestTag tag_;
   bool flush_ = true;
   bool shadowed_ = false;
   bool interrupt_window_ = false;

@@ -4,7 +4,8 @@ namespace bunshin::vmm::svm {
 
 namespace {
 
-constexpr u32 svm_leaf = 0x8000'000a, svm_feature = 1 << 2, nested_paging_feature = 1 << 0;
+constexpr u32 svm_leaf = 0x8000'000a, svm_feature = 1 << 2, nested_paging_feature = 1 << 0,
+              flush_by_asid_feature = 1 << 6;
 constexpr u64 vm_cr_disabled = 1 << 4;
 constexpr u64 msr_map_bytes = 0x2000, io_map_bytes = 0x3000;
 
@@ -18,6 +19,7 @@ std::string_view SvmProcessor::enable(Hardware& hardware, PagePool& pool) {
   const CpuidResult features = hardware.cpuid(svm_leaf, 0);
   asids_ = features.ebx;
   nested_paging_ = (features.edx & nested_paging_feature) != 0;
+  flushes_by_asid_ = (features.edx & flush_by_asid_feature) != 0;
   const HostPhysical hardware_save = pool.allocate();
   host_state_ = pool.allocate();
   msr_permissions_ = pool.allocate_block(msr_map_bytes, page_size);
@@ -52,7 +54,15 @@ void SvmProcessor::permit_msr(Hardware& hardware, u32 number, bool write) const 
   hardware.store(at, 1, hardware.load(at, 1) & ~mask);
 }
 
-// Guests beyond the processor's address-space identifiers share the last one; the scheduler then flushes at every switch.
-u32 SvmProcessor::new_asid() { return next_asid_ + 1 < asids_ ? next_asid_++ : next_asid_; }
+// Identifier 0 is the host's (15.16).
+bool SvmProcessor::renew(GuestTag& tag) {
+  const bool all_used = next_asid_ >= asids_;
+  if (all_used) {
+    ++generation_;
+    next_asid_ = 1;
+  }
+  tag = {next_asid_++, generation_};
+  return all_used;
+}
 
 }  // namespace bunshin::vmm::svm

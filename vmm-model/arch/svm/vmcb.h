@@ -56,6 +56,7 @@ inline constexpr u64 cr_read = 0x00, cr_write = 0x10, dr_read = 0x20, exception 
                      mwait_armed = 0x8c, xsetbv = 0x8d, npf = 0x400, invalid = ~u64{0};
 }
 
-inline constexpr u8 flush_all = 1;
+/// tlb_control (15.16.1).
+inline constexpr u8 flush_all = 1, flush_guest = 3;
 
 }  // namespace bunshin::vmm::svm

@@ -60,6 +60,16 @@ void VmxExecution::load_shadowed() {
   vmcs_.write(Field::GuestCr4,
               (((cr4_ | cr4::PAE) & ~(cr4_never_shadowed | paging_only)) & c.cr4_fixed1) | c.cr4_fixed0);
   processor_efer_ = (efer_ & efer::SCE) | efer::NXE;
+  choose_page_faults();
+}
+
+// 25.2: with its bit in the exception bitmap clear, a page fault exits if its masked error code is not the match. That a fetch
+// has faulted the processor always tells here, and a guest is not told by every processor (4.7).
+void VmxExecution::choose_page_faults() {
+  const bool tells_fetches =
+      ((efer_ & efer::NXE) != 0 && (cr4_ & cr4::PAE) != 0) || (guest_pages() && (cr4_ & cr4::SMEP) != 0);
+  vmcs_.change_bits(Field::ExceptionBitmap, 1 << vector::PF, !passes_missing_);
+  vmcs_.write(Field::PageFaultMask, passes_missing_ ? page_fault::P | (tells_fetches ? 0 : page_fault::ID) : 0);
 }
 
 // Under EPT, on a processor whose guests must page: 32-bit paging through a page directory that maps everything to itself.
@@ -91,7 +101,6 @@ void VmxExecution::use_shadow(HostPhysical root) {
   adopt_control_registers();
   shadowed_ = true;
   shadow_root_ = root;
-  vmcs_.change_bits(Field::ExceptionBitmap, 1 << vector::PF, true);
   load_control_registers();
   flush_ = true;
 }

@@ -28,6 +28,7 @@ class VmxExecution final : public GuestExecution {
   u64 largest_second_stage_page() const override;
   void load_page_directory_pointers(const std::array<u64, 4>& entries) override;
   void use_shadow(HostPhysical root) override;
+  bool pass_missing_pages() override { return passes_missing_ = true; }
   void intercept_invlpg(bool wanted) override { vmcs_.change_bits(Field::PrimaryControls, primary::invlpg, wanted); }
   void flush_translations() override { flush_ = true; }
   bool keeps_translations() const override { return vpid_ != 0; }
@@ -54,6 +55,7 @@ class VmxExecution final : public GuestExecution {
   void adopt_control_registers();
   void load_control_registers();
   void load_shadowed();
+  void choose_page_faults();
   void load_unpaged();
   void load_nested();
   bool guest_pages() const { return (cr0_ & cr0::PG) != 0; }
@@ -77,7 +79,7 @@ class VmxExecution final : public GuestExecution {
   const u16 vpid_;
   u64 eptp_ = 0;
   bool launched_ = false, flush_ = false;
-  bool shadowed_ = false;
+  bool shadowed_ = false, passes_missing_ = false;
   HostPhysical shadow_root_;
   // The guest's view where it is not the processor's.
   u64 cr0_ = 0, cr3_ = 0, cr4_ = 0, efer_ = 0;
