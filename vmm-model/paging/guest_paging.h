@@ -86,6 +86,8 @@ class GuestPaging {
   void release_table(HostPhysical table);
   /// Views of the guest's memory: one, or the kernel's and the programs' where both run in user state.
   unsigned views() { return context_.execution.software() != nullptr ? 2 : 1; }
+  /// What has not faulted may be filled too. In user state a fault is what leads to code that nobody has seen yet.
+  bool fills_ahead() { return context_.execution.software() == nullptr; }
   void use_shadow(unsigned view, HostPhysical root);
   /// The view that an access is made in.
   unsigned view_of(WalkAccess access) { return views() == 2 && access.user ? user_view : kernel_view; }

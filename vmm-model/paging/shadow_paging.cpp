@@ -220,7 +220,7 @@ bool ShadowPaging::map(const Mapping& m) {
       !m.controls.no_execute() || m.controls.mode() == PagingMode::TwoLevel || (leaf & pte::XD) == 0;
   const Leaf wanted{leaf, m.found.address.page(), paging, executable || !paging, m.view};
   if (!set_leaf(at, wanted)) return false;
-  fill_line(m, table, wanted);
+  if (fills_ahead()) fill_line(m, table, wanted);
   return true;
 }
 

@@ -136,7 +136,7 @@ bool VirtualTlb::fill(const Page& page, const PagingControls& c) {
   const HostPhysical at = table + 8 * shadow::index_of(page.linear, 1), line(at.value & ~(line_bytes - 1));
   if (!note_line(line, page.found.global)) return false;
   put(at, leaf(page.found, c, page.access, page.view));
-  fill_line(page, c, line);
+  if (fills_ahead()) fill_line(page, c, line);
   return true;
 }
 
