@@ -91,12 +91,24 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   void set_interrupt_window(bool wanted);
   /// An exit that came while an event was being delivered: it must be delivered again.
   void keep_interrupted_event(const Exit& exit);
-  bool translate(u64 linear, bool write, GuestPhysical& address);
+  bool translate(u64 linear, Intent intent, GuestPhysical& address);
+  void adapt(Instruction& instruction);
+  /// Of a page whose writes are watched: lets the guest's own instruction write it. False: it is none.
+  bool make_accessible(GuestPhysical address);
+  void not_emulated(GuestPhysical address);
 
   // GuestAccess.
-  bool read(u64 linear, unsigned size, u64& value) override;
+  bool read(u64 linear, unsigned size, u64& value, Intent intent) override;
   bool write(u64 linear, unsigned size, u64 value) override;
-  bool access_part(u64 linear, unsigned size, bool write, u64& value);
+  bool permits(u64 linear, unsigned size, Intent intent) override;
+  bool in_segment(SegmentName name, u64 offset, unsigned size, bool write) override;
+  u16 selector(SegmentName name) override { return execution_.segment(name).selector; }
+  u64 extended_state(unsigned offset) override;
+  void set_extended_state(unsigned offset, u64 value) override;
+  void raise(u8 number) override;
+  void store_part(GuestPhysical address, unsigned size, u64 value);
+  u64 load_part(GuestPhysical address, unsigned size);
+  void put_extended_state(bool done);
   /// Guest memory as the guest has written it.
   bool read_code(GuestPhysical address, std::span<u8> bytes);
 
@@ -127,6 +139,11 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   std::array<ExitCounter, exit_reasons> counters_{};
   u64 guest_tsc_ = 0;
   SimTime timer_ = SimTime::never();
+  /// At RIP, as fetched last.
+  std::array<u8, longest_instruction> code_{};
+  unsigned code_size_ = 0;
+  /// Of the instruction being emulated: the extended state in its area is the processor's, or is to become it.
+  bool state_saved_ = false, state_changed_ = false;
 };
 
 }  // namespace bunshin::vmm

@@ -1,9 +1,10 @@
 // The instruction at a guest's RIP: fetching it, stepping over it, performing it.
 
 #include <algorithm>
-#include <bit>
 
+#include "vmm-model/emulate/describe.h"
 #include "vmm-model/guest.h"
+#include "vmm-model/message.h"
 
 namespace bunshin::vmm {
 
@@ -21,38 +22,29 @@ bool Guest::fetch(Instruction& instruction, bool& fault) {
   if (bits != 64) linear = (linear + execution_.segment_base(SegmentName::cs)) & 0xffff'ffff;
   const PagingControls controls = paging_.controls();
   const WalkAccess access{false, true, execution_.get(StateField::cpl) == 3};
-  std::array<u8, longest_instruction> bytes{};
-  unsigned got = 0;
+  code_size_ = 0;
   fault = false;
-  while (got < longest_instruction) {
-    const u64 at = linear + got;
+  while (code_size_ < longest_instruction) {
+    const u64 at = linear + code_size_;
     const GuestTranslation t = walk_guest(memory_, controls, Linear(at), access, false);
-    const unsigned part =
-        static_cast<unsigned>(std::min<u64>(longest_instruction - got, page_size - (at & (page_size - 1))));
-    if (t.fault || !read_code(t.address, std::span(bytes).subspan(got, part))) {
-      if (got != 0) break;
-      fault = t.fault;
-      if (t.fault) {
-        execution_.set(StateField::cr2, at);
-        inject(Event::exception(vector::PF, t.error_code));
-      }
+    if (t.fault) {
+      if (code_size_ != 0) break;
+      fault = true;
+      execution_.set(StateField::cr2, at);
+      inject(Event::exception(vector::PF, t.error_code));
       return false;
     }
-    got += part;
+    const unsigned part =
+        static_cast<unsigned>(std::min<u64>(longest_instruction - code_size_, page_size - (at & (page_size - 1))));
+    const std::span<u8> bytes = std::span(code_).subspan(code_size_, part);
+    if (!read_code(t.address, bytes)) {
+      // Devices give code as they give anything else.
+      for (unsigned i = 0; i < part; ++i) bytes[i] = static_cast<u8>(pc_.read_memory(t.address.value + i, 1));
+    }
+    code_size_ += part;
   }
-  instruction = decode_instruction(std::span(bytes).first(got), bits);
+  instruction = decode_instruction(std::span(code_).first(code_size_), bits);
   return instruction.operation != Operation::Unknown;
-}
-
-bool Guest::read_code(GuestPhysical address, std::span<u8> bytes) {
-  if (!memory_.read(address, bytes)) return false;
-  if (SoftwareProcessor* software = execution_.software()) software->restore_code(address, bytes);
-  return true;
-}
-
-void Guest::memory_written(GuestPhysical address, u64 bytes) {
-  paging_.memory_written(address, bytes);
-  if (SoftwareProcessor* software = execution_.software()) software->memory_written(address, bytes);
 }
 
 void Guest::skip_instruction(const Exit& exit) {
@@ -87,11 +79,51 @@ void Guest::complete_instruction(u64 rip) {
 EmulatedProcessor Guest::processor(u64& rip, u64& flags, const Instruction& instruction) {
   EmulatedProcessor p{execution_.registers, rip, flags, code_bits(), {}};
   // Strings go to ES, whatever the segment that an instruction names.
-  for (const SegmentName name : {SegmentName::es, instruction.segment}) {
+  for (const SegmentName name : {SegmentName::es, instruction.segment, SegmentName::ss}) {
+    if (name == SegmentName::ss && !instruction.stack && instruction.segment != name) continue;
     if (p.code_bits == 64 && name != SegmentName::fs && name != SegmentName::gs) continue;
     p.segment_base[static_cast<unsigned>(name)] = execution_.segment_base(name);
   }
+  if (!instruction.stack) return p;
+  if (p.code_bits != 64) {
+    p.stack_size = (execution_.segment_attributes(SegmentName::ss) & segment::DB) != 0 ? 4 : 2;
+  }
+  p.cpl = static_cast<u8>(execution_.get(StateField::cpl));
   return p;
+}
+
+/// Processors that do not know TZCNT and LZCNT see BSF and BSR (SDM vol. 2).
+void Guest::adapt(Instruction& instruction) {
+  const bool trailing = instruction.operation == Operation::CountTrailing;
+  if (!trailing && instruction.operation != Operation::CountLeading) return;
+  constexpr u32 structured = 7, extended = 0x8000'0001, bmi1 = 1 << 3, lzcnt = 1 << 5;
+  const bool known = trailing
+                         ? hardware_.cpuid(0, 0).eax >= structured && (hardware_.cpuid(structured, 0).ebx & bmi1) != 0
+                         : (hardware_.cpuid(extended, 0).ecx & lzcnt) != 0;
+  if (!known) instruction.operation = trailing ? Operation::ScanForward : Operation::ScanBackward;
+}
+
+bool Guest::make_accessible(GuestPhysical address) {
+  SoftwareProcessor* const software = execution_.software();
+  if (software != nullptr && software->traps_writes(address.page())) return software->give_up(address.page());
+  return memory_.contains(address, 1) && paging_.give_up_table(address);
+}
+
+void Guest::not_emulated(GuestPhysical address) {
+  if (make_accessible(address)) return;
+  const std::span<const u8> code = std::span(code_).first(code_size_);
+  // What nobody answers for reads as ones, which are no instruction (SDM vol. 2, table A-6).
+  if (code_size_ > 1 && code[0] == 0xff && (code[1] & 0x38) == 0x38) return inject(Event::exception(vector::UD));
+  Message message;
+  message << name_ << ": not emulated: " << describe_instruction(code, code_bits()) << ", bytes";
+  for (const u8 byte : code) message << " " << hex(byte);
+  message << "\n";
+  hardware_.log(message.text());
+  Exit exit;
+  exit.address = address.value;
+  fail(memory_.contains(address, 1) ? "an instruction that is not emulated wrote a read-only page, with CR0.WP clear"
+                                    : "an instruction that is not emulated accessed a device",
+       exit);
 }
 
 namespace {
@@ -105,109 +137,30 @@ bool writes_much(const Instruction& instruction, const GeneralRegisters& registe
 }  // namespace
 
 void Guest::emulate_instruction(GuestPhysical address) {
+  // It was no instruction, but the delivery of an event, which goes on if its stack is RAM.
+  if (kept_) {
+    if (make_accessible(address)) return;
+    Exit exit;
+    exit.address = address.value;
+    return fail("the delivery of an event accessed a device or a read-only page", exit);
+  }
   Instruction instruction;
   bool fault = false;
   const bool known = fetch(instruction, fault);
   if (fault) return;
   // A table that is cleared or copied over as a whole is none any more: the guest does it.
   if (writes_much(instruction, execution_.registers) && paging_.overwritten(address)) return;
+  adapt(instruction);
   u64 rip = execution_.get(StateField::rip), flags = execution_.get(StateField::rflags);
   EmulatedProcessor p = processor(rip, flags, instruction);
   const EmulationResult result = known ? emulate(instruction, p, *this) : EmulationResult::Unknown;
-  if (result == EmulationResult::Unknown) {
-    SoftwareProcessor* const software = execution_.software();
-    if (software != nullptr && software->traps_writes(address.page())) {
-      if (software->give_up(address.page())) return;
-      return fail("an instruction that is not emulated wrote what must be watched", {});
-    }
-    const bool memory = memory_.contains(address, 1);
-    if (memory && paging_.give_up_table(address)) return;
-    Exit exit;
-    exit.address = address.value;
-    return fail(memory ? "an instruction that is not emulated wrote a read-only page, with CR0.WP clear"
-                       : "an instruction that is not emulated accessed a device",
-                exit);
-  }
+  put_extended_state(result == EmulationResult::Done);
+  if (result == EmulationResult::Unknown) return not_emulated(address);
   execution_.set(StateField::rflags, flags);
-  if (result != EmulationResult::Done) return;
+  if (result == EmulationResult::Fault) return;
+  // Each step of a repeated instruction is one to a debugger.
+  if (result == EmulationResult::Again && (flags & rflags::TF) == 0) return;
   complete_instruction(p.code_bits == 64 ? rip : rip & 0xffff'ffff);
-}
-
-bool Guest::translate(u64 linear, bool write, GuestPhysical& address) {
-  const PagingControls controls = paging_.controls();
-  const WalkAccess access{write, false, execution_.get(StateField::cpl) == 3};
-  const GuestTranslation t = walk_guest(memory_, controls, Linear(linear), access, true);
-  address = t.address;
-  if (!t.fault) return true;
-  execution_.set(StateField::cr2, linear);
-  inject(Event::exception(vector::PF, t.error_code));
-  return false;
-}
-
-bool Guest::access_system(u64 linear, unsigned size, bool write, u64& value) {
-  const PagingControls controls = paging_.controls();
-  const WalkAccess access{write, false, false};
-  for (unsigned i = 0; i < size; ++i) {
-    const GuestTranslation t = walk_guest(memory_, controls, Linear(linear + i), access, true);
-    if (t.fault) {
-      execution_.set(StateField::cr2, linear + i);
-      inject(Event::exception(vector::PF, t.error_code));
-      return false;
-    }
-    if (!write) {
-      u64 byte = 0xff;
-      memory_.load(t.address, 1, byte);
-      value = (i == 0 ? 0 : value) | byte << (8 * i);
-    } else if (memory_.store(t.address, 1, value >> (8 * i) & 0xff)) {
-      paging_.memory_written(t.address, 1);
-    }
-  }
-  return true;
-}
-
-bool Guest::access_part(u64 linear, unsigned size, bool write, u64& value) {
-  GuestPhysical address;
-  if (!translate(linear, write, address)) return false;
-  if (!memory_.contains(address, size)) {
-    if (write) {
-      pc_.write_memory(address.value, size, value);
-    } else {
-      value = pc_.read_memory(address.value, size);
-    }
-    return true;
-  }
-  if (!write) {
-    std::array<u8, 8> bytes{};
-    if (!read_code(address, std::span(bytes).first(size))) return false;
-    value = std::bit_cast<u64>(bytes);
-    return true;
-  }
-  memory_.store(address, size, value);
-  memory_written(address, size);
-  return true;
-}
-
-bool Guest::read(u64 linear, unsigned size, u64& value) {
-  if ((linear & (page_size - 1)) + size <= page_size) return access_part(linear, size, false, value);
-  value = 0;
-  for (unsigned i = 0; i < size; ++i) {
-    u64 byte = 0;
-    if (!access_part(linear + i, 1, false, byte)) return false;
-    value |= (byte & 0xff) << (8 * i);
-  }
-  return true;
-}
-
-// Across two pages nothing is written unless both can be.
-bool Guest::write(u64 linear, unsigned size, u64 value) {
-  if ((linear & (page_size - 1)) + size <= page_size) return access_part(linear, size, true, value);
-  GuestPhysical last;
-  if (!translate(linear + size - 1, true, last)) return false;
-  for (unsigned i = 0; i < size; ++i) {
-    u64 byte = value >> (8 * i) & 0xff;
-    if (!access_part(linear + i, 1, true, byte)) return false;
-  }
-  return true;
 }
 
 }  // namespace bunshin::vmm

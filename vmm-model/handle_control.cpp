@@ -111,7 +111,7 @@ bool machine_status(Guest& guest, const Instruction& instruction, u64& value) {
   const EmulatedProcessor p = guest.processor(rip, flags, instruction);
   if (!instruction.memory) {
     operand = p.registers[instruction.rm];
-  } else if (!guest.access().read(operand_address(instruction, p), 2, operand)) {
+  } else if (!guest.access().read(operand_address(instruction, p), 2, operand, Intent::Read)) {
     return false;
   }
   const u64 old = guest.execution().get(StateField::cr0);

@@ -17,11 +17,11 @@ bool string_element(Guest& guest, const Instruction& instruction, EmulatedProces
   u64 value = 0;
   if (in) {
     // The page first: a port's read must not be lost.
-    if (!guest.access().read(linear, instruction.operand_size, value)) return false;
+    if (!guest.access().permits(linear, instruction.operand_size, Intent::Modify)) return false;
     value = guest.pc().read_port(port, instruction.operand_size);
     if (!guest.access().write(linear, instruction.operand_size, value)) return false;
   } else {
-    if (!guest.access().read(linear, instruction.operand_size, value)) return false;
+    if (!guest.access().read(linear, instruction.operand_size, value, Intent::Read)) return false;
     guest.pc().write_port(port, instruction.operand_size, value);
   }
   const u64 step = (p.flags & rflags::DF) != 0 ? u64{0} - instruction.operand_size : instruction.operand_size;

@@ -16,7 +16,7 @@ namespace {
 class FlatMemory final : public GuestAccess {
  public:
   explicit FlatMemory(void* memory) : memory_(static_cast<u8*>(memory)) {}
-  bool read(u64 linear, unsigned size, u64& value) override {
+  bool read(u64 linear, unsigned size, u64& value, Intent) override {
     value = 0;
     std::memcpy(&value, memory_ + linear, size);
     return true;
@@ -25,6 +25,12 @@ class FlatMemory final : public GuestAccess {
     std::memcpy(memory_ + linear, &value, size);
     return true;
   }
+  bool permits(u64, unsigned, Intent) override { return true; }
+  bool in_segment(SegmentName, u64, unsigned, bool) override { return true; }
+  u16 selector(SegmentName) override { return 0; }
+  u64 extended_state(unsigned) override { return 0; }
+  void set_extended_state(unsigned, u64) override {}
+  void raise(u8) override {}
 
  private:
   u8* memory_;

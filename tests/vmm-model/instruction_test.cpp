@@ -33,6 +33,16 @@ class Disassembler {
   csh handle_ = 0;
 };
 
+/// CALL, RET and JMP with 67H or 66H, whose operand size Capstone takes from the wrong prefix.
+bool confuses_capstone(std::span<const u8> bytes) {
+  bool prefixed = false;
+  while (bytes[0] == 0x66 || bytes[0] == 0x67 || (bytes[0] & 0xf0) == 0x40) {
+    prefixed |= bytes[0] < 0x70 && bytes[0] >= 0x66;
+    bytes = bytes.subspan(1);
+  }
+  return prefixed && (bytes[0] == 0xe8 || bytes[0] == 0xe9 || bytes[0] == 0xc2);
+}
+
 class DecoderLength : public testing::TestWithParam<unsigned> {};
 
 TEST_P(DecoderLength, IsCapstones) {
@@ -49,7 +59,7 @@ TEST_P(DecoderLength, IsCapstones) {
     while (bytes.size() < 15) bytes.push_back(static_cast<u8>(random()));
     const Instruction ours = decode_instruction(bytes, bits);
     const unsigned theirs = capstone.length(bytes);
-    if (ours.operation == Operation::Unknown || theirs == 0) continue;
+    if (ours.operation == Operation::Unknown || theirs == 0 || confuses_capstone(bytes)) continue;
     ++known;
     if (ours.length == theirs) continue;
     ++differ;

@@ -1,4 +1,4 @@
-// Division of 64-bit numbers, which 32-bit code calls by the names of the compiler's own library.
+// Division and bits of 64-bit numbers, which 32-bit code calls by the names of the compiler's own library.
 
 #include "base/types.h"
 
@@ -64,5 +64,15 @@ i64 __moddi3(i64 value, i64 divisor) {
   i64 rest = 0;
   __divmoddi4(value, divisor, &rest);
   return rest;
+}
+/// Of a number that is not 0.
+int __ctzdi2(u64 value) {
+  const u32 low = static_cast<u32>(value);
+  return low != 0 ? __builtin_ctz(low) : 32 + __builtin_ctz(static_cast<u32>(value >> 32));
+}
+int __popcountdi2(u64 value) {
+  int ones = 0;
+  for (; value != 0; value &= value - 1) ++ones;
+  return ones;
 }
 }

@@ -17,6 +17,7 @@ void Decoder::prefixes() {
       insn_.locked = true;
     } else if (byte == 0xf2 || byte == 0xf3) {
       insn_.repeat = true;
+      insn_.repeat_different = byte == 0xf2;
     } else {
       more = false;
       for (unsigned i = 0; i < segments.size(); ++i) {
@@ -31,17 +32,19 @@ void Decoder::prefixes() {
     }
     if (more) next();
   }
-  if (bits_ == 64 && (peek() & 0xf0) == 0x40) {
-    const u8 rex = next();
-    insn_.has_rex = true;
-    rex_w_ = (rex & 8) != 0;
-    rex_r_ = (rex & 4) != 0;
-    rex_x_ = (rex & 2) != 0;
-    rex_b_ = (rex & 1) != 0;
-  }
+  if (bits_ == 64 && (peek() & 0xf0) == 0x40) rex();
   const unsigned natural = bits_ / 8;
   const unsigned other = natural == 8 || natural == 2 ? 4 : 2;
   insn_.address_size = static_cast<u8>(address_prefix_ ? other : natural);
+}
+
+void Decoder::rex() {
+  const u8 byte = next();
+  insn_.has_rex = true;
+  rex_w_ = (byte & 8) != 0;
+  rex_r_ = (byte & 4) != 0;
+  rex_x_ = (byte & 2) != 0;
+  rex_b_ = (byte & 1) != 0;
 }
 
 void Decoder::modrm() {
@@ -55,11 +58,39 @@ void Decoder::modrm() {
                  {.segment_prefix = segment_prefix_, .long_mode = bits_ == 64, .rex_x = rex_x_, .rex_b = rex_b_});
 }
 
-void Decoder::binary(Operation operation, bool wide, bool to_register) {
-  insn_.operation = operation;
-  insn_.operand_size = static_cast<u8>(wide ? full_size() : 1);
-  insn_.to_register = to_register;
-  modrm();
+// Two or three bytes that hold REX, the mandatory prefix and the map (SDM vol. 2, 2.3.5).
+void Decoder::vex(bool three) {
+  const u8 first = next();
+  const u8 last = three ? next() : first;
+  rex_r_ = bits_ == 64 && (first & 0x80) == 0;
+  rex_x_ = three && bits_ == 64 && (first & 0x40) == 0;
+  rex_b_ = three && bits_ == 64 && (first & 0x20) == 0;
+  vex_w_ = three && (last & 0x80) != 0;
+  rex_w_ = vex_w_ && bits_ == 64;
+  insn_.vex = true;
+  insn_.second = static_cast<u8>(~last >> 3 & (bits_ == 64 ? 15 : 7));
+  insn_.vector_size = (last & 4) != 0 ? 32 : 16;
+  size_prefix_ = (last & 3) == 1;
+  insn_.repeat = (last & 2) != 0;
+  insn_.repeat_different = (last & 3) == 3;
+  prefixed(three ? first & 0x1f : 1);
+}
+
+Instruction Decoder::run() {
+  prefixes();
+  const u8 opcode = next();
+  // LES and LDS have no register operand: such encodings are VEX.
+  const bool vex_prefix = (opcode == 0xc4 || opcode == 0xc5) && (bits_ == 64 || peek() >= 0xc0);
+  if (vex_prefix) {
+    vex(opcode == 0xc4);
+  } else if (opcode == 0x0f) {
+    two_bytes(next());
+  } else {
+    one_byte(opcode);
+  }
+  if (ran_out() || insn_.operation == Operation::Unknown) return {};
+  insn_.length = static_cast<u8>(length());
+  return insn_;
 }
 
 Instruction decode_instruction(std::span<const u8> bytes, unsigned code_bits) {

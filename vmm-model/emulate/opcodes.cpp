@@ -1,126 +1,93 @@
-// The opcode maps (SDM vol. 2, appendix A), as far as a hypervisor must know them.
+// From opcodes to operands, by the tables of opcode_map.cpp and prefixed_opcodes.cpp.
 
 #include "vmm-model/emulate/decoder.h"
 
 namespace bunshin::vmm {
 
+u8 Decoder::width_of(const OpcodeRow& row) const {
+  switch (row.width) {
+    case OperandWidth::Byte: return 1;
+    case OperandWidth::Word: return 2;
+    case OperandWidth::Low: return low_size();
+    default: break;
+  }
+  if ((row.form & form::wide) == 0 || bits_ != 64 || rex_w_) return full_size();
+  return size_prefix_ ? 2 : 8;
+}
+
+void Decoder::immediates(u16 form) {
+  const u8 full = insn_.operand_size;
+  if ((form & form::address) != 0) insn_.displacement = static_cast<i64>(take(insn_.address_size));
+  if ((form & form::immediate_full) != 0) immediate(full);
+  if ((form & form::immediate) != 0) immediate(full < 4 ? full : 4);
+  if ((form & form::immediate_16) != 0) {
+    immediate(2);
+    insn_.immediate &= 0xffff;
+    // ENTER's second.
+    if ((form & form::immediate_8) != 0) insn_.immediate |= take(1) << 16;
+  } else if ((form & form::immediate_8) != 0) {
+    immediate(1);
+  }
+  if ((form & form::one) != 0) {
+    insn_.has_immediate = true;
+    insn_.immediate = 1;
+  }
+}
+
+void Decoder::apply(const OpcodeRow& given) {
+  OpcodeRow row = given;
+  if ((row.form & form::modrm) != 0) modrm();
+  if (row.group != OpcodeGroup::None) {
+    const OpcodeRow member = group_opcode(row.group, insn_.opcode, insn_.reg & 7, insn_.memory);
+    row.operation = member.operation;
+    row.form |= member.form;
+    if (member.width != OperandWidth::Full) row.width = member.width;
+  }
+  const u16 form = row.form;
+  if ((form & (bits_ == 64 ? form::not_64 : form::only_64)) != 0) return;
+  if ((form & form::memory_only) != 0 && !insn_.memory) return;
+  // What 66H does to a near branch of 64-bit code, vendors do not agree on.
+  const bool branch = row.operation >= Operation::Call && row.operation <= Operation::Loop;
+  if (branch && bits_ == 64 && size_prefix_) return;
+  insn_.operation = row.operation;
+  insn_.operand_size = width_of(row);
+  insn_.to_register = (form & form::to_register) != 0;
+  insn_.stack = (form & form::stack) != 0;
+  if ((form & form::implicit_memory) != 0) insn_.memory = true;
+  if ((form & form::in_opcode) != 0) insn_.rm = static_cast<u8>((insn_.opcode & 7) | (rex_b_ ? 8 : 0));
+  immediates(form);
+}
+
 // CALL and JMP ptr16:16, ptr16:32: not in 64-bit mode.
 void Decoder::far_pointer() {
   if (bits_ == 64) return;
-  take(full_size() + 2);
+  take(full_size() + 2u);
   plain();
 }
 
-void Decoder::group_1(u8 opcode) {
-  binary(Operation::Add, opcode != 0x80, false);
-  insn_.operation = static_cast<Operation>(static_cast<unsigned>(Operation::Add) + (insn_.reg & 7));
-  immediate(immediate_size(opcode == 0x81));
-}
-
-void Decoder::group_3(u8 opcode) {
-  const bool wide = (opcode & 1) != 0;
-  binary(Operation::Unknown, wide, false);
-  switch (insn_.reg & 7) {
-    case 0:
-    case 1:
-      insn_.operation = Operation::Test;
-      immediate(immediate_size(wide));
-      break;
-    case 2: insn_.operation = Operation::Not; break;
-    case 3: insn_.operation = Operation::Negate; break;
-    default: break;
-  }
-}
-
-void Decoder::string(u8 opcode) {
-  insn_.operand_size = static_cast<u8>((opcode & 1) != 0 ? full_size() : 1);
-  insn_.memory = true;
-  switch (opcode & 0xfe) {
-    case 0x6c: insn_.operation = Operation::InString; break;
-    case 0x6e: insn_.operation = Operation::OutString; break;
-    case 0xa4: insn_.operation = Operation::MoveString; break;
-    case 0xaa: insn_.operation = Operation::StoreString; break;
-    case 0xac: insn_.operation = Operation::LoadString; break;
-    default: break;
-  }
-}
-
 void Decoder::one_byte(u8 opcode) {
-  const bool wide = (opcode & 1) != 0;
-  if (opcode < 0x40 && (opcode & 7) < 4) {
-    return binary(static_cast<Operation>(static_cast<unsigned>(Operation::Add) + (opcode >> 3)), wide,
-                  (opcode & 2) != 0);
-  }
+  insn_.opcode = opcode;
   switch (opcode) {
-    case 0x63:
+    case 0x63: {
+      // ARPL outside of 64-bit mode.
       if (bits_ != 64) return;
-      binary(Operation::MovSign, true, true);
+      constexpr OpcodeRow movsxd{Operation::MovSign, form::modrm | form::to_register};
+      apply(movsxd);
       insn_.source_size = 4;
       return;
-    case 0x6c:
-    case 0x6d:
-    case 0x6e:
-    case 0x6f:
-    case 0xa4:
-    case 0xa5:
-    case 0xaa:
-    case 0xab:
-    case 0xac:
-    case 0xad: return string(opcode);
-    case 0x80:
-    case 0x81:
-    case 0x83: return group_1(opcode);
-    case 0x84:
-    case 0x85: return binary(Operation::Test, wide, false);
-    case 0x86:
-    case 0x87: return binary(Operation::Exchange, wide, false);
-    case 0x88:
-    case 0x89: return binary(Operation::Mov, wide, false);
-    case 0x8a:
-    case 0x8b: return binary(Operation::Mov, wide, true);
-    case 0xa0:
-    case 0xa1:
-    case 0xa2:
-    case 0xa3:
-      insn_.operation = Operation::Mov;
-      insn_.operand_size = static_cast<u8>(wide ? full_size() : 1);
-      insn_.to_register = opcode < 0xa2;
-      insn_.memory = true;
-      insn_.displacement = static_cast<i64>(take(insn_.address_size));
-      return;
-    case 0xc6:
-    case 0xc7:
-      binary(Operation::Mov, wide, false);
-      if ((insn_.reg & 7) != 0) insn_.operation = Operation::Unknown;
-      return immediate(immediate_size(wide));
-    case 0xe4:
-    case 0xe5:
-    case 0xe6:
-    case 0xe7: next(); return plain();
-    case 0xec:
-    case 0xed:
-    case 0xee:
-    case 0xef:
-    case 0xf4: return plain();
+    }
     case 0x9a:
     case 0xea: return far_pointer();
-    case 0xcd: next(); return plain();
-    case 0xcc:
-    case 0xce:
-    case 0xcf:
-    case 0xf1: return plain();
-    case 0xf6:
-    case 0xf7: return group_3(opcode);
-    case 0xfe:
-    case 0xff:
-      binary(Operation::Unknown, wide, false);
-      if ((insn_.reg & 7) == 0) insn_.operation = Operation::Increment;
-      if ((insn_.reg & 7) == 1) insn_.operation = Operation::Decrement;
-      // Far CALL and JMP, which may switch tasks.
-      if (wide && insn_.memory && ((insn_.reg & 7) == 3 || (insn_.reg & 7) == 5)) plain();
+    case 0xd7:  // XLAT
+      insn_.base = rbx;
+      break;
+    case 0x8c:
+      apply(one_byte_opcode(opcode));
+      if (insn_.memory) insn_.operand_size = 2;
       return;
-    default: return;
+    default: break;
   }
+  apply(one_byte_opcode(opcode));
 }
 
 void Decoder::group_7() {
@@ -133,7 +100,8 @@ void Decoder::group_7() {
       return plain();
     }
   }
-  binary(Operation::Unknown, true, false);
+  constexpr OpcodeRow any{Operation::Unknown, form::modrm};
+  apply(any);
   switch (insn_.reg & 7) {
     case 4:
       insn_.operation = Operation::StoreMachineStatus;
@@ -154,54 +122,59 @@ void Decoder::control_register(Operation operation) {
   insn_.rm = static_cast<u8>((byte & 7) | (rex_b_ ? 8 : 0));
 }
 
-void Decoder::group_8() {
-  binary(Operation::Unknown, true, false);
-  const u8 reg = insn_.reg & 7;
-  if (reg < 4) return;
-  insn_.operation = static_cast<Operation>(static_cast<unsigned>(Operation::BitTest) + reg - 4);
-  immediate(1);
-}
-
 void Decoder::two_bytes(u8 opcode) {
+  insn_.opcode = opcode;
   switch (opcode) {
     case 0x01: return group_7();
-    case 0x06: insn_.operation = Operation::ClearTaskSwitched; return;
-    case 0x08:  // INVD
-    case 0x09:  // WBINVD
-    case 0x30:  // WRMSR
-    case 0x31:  // RDTSC
-    case 0x32:  // RDMSR
-    case 0x33:  // RDPMC
-    case 0xa2:  // CPUID
-      return plain();
     case 0x20:
     case 0x22: return control_register(opcode == 0x20 ? Operation::MovFromControl : Operation::MovToControl);
-    case 0xa3: return binary(Operation::BitTest, true, false);
-    case 0xab: return binary(Operation::BitSet, true, false);
-    case 0xb0:
-    case 0xb1: return binary(Operation::CompareExchange, opcode == 0xb1, false);
-    case 0xb3: return binary(Operation::BitReset, true, false);
-    case 0xb6:
-    case 0xb7:
-    case 0xbe:
-    case 0xbf:
-      binary(opcode < 0xb8 ? Operation::MovZero : Operation::MovSign, true, true);
-      insn_.source_size = (opcode & 1) != 0 ? 2 : 1;
-      return;
-    case 0xba: return group_8();
-    case 0xbb: return binary(Operation::BitComplement, true, false);
-    case 0xc0:
-    case 0xc1: return binary(Operation::ExchangeAdd, opcode == 0xc1, false);
-    case 0xc3: return binary(Operation::Mov, true, false);  // MOVNTI
-    case 0xc7:
-      binary(Operation::Unknown, true, false);
-      if ((insn_.reg & 7) == 1 && insn_.memory) {
-        insn_.operation = Operation::CompareExchangePair;
-        insn_.operand_size = rex_w_ ? 16 : 8;
-      }
-      return;
-    default: return;
+    case 0x38:
+    case 0x3a: return prefixed(opcode == 0x38 ? 2 : 3);
+    default: break;
   }
+  const OpcodeRow& row = two_byte_opcode(opcode);
+  const unsigned reg = peek() >> 3 & 7;
+  const bool another = prefixed_opcode(1, opcode, prefix(), false, reg) != nullptr;
+  if (another && (insn_.repeat || row.operation == Operation::Unknown)) return prefixed(1);
+  apply(row);
+  if (insn_.operation == Operation::MovZero || insn_.operation == Operation::MovSign) {
+    insn_.source_size = (opcode & 1) != 0 ? 2 : 1;
+  }
+  if (insn_.operation == Operation::CompareExchangePair) insn_.operand_size = rex_w_ ? 16 : 8;
+}
+
+void Decoder::integer_operands(const PrefixedRow& row) {
+  const bool carries = row.operation == Operation::AddCarry || row.operation == Operation::AddOverflow;
+  insn_.operand_size = carries || insn_.vex ? low_size() : full_size();
+  if (row.operation != Operation::Checksum) return;
+  insn_.source_size = insn_.opcode == 0xf0 ? 1 : insn_.operand_size;
+  insn_.operand_size = low_size();
+}
+
+/// Opcodes of map 1 have been read; those of the others have not, nor has any behind a VEX prefix.
+void Decoder::prefixed(u8 map) {
+  if (map != 1 || insn_.vex) insn_.opcode = next();
+  const PrefixedRow* const row = prefixed_opcode(map, insn_.opcode, prefix(), insn_.vex, peek() >> 3 & 7);
+  if (row == nullptr) return;
+  modrm();
+  if (!insn_.vex) insn_.vector_size = row->encoding == PrefixedRow::Mmx ? 8 : 16;
+  insn_.operand_size = vex_w_ ? 8 : 4;
+  const u8 all = insn_.vector_size;
+  switch (row->bytes) {
+    case 0: insn_.source_size = all; break;
+    case PrefixedRow::half: insn_.source_size = all / 2; break;
+    case PrefixedRow::quarter: insn_.source_size = all / 4; break;
+    case PrefixedRow::eighth: insn_.source_size = all / 8; break;
+    case PrefixedRow::low: insn_.source_size = low_size(); break;
+    case PrefixedRow::operand: integer_operands(*row); break;
+    default: insn_.source_size = row->bytes; break;
+  }
+  // Between registers only they are of no interest.
+  const bool masked = row->operation == Operation::VectorMaskedBytes;
+  if (row->bytes != PrefixedRow::operand && insn_.memory == masked) return;
+  insn_.operation = row->operation;
+  insn_.to_register = true;
+  if (row->has_immediate) immediate(1);
 }
 
 }  // namespace bunshin::vmm
