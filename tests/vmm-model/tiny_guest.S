@@ -1,5 +1,5 @@
 # A Multiboot guest of a few hundred bytes, as data of a test: pages its own memory, changes a mapping and uses it, takes a
-# timer's interrupt, says so on the serial line, and ends through the debug-exit port.
+# breakpoint, an overflow and a timer's interrupt, says so on the serial line, and ends through the debug-exit port.
 
 .section .rodata
 .balign 4096
@@ -7,6 +7,14 @@
 .set load, 0x100000
 .macro at register, label                  # the address that the guest has the label at
         mov $(load + \label - tiny_guest), \register
+.endm
+.macro gate vector, handler
+        at %eax, \handler
+        mov %ax, load + 0x6000 + \vector * 8
+        movw $8, load + 0x6002 + \vector * 8
+        movw $0x8e00, load + 0x6004 + \vector * 8
+        shr $16, %eax
+        mov %ax, load + 0x6006 + \vector * 8
 .endm
 
 .code32
@@ -31,6 +39,9 @@ entry:
 1:      stosl
         add $4096, %eax
         loop 1b
+        # The interrupt descriptor table is at two more addresses, at each first read while an event is delivered.
+        movl $(load + 0x6003), table + 0x1c0 * 4
+        movl $(load + 0x6003), table + 0x1c1 * 4
         mov $directory, %eax
         mov %eax, %cr3
         mov %cr0, %eax
@@ -59,15 +70,22 @@ entry:
 3:      mov $16, %eax
         mov %eax, %ds
         mov %eax, %ss
-        at %eax, tick
-        mov $(load + 0x6000), %edi
-        mov %ax, 0x20 * 8(%edi)
-        movw $8, 0x20 * 8 + 2(%edi)
-        movw $0x8e00, 0x20 * 8 + 4(%edi)
-        shr $16, %eax
-        mov %ax, 0x20 * 8 + 6(%edi)
+        gate 3, trap
+        gate 4, trap
+        gate 0x20, tick
+        xor %ebp, %ebp
+        at %eax, breakpoint_idt_pointer
+        lidt (%eax)
+        int3
         at %eax, idt_pointer
         lidt (%eax)
+        mov $0x7f, %al
+        inc %al
+        into
+        cmp $2, %ebp                        # each once, and back behind it
+        jne failed
+        at %esi, trapped
+        call print
         mov $0x11, %al
         out %al, $0x20
         mov $0x20, %al
@@ -98,6 +116,9 @@ failed: mov $1, %eax
         out %eax, $0xf4
         hlt
 
+trap:   inc %ebp
+        iret
+
 tick:   inc %ebp
         mov $0x20, %al
         out %al, $0x20
@@ -112,14 +133,18 @@ print:  lodsb
 1:      ret
 
 text:   .asciz "pages\n"
+trapped: .asciz "traps taken\n"
 ticked: .asciz "tick\n"
 .balign 8
 gdt:    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
 gdt_pointer:
         .word 23
         .long load + gdt - tiny_guest
+breakpoint_idt_pointer:
+        .word 0x21 * 8 - 1
+        .long 0x1c0000
 idt_pointer:
         .word 0x21 * 8 - 1
-        .long load + 0x6000
+        .long 0x1c1000
 tiny_guest_end:
 .section .note.GNU-stack, "", @progbits

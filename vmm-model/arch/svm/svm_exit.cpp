@@ -48,7 +48,10 @@ Event event_of(u64 info) {
   switch (info >> event::type_shift & 7) {
     case event::external: e.kind = Event::Kind::Interrupt; break;
     case event::nmi: e.kind = Event::Kind::Nmi; break;
-    case event::exception: e.kind = Event::Kind::Exception; break;
+    // INT3 and INTO come as exceptions (15.20), and are to be executed again as INT n is.
+    case event::exception:
+      e.kind = e.vector == vector::BP || e.vector == vector::OF ? Event::Kind::Software : Event::Kind::Exception;
+      break;
     default: e.kind = Event::Kind::Software; break;
   }
   e.has_error_code = (info & event::error_valid) != 0;
