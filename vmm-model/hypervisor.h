@@ -35,7 +35,8 @@ class Hypervisor {
   template <class T, class... Arguments>
   T* create(Arguments&&... arguments);
   bool choose_back_end();
-  HostPhysical allocate_ram(u64 bytes);
+  /// Fills `parts`, and returns how many it took; 0: no room.
+  unsigned allocate_ram(u64 bytes, std::span<GuestMemory::Part, GuestMemory::max_parts> parts);
   bool has_gigabyte_pages();
   bool has_pse36();
   bool create_disk(const GuestConfig& config, std::span<const BootModule> modules, VirtualPcSetup& setup);

@@ -15,6 +15,8 @@ namespace bunshin::vmm {
 
 namespace {
 
+constexpr u64 medium_page = u64{2} << 20;
+
 /// The part of a module's name that a configuration uses: file name without folders and arguments.
 std::string_view short_name(std::string_view name) {
   name = name.substr(0, name.find(' '));
@@ -108,13 +110,24 @@ GuestPaging* Hypervisor::create_paging(PagingChoice choice, const PagingContext&
   }
 }
 
-/// Aligned as the largest pages that may map it want it, if there is such a place.
-HostPhysical Hypervisor::allocate_ram(u64 bytes) {
+/// In one part, aligned as the largest pages that may map it want it, if there is such a place; else in parts that small pages
+/// map, as the machine's memory is in parts: below 4 GiB and above.
+unsigned Hypervisor::allocate_ram(u64 bytes, std::span<GuestMemory::Part, GuestMemory::max_parts> parts) {
   for (u64 alignment = config_.nested_page; alignment > page_size; alignment >>= 9) {
     if (alignment > bytes) continue;
-    if (const HostPhysical ram = pool_.allocate_block(bytes, alignment); ram.value != 0) return ram;
+    parts[0] = {pool_.allocate_block(bytes, alignment), bytes};
+    if (parts[0].host.value != 0) return 1;
   }
-  return pool_.allocate_block(bytes, page_size);
+  unsigned count = 0;
+  for (u64 left = bytes; left != 0; left -= parts[count++].bytes) {
+    if (count == parts.size()) return 0;
+    const u64 alignment = left < medium_page ? page_size : std::min(config_.nested_page, medium_page);
+    u64 here = left;
+    const HostPhysical host = pool_.allocate_part(here, alignment);
+    if (host.value == 0) return 0;
+    parts[count] = {host, here};
+  }
+  return count;
 }
 
 bool Hypervisor::has_gigabyte_pages() { return (guest_cpuid(hardware_, 0x8000'0001, 0, false).edx >> 26 & 1) != 0; }
@@ -135,12 +148,13 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   if (config.paging == PagingChoice::Nested && !back_end_->nested_paging()) {
     return refuse(config, "this processor has no nested paging: choose shadow or vtlb");
   }
-  const HostPhysical ram = allocate_ram(config.memory);
+  std::array<GuestMemory::Part, GuestMemory::max_parts> parts;
+  const auto ram = std::span<const GuestMemory::Part>(parts).first(allocate_ram(config.memory, parts));
   const HostPhysical state_area = pool_.allocate();
-  if (ram.value == 0 || state_area.value == 0) return refuse(config, "the machine has no memory left for it");
+  if (ram.empty() || state_area.value == 0) return refuse(config, "the machine has no memory left for it");
   // What a boot loader, or whoever used the memory before, has left there is nobody's to read.
-  hardware_.clear(ram, config.memory);
-  auto* memory = create<GuestMemory>(hardware_, ram, config.memory);
+  for (const GuestMemory::Part& part : ram) hardware_.clear(part.host, part.bytes);
+  auto* memory = create<GuestMemory>(hardware_, ram);
   GuestExecution* execution = back_end_->create_execution(hardware_, pool_);
   if (memory == nullptr || execution == nullptr) return refuse(config, "the machine has no memory left for it");
   if (config.paging == PagingChoice::SoftwareTlb &&

@@ -1,5 +1,7 @@
 #include "vmm-model/page_pool.h"
 
+#include <algorithm>
+
 namespace bunshin::vmm {
 
 void PagePool::add(u64 begin, u64 end) {
@@ -36,11 +38,11 @@ void PagePool::release(HostPhysical page) {
   ++free_;
 }
 
-HostPhysical PagePool::allocate_block(u64 bytes, u64 alignment) {
+HostPhysical PagePool::allocate_block(u64 bytes, u64 alignment, u64 limit) {
   bytes = (bytes + page_size - 1) & ~(page_size - 1);
   for (unsigned i = count_; i-- > 0;) {
     Range& range = ranges_[i];
-    if (bytes > range.end - range.begin) continue;
+    if (range.end > limit || bytes > range.end - range.begin) continue;
     const u64 base = (range.end - bytes) & ~(alignment - 1);
     if (base < range.begin) continue;
     // What alignment cuts off at the top becomes a range of its own where there is room for one.
@@ -58,6 +60,16 @@ HostPhysical PagePool::allocate_block(u64 bytes, u64 alignment) {
     range.end = base;
     free_ -= bytes / page_size;
     return HostPhysical(base);
+  }
+  return HostPhysical(0);
+}
+
+HostPhysical PagePool::allocate_part(u64& bytes, u64 alignment) {
+  for (unsigned i = count_; i-- > 0;) {
+    const u64 begin = (ranges_[i].begin + alignment - 1) & ~(alignment - 1), end = ranges_[i].end & ~(alignment - 1);
+    if (begin >= end) continue;
+    bytes = std::min(bytes, end - begin);
+    return allocate_block(bytes, alignment);
   }
   return HostPhysical(0);
 }

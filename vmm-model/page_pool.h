@@ -18,7 +18,12 @@ class PagePool {
   HostPhysical allocate();
   void release(HostPhysical page);
   /// Adjacent pages that are never given back, not zeroed. `alignment` is a power of two, at least a page. Address 0: no room.
-  HostPhysical allocate_block(u64 bytes, u64 alignment);
+  /// The highest there is in ranges that end by `limit`.
+  HostPhysical allocate_block(u64 bytes, u64 alignment, u64 limit = ~u64{0});
+
+  /// As much of that as there is in one place: `bytes` becomes less if it must, by multiples of `alignment`. The highest
+  /// memory first, as there is use for the lowest.
+  HostPhysical allocate_part(u64& bytes, u64 alignment);
 
   u64 free_pages() const { return free_; }
 

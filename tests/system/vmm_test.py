@@ -53,6 +53,16 @@ class Processor:
                     self.assertEqual(result.status, 0, str(result))
                     self.assertIn(b"lab: power off, 0 failed", result.console, str(result))
 
+    def test_memory_above_4_gib_is_used(self):
+        """A quarter of a gibibyte lies there, and the highest memory is given away first; the second guest has both."""
+        for paging in self.paging:
+            with self.subTest(paging=paging):
+                configuration = f"paging = {paging}\n" + "".join(
+                    guest(name, kernel, memory=size, cmdline="run=check")
+                    for name, kernel, size in (("high", "lab", "240M"), ("low", "lab32", "16M")))
+                result = self.boot(configuration, "lab", "lab32", memory="3328MiB")
+                self.assertEqual(result.status, 0, str(result))
+
     def test_nested_pages_of_every_size(self):
         if "nested" not in self.paging:
             self.skipTest("the processor has no nested paging")

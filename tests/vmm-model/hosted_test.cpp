@@ -37,6 +37,13 @@ TEST_P(HostedHypervisorTest, ABreakpointWhoseDeliveryExitsIsExecutedAgain) {
   EXPECT_EQ(machine.console.substr(0, 18), "pages\ntraps taken\n") << machine.log;
 }
 
+/// It is the highest that a guest gets, and was left unused.
+TEST_P(HostedHypervisorTest, UsesMemoryAboveFourGib) {
+  ModeledMachine large(processor_of(GetParam()), u64{4} << 30);
+  EXPECT_EQ(large.run(configuration(), guest_image()), "well") << large.log;
+  EXPECT_EQ(large.console, "pages\ntraps taken\ntick\n") << large.log;
+}
+
 TEST_P(HostedHypervisorTest, ExitsAreThoseOfThePagingMode) {
   machine.run(configuration(), guest_image());
   const std::string mode = GetParam().paging;

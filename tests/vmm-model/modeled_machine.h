@@ -31,11 +31,13 @@ class ModeledMachine final : public HostedMachine, private CoreEnvironment, priv
   std::string run(std::string_view configuration, std::span<const u8> kernel, const ComputeCosts& costs = {}) {
     const std::span<const u8> text(reinterpret_cast<const u8*>(configuration.data()), configuration.size());
     const std::array<BootModule, 2> modules{{{"vmm.cfg", text}, {"kernel", kernel}}};
-    const HostedHypervisor::Range memory{0x10'0000, memory_.low_size()};
+    constexpr u64 four_gib = u64{1} << 32;
+    const std::array memory{HostedHypervisor::Range{0x10'0000, memory_.low_size()},
+                            HostedHypervisor::Range{four_gib, four_gib + memory_.high_size()}};
     costs_ = costs;
     hypervisor_.emplace(*this);
     try {
-      hypervisor_->run({&memory, 1}, modules);
+      hypervisor_->run(memory, modules);
     } catch (const MachineEnd& end) {
       return end.reason;
     }

@@ -1,6 +1,6 @@
 #pragma once
 
-// The machine itself: every operation is the hypervisor's own instructions. All memory below 4 GiB is mapped at its own address.
+// The machine itself: every operation is the hypervisor's own instructions. All memory that is used is mapped at its own address.
 
 #include "vmm-model/bare/instructions.h"
 #include "vmm-model/machine/pc_hardware.h"

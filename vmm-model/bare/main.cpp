@@ -30,7 +30,7 @@ extern "C" void bare_main(u32 magic, u64 information) {
   set_fatal_console(machine.hardware);
   machine.hardware.connect(machine.pool);
   BootInformation boot(magic, information);
-  boot.fill(machine.pool);
+  boot.fill(machine.hardware, machine.pool);
   machine.hypervisor.serve(boot.modules());
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "vmm-model/bare/instructions.h"
+#include "vmm-model/machine/identity_map.h"
+
 extern "C" char image_end[];
 
 namespace bunshin::vmm::bare {
@@ -51,7 +54,6 @@ void BootInformation::add_module(u64 begin, u64 end, u64 name) {
 
 void BootInformation::add_memory(u64 begin, u64 end) {
   begin = std::max(begin, first_megabyte);
-  end = std::min(end, four_gib);
   if (begin < end && ranges_ < max_ranges) memory_[ranges_++] = {begin, end};
 }
 
@@ -72,8 +74,12 @@ void BootInformation::add_free(PagePool& pool, Range range) const {
   }
 }
 
-void BootInformation::fill(PagePool& pool) const {
-  for (unsigned i = 0; i < ranges_; ++i) add_free(pool, memory_[i]);
+void BootInformation::fill(Hardware& hardware, PagePool& pool) const {
+  for (unsigned i = 0; i < ranges_; ++i) add_free(pool, {memory_[i].begin, std::min(memory_[i].end, four_gib)});
+  if constexpr (sizeof(std::uintptr_t) < sizeof(u64)) return;
+  for (unsigned i = 0; i < ranges_; ++i) {
+    add_high_memory(hardware, pool, HostPhysical(read_control_register<3>()), memory_[i].begin, memory_[i].end);
+  }
 }
 
 }  // namespace bunshin::vmm::bare

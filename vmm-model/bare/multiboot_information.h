@@ -12,8 +12,8 @@ class BootInformation {
 
   /// Copies what the loader left in memory that may be used otherwise later.
   BootInformation(u32 magic, u64 information);
-  /// All RAM below 4 GiB but the first megabyte, the hypervisor itself and the modules.
-  void fill(PagePool& pool) const;
+  /// All RAM but the first megabyte, the hypervisor itself and the modules; with 32-bit tables, below 4 GiB.
+  void fill(Hardware& hardware, PagePool& pool) const;
   std::span<const BootModule> modules() const { return {modules_.data(), count_}; }
 
  private:

@@ -25,6 +25,8 @@ class HostedWorld {
   /// Room in the machine's memory for what a routine takes by address.
   static constexpr HostPhysical scratch() { return HostPhysical(base + scratch_at); }
 
+  static constexpr HostPhysical page_tables() { return HostPhysical(base + tables_at); }
+
   void put(u64 offset, u64 value) { store(scratch_at + offset, value); }
   /// Where VT-x's exits are to go on.
   static u64 vmx_exit_address() { return base + code_at + vmx_exit_offset(); }

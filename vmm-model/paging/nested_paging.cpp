@@ -63,7 +63,7 @@ u8 NestedPaging::leaf_level(GuestPhysical address) const {
   for (u8 level = largest_level_; level > 1; --level) {
     const u64 bytes = u64{1} << shift_of(level);
     const GuestPhysical base(address.value & ~(bytes - 1));
-    if (context_.memory.contains(base, bytes) && context_.memory.host(base).value % bytes == 0) return level;
+    if (context_.memory.adjacent(base, bytes) && context_.memory.host(base).value % bytes == 0) return level;
   }
   return 1;
 }

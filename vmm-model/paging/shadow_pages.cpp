@@ -4,6 +4,7 @@
 #include <new>
 
 #include "mmu/paging_mode.h"
+#include "vmm-model/paging/shadow_table.h"
 
 namespace bunshin::vmm {
 
@@ -11,7 +12,7 @@ bool ShadowPages::start() {
   const u64 pages = memory_.pages();
   count_ = static_cast<u32>(std::clamp<u64>(pages / 64, 128, 8192));
   writer_count_ = static_cast<u32>(2 * pages);
-  block_ = pool_.allocate_block(u64{count_} * page_size, page_size);
+  block_ = pool_.allocate_block(u64{count_} * page_size, page_size, shadow::root_limit);
   void* tables = hardware_.allocate_object(count_ * sizeof(Table));
   void* page_array = hardware_.allocate_object(pages * sizeof(Page));
   void* writers = hardware_.allocate_object(writer_count_ * sizeof(Writer));

@@ -59,7 +59,7 @@ FaultResult SoftwareTlb::fault(const Exit& exit) {
 /// A page of 2 MiB where the guest has one that is, and its memory lies so.
 void SoftwareTlb::fill(Linear address, const GuestTranslation& found, u64 leaf) {
   const GuestPhysical base(found.address.value & ~(large_bytes - 1));
-  const bool large = found.shift >= large_shift && context_.memory.contains(base, large_bytes) &&
+  const bool large = found.shift >= large_shift && context_.memory.adjacent(base, large_bytes) &&
                      context_.memory.host(base).value % large_bytes == 0;
   pieces_ = pieces_ || found.shift > (large ? large_shift : page_shift);
   if (large) leaf = (leaf & ~entry_address_bits) | context_.memory.host(base).value;

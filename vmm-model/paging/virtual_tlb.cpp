@@ -58,7 +58,7 @@ bool VirtualTlb::rebuild() {
   roots_ = {};
   for (unsigned view = 0; view < views(); ++view) {
     roots_[view] = add_table();
-    if (roots_[view].value == 0) return false;
+    if (roots_[view].value == 0 || roots_[view].value >= shadow::root_limit) return false;
     use_shadow(view, roots_[view]);
   }
   return true;
