@@ -184,7 +184,7 @@ void Cpu::log_run(u64 linear, const u8* host, u64 bytes, MemoryReference::Kind k
   constexpr u64 line = 64;
   for (u64 done = 0; done < bytes;) {
     const u64 step = std::min(line - ((linear + done) & (line - 1)), bytes - done);
-    log_held(linear + done, host + done, static_cast<unsigned>(step), kind);
+    log_held(linear + done, host + done, static_cast<unsigned>(step), kind, mmu.held_outcome(linear + done));
     done += step;
   }
 }

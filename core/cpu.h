@@ -321,7 +321,7 @@ class Cpu {
         return true;
       }
       if (const u8* host = mmu.held().read(linear, sizeof(T))) {
-        log_held(linear, host, sizeof(T), MemoryReference::Kind::Load);
+        note_held(linear, host, sizeof(T), MemoryReference::Kind::Load);
         std::memcpy(&out, host, sizeof(T));
         return true;
       }
@@ -337,16 +337,26 @@ class Cpu {
         return true;
       }
       if (u8* host = mmu.held().write(linear, sizeof(T))) {
-        log_held(linear, host, sizeof(T), MemoryReference::Kind::Store);
+        note_held(linear, host, sizeof(T), MemoryReference::Kind::Store);
         std::memcpy(host, &value, sizeof(T));
         return true;
       }
     }
     return write_slow(linear, &value, sizeof(T), Privilege::Current);
   }
-  void log_held(u64 linear, const u8* host, unsigned size, MemoryReference::Kind kind) {
-    observation.log().add(
-        {linear, memory.address_of(host), static_cast<u16>(size), kind, true, 0, 0, mmu.held_outcome(linear)});
+  void log_held(u64 linear, const u8* host, unsigned size, MemoryReference::Kind kind, TlbOutcome outcome) {
+    observation.log().add({linear, memory.address_of(host), static_cast<u16>(size), kind, true, 0, 0, outcome});
+  }
+  /// The line filter has not served, the fast cache has. A plain hit in the L1D needs no record, unless there is a reference
+  /// before it that the pipeline has yet to see: until then nobody knows what the cache will have.
+  void note_held(u64 linear, const u8* host, unsigned size, MemoryReference::Kind kind) {
+    const bool store = kind == MemoryReference::Kind::Store;
+    const TlbOutcome outcome = mmu.held_outcome(linear);
+    if (outcome == TlbOutcome::FirstLevel && observation.log().size() == 0 && mmu.hit_line(linear, host, size, store)) {
+      observation.log().add_hit(linear, store);
+    } else {
+      log_held(linear, host, size, kind, outcome);
+    }
   }
   u64 visible_tsc(u64 host) const { return guest == nullptr ? host : guest->guest_tsc(host); }
   Access data_access(AccessKind kind, Privilege privilege) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mmu/memory/cache.h"
 #include "mmu/scheme.h"
 
 namespace bunshin {
@@ -134,6 +135,34 @@ void Mmu::use_timed_caches() {
   StructureCache* own = nullptr;
   if (structures) own = timed_->structures.by_translation() ? &timed_->stage_structures : &timed_->structures;
   second_stage_->set_structure_caches(own);
+}
+
+void Mmu::set_data_cache(bunshin::Cache* cache) {
+  if (data_cache_ != nullptr) data_cache_->set_line_filter(nullptr);
+  data_cache_ = cache;
+  lines_.flush();
+  if (cache != nullptr) cache->set_line_filter(&lines_);
+}
+
+void Mmu::hold_line(u64 linear, HostPhysical physical) {
+  if (data_cache_ == nullptr || !data_cache_->plain_read(physical.value)) return;
+  FastCache& cache = held();
+  const u8* host = cache.read(linear, 1);
+  if (host == nullptr || memory_.address_of(host) != physical) return;
+  if (timed_ != nullptr && context_.mode != PagingMode::None &&
+      !timed_->data.holds(linear, cache.shift_of(linear), context_.pcid))
+    return;
+  lines_.fill(linear, host, data_cache_->plain_write(physical.value) && cache.write(linear, 1) == host);
+}
+
+bool Mmu::hit_line(u64 linear, const u8* host, unsigned size, bool store) {
+  const u64 physical = memory_.address_of(host).value;
+  if (data_cache_ == nullptr || line_of(linear) != line_of(linear + size - 1) ||
+      !data_cache_->hit_plainly(physical, store))
+    return false;
+  lines_.fill(linear, host, store || (data_cache_->plain_write(physical) && held().write(linear, 1) == host));
+  // Its hits are counted there.
+  return store ? lines_.write(linear, size) != nullptr : lines_.read(linear, size) != nullptr;
 }
 
 TlbOutcome Mmu::first_level(FirstLevelTlb& first, u64 linear, unsigned shift) {

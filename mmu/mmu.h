@@ -25,6 +25,7 @@
 
 namespace bunshin {
 
+class Cache;
 class SchemeParameters;
 class TranslationScheme;
 
@@ -52,11 +53,15 @@ class Mmu final : private WalkObserver {
   FastCache& fast() { return *fast_; }
   /// The same, but filled even then.
   FastCache& held() { return world_->caches[held_cache()]; }
-  /// Lines of the L1D that a timed core's handlers access without being logged (but see ReferenceLog::note_hits). Empty unless
-  /// hold_line() is called, which is for whoever keeps the L1D and tells the filter of its changes.
+  /// Lines of the L1D that a timed core's handlers access without being logged (but see ReferenceLog::note_hits).
   LineFilter& lines() { return lines_; }
-  /// An access to `linear`, which lies at `physical`, was just made, and the line is the latest used one of its set.
-  void hold_line(u64 linear, HostPhysical physical, bool writable);
+  /// The L1D, which tells lines() of its changes from now on. Null, as at first: lines() stays empty. Must outlive its use.
+  void set_data_cache(bunshin::Cache* cache);
+  /// An access to `linear`, which lies at `physical`, was just made: lines() is to serve the next one, if it may.
+  void hold_line(u64 linear, HostPhysical physical);
+  /// Makes an access that lines() does not serve, but held() does at `host`, if it is a hit in the L1D that waits for nothing;
+  /// its page is in the first-level TLB. False: it is not, and nothing has changed.
+  bool hit_line(u64 linear, const u8* host, unsigned size, bool store);
 
   /// Walks from now on write their references to `log`, and data accesses are to be written there by who makes them.
   /// Null: off. Must outlive its use.
@@ -209,6 +214,7 @@ class Mmu final : private WalkObserver {
   std::unique_ptr<World> guest_;
   World* world_ = host_.get();
   LineFilter lines_;
+  bunshin::Cache* data_cache_ = nullptr;
   FastCache* fast_ = nullptr;
   Cache held_by_lines_ = none_cache;  ///< whose translations lines_ holds
   u64 fetched_page_ = no_page;  ///< where the last fetch was, which found it in the first-level TLB or brought it there

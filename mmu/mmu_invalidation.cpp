@@ -15,16 +15,6 @@ void Mmu::forget(const TlbEntry& entry) {
   if (entry.fetched) (running ? epoch_ : world.epoch) = ++epochs_;
 }
 
-void Mmu::hold_line(u64 linear, HostPhysical physical, bool writable) {
-  FastCache& cache = held();
-  const u8* host = cache.read(linear, 1);
-  if (host == nullptr || memory_.address_of(host) != physical) return;
-  if (timed_ != nullptr && context_.mode != PagingMode::None &&
-      !timed_->data.holds(linear, cache.shift_of(linear), context_.pcid))
-    return;
-  lines_.fill(linear, host, writable && cache.write(linear, 1) == host);
-}
-
 void Mmu::flush_fast() {
   new_epoch();
   lines_.flush();

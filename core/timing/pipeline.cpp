@@ -43,8 +43,7 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
       l1i_latency_(context.memory.caches(core).l1i.latency()),
       predictor_(state.predictor),
       account_(state.account),
-      state_(state),
-      l1d_(context.memory.caches(core).l1d) {
+      state_(state) {
   state.caches = &memory_.counters(core);
 }
 
@@ -105,7 +104,7 @@ Pipeline::Visit Pipeline::visit(Log& log, u64 cycle, u64 rip) {
     state_.statistics.second_level_hit(r.linear);
   }
   const Reply reply = go_to_memory(r, translation.complete, rip);
-  hold_line(r);
+  if (mmu_ != nullptr) mmu_->hold_line(r.linear, r.physical);
   const u64 translating = translation.complete - cycle;
   const u64 accessing = reply.complete - translation.complete;
   if (reply.level > Level::L2) [[unlikely]]
@@ -166,7 +165,7 @@ u64 Pipeline::fetch_lines(const BlockPlan& plan, u64 cycle) {
 
 void Pipeline::attach(Cpu& cpu) {
   mmu_ = &cpu.mmu;
-  memory_.set_line_filter(core_, &cpu.mmu.lines());
+  cpu.mmu.set_data_cache(&memory_.data_cache(core_));
   cpu.observation.log().note_hits(wants_hits());
 }
 
@@ -180,11 +179,6 @@ u64 Pipeline::hosted(u64 cycle, u64 cycles, std::span<const MemoryReference> ref
   const u64 taken = at - cycle + cycles;
   state_.hosted += taken;
   return taken;
-}
-
-void Pipeline::hold_line(const MemoryReference& r) {
-  if (mmu_ == nullptr || !l1d_.plain_read(r.physical.value)) return;
-  mmu_->hold_line(r.linear, r.physical, l1d_.plain_write(r.physical.value));
 }
 
 void PipelineState::settle(u64 cycle) {

@@ -179,14 +179,11 @@ class Pipeline : public BlockObserver {
  private:
   Visit walk(Log& log, u64 cycle, u64 rip);
   Reply go_to_memory(const MemoryReference& r, u64 cycle, u64 rip);
-  /// Lets handlers access the line on their own, if it allows that.
-  void hold_line(const MemoryReference& reference);
   /// Whether it wants the line filter's hits in its log.
   virtual bool wants_hits() const = 0;
 
   PipelineState& state_;
   Mmu* mmu_ = nullptr;
-  const Cache& l1d_;
   u64 last_line_ = ~u64{0};
   std::vector<u64> moved_;  ///< lines of the world switch being replayed
 };

@@ -75,8 +75,8 @@ class MemoryHierarchy {
   /// Of a core, or of all devices together (`core` == cores()).
   const CoreCounters& counters(unsigned core) const { return cores_[core].counters; }
   const CoreCaches& caches(unsigned core) const { return cores_[core]; }
-  /// The filter in front of a core's L1D, which must outlive its use; its hits are counted as the cache's. Null: none.
-  void set_line_filter(unsigned core, LineFilter* filter) { cores_[core].l1d.set_line_filter(filter); }
+  /// For who lets a line filter stand in front of it, whose hits are counted as the cache's.
+  Cache& data_cache(unsigned core) { return cores_[core].l1d; }
   /// L1D hits of a class, those in the line filter included.
   u64 l1d_hits(unsigned core, AccessClass c) const;
   const Cluster& cluster_of(unsigned core) const { return *clusters_[core / cores_per_cluster_]; }
