@@ -124,6 +124,7 @@ void BlockPlans::schedule(BlockPlan& plan) const {
     if (!provided[r] || ready[r] <= plan.cycles) continue;
     plan.late_mask |= u64{1} << r;
     plan.late.push_back({static_cast<u8>(r), static_cast<u16>(std::min<u64>(ready[r] - plan.cycles, 0xffff))});
+    plan.latest_late = std::max(plan.latest_late, plan.late.back().cycles);
   }
 }
 

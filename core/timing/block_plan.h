@@ -16,7 +16,7 @@ namespace bunshin {
 
 struct BlockFlow;
 
-struct BlockPlan {
+struct alignas(64) BlockPlan {
   struct Entry {
     Operation operation;
     u16 offset = 0;  ///< of the instruction from the block's first byte
@@ -41,23 +41,25 @@ struct BlockPlan {
   BlockPlan& operator=(const BlockPlan&) = delete;
   ~BlockPlan();
 
-  // What every run of the block looks at comes first.
+  // What every run of the block looks at comes first, and makes one line of the host's.
   u64 first_line = 0, last_line = 0;  ///< of the host-physical memory that the block lies in
-  u16 count = 0;                      ///< instructions
-  u16 cycles = 0;                     ///< in order
-  u16 serializing_cycles = 0;         ///< … of them
-  BranchKind branch = BranchKind::None;
-  u8 branch_length = 0;
-  u16 branch_offset = 0;
-  bool user = false;
-  u64 use_mask = 0, late_mask = 0;  ///< registers in `uses` and `late`, by bit
+  u64 use_mask = 0, late_mask = 0;    ///< registers in `uses` and `late`, by bit
+  // Counted by the pipelines (core/timing/hot_instructions.h).
+  mutable u64 scheduled_runs = 0;  ///< whole ones that took `cycles` as scheduled, and what the entries say
+  mutable u64 rip = 0;             ///< of the last run
   /// For BranchPredictor::resolve.
   mutable u32 target_slot = 0;
-  // Counted by the pipelines (core/timing/hot_instructions.h).
-  mutable u64 runs = 0;            ///< whole ones
-  mutable u64 scheduled_runs = 0;  ///< … that took `cycles` as scheduled, and what the entries say
-  mutable u64 flow_cycles = 0;     ///< of the whole ones, beyond what the entries say
-  mutable u64 rip = 0;             ///< of the last run
+  u16 count = 0;        ///< instructions
+  u16 cycles = 0;       ///< in order
+  u16 latest_late = 0;  ///< of `late`, in cycles
+  u16 branch_offset = 0;
+  u8 branch_length = 0;
+  BranchKind branch = BranchKind::None;
+  bool user = false;
+
+  u16 serializing_cycles = 0;   ///< in order, part of `cycles`
+  mutable u64 runs = 0;         ///< whole ones, but for the scheduled
+  mutable u64 flow_cycles = 0;  ///< of them, beyond what the entries say
   /// The out-of-order pipeline's view, once it has asked for it.
   mutable std::unique_ptr<const BlockFlow> flow;
   std::vector<LateResult> late;
@@ -73,7 +75,7 @@ struct BlockPlan {
   /// What `completed` instructions of a run that begins at `rip_now` leave in the counters.
   void count_run(u64 rip_now, unsigned completed) const {
     rip = rip_now;
-    if (completed == entries.size()) [[likely]] {
+    if (completed == count) [[likely]] {
       ++runs;
       return;
     }
@@ -82,7 +84,7 @@ struct BlockPlan {
   /// The same in order, where a run's cycles follow from the schedule.
   void count_scheduled_run(u64 rip_now, unsigned completed) const {
     rip = rip_now;
-    if (completed == entries.size()) [[likely]] {
+    if (completed == count) [[likely]] {
       ++scheduled_runs;
       return;
     }

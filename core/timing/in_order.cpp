@@ -9,10 +9,10 @@ namespace bunshin {
 InOrderPipeline::InOrderPipeline(const TimingContext& context, unsigned core, PipelineState& state)
     : Pipeline(context, core, state), store_buffer_(context.parameters.store_queue) {}
 
-u64 InOrderPipeline::wait_for_results(const BlockPlan& plan) const {
+inline u64 InOrderPipeline::wait_for_uses(const BlockPlan& plan, u64 cycle) const {
   u64 wait = 0;
   for (const BlockPlan::FirstUse& use : plan.uses) {
-    const u64 needed = now_ + use.cycle;
+    const u64 needed = cycle + use.cycle;
     if (ready_[use.reg] > needed) wait = std::max(wait, ready_[use.reg] - needed);
   }
   return wait;
@@ -87,12 +87,11 @@ u64 InOrderPipeline::block_ran(const BlockRun& run) {
   account_[CycleCause::Frontend] += fetched - now_;
   now_ = fetched;
 
-  u64 cycles = plan.cycles_of(run.completed);
-  if ((late_ & plan.use_mask) != 0 && latest_ready_ > now_) cycles += wait_for_results(plan);
+  const u64 scheduled = plan.cycles_of(run.completed);
+  const u64 cycles = scheduled + wait_for_results(plan, now_);
   const u64 serializing = run.completed == plan.count ? plan.serializing_cycles : 0;
   account_[CycleCause::Serialize] += serializing;
   account_[CycleCause::Base] += cycles - serializing;
-  const u64 scheduled = plan.cycles_of(run.completed);
   now_ += cycles - scheduled;
   if (now_ != run.cycle) plan.entries.front().cycles += now_ - run.cycle;
   now_ += scheduled;
@@ -116,23 +115,18 @@ u64 InOrderPipeline::block_ran(const BlockRun& run) {
     return false;
   const BlockPlan& plan = *block.plan;
   count_instructions(count);
-  plan.count_scheduled_run(rip, count);
-  u64 base = plan.cycles;
-  now_ = cycle;
-  if (!fetched(plan)) {
-    now_ = fetch_lines(plan, cycle);
-    account_[CycleCause::Frontend] += now_ - cycle;
-  }
-  if ((late_ & plan.use_mask) != 0 && latest_ready_ > now_) base += wait_for_results(plan);
-  account_[CycleCause::Base] += base;
-  now_ += base - plan.cycles;
-  if (now_ != cycle) [[unlikely]]
-    plan.entries.front().cycles += now_ - cycle;
-  now_ += plan.cycles;
-  if (plan.serializing_cycles != 0) [[unlikely]] {
+  plan.count_scheduled_run(rip, plan.count);
+  u64 begin = fetch(plan, cycle);
+  if (begin != cycle) [[unlikely]]
+    account_[CycleCause::Frontend] += begin - cycle;
+  const u64 wait = wait_for_results(plan, begin);
+  account_[CycleCause::Base] += wait + plan.cycles - plan.serializing_cycles;
+  if (plan.serializing_cycles != 0) [[unlikely]]
     account_[CycleCause::Serialize] += plan.serializing_cycles;
-    account_[CycleCause::Base] -= plan.serializing_cycles;
-  }
+  begin += wait;
+  if (begin != cycle) [[unlikely]]
+    plan.entries.front().cycles += begin - cycle;
+  now_ = begin + plan.cycles;
   keep_results(plan, now_);
   if (const auto outcome = resolve(plan, rip, next_rip); outcome != BranchPredictor::Outcome::Right) [[unlikely]]
     redirect(plan, outcome);

@@ -18,8 +18,11 @@ class InOrderPipeline final : public Pipeline {
 
  private:
   bool wants_hits() const override { return false; }
-  /// Cycles that the block waits for results of those before it.
-  u64 wait_for_results(const BlockPlan& plan) const;
+  /// Cycles that a block whose first instruction could issue in this cycle waits for results of those before it.
+  u64 wait_for_results(const BlockPlan& plan, u64 cycle) const {
+    return (late_ & plan.use_mask) == 0 || latest_ready_ <= cycle ? 0 : wait_for_uses(plan, cycle);
+  }
+  u64 wait_for_uses(const BlockPlan& plan, u64 cycle) const;
   void stall_on_references(Log& log, const BlockRun& run, const BlockPlan& plan);
   /// The instruction that made the block's data reference number `index`.
   static const BlockPlan::Entry& entry_of_reference(const BlockPlan& plan, const BlockRun& run, u64 index);
@@ -28,11 +31,10 @@ class InOrderPipeline final : public Pipeline {
   void run_transition(const BlockRun& run, const BlockPlan& plan);
   void keep_results(const BlockPlan& plan, u64 end) {
     if (latest_ready_ <= end) late_ = 0;
+    if (plan.late_mask == 0) return;
     late_ |= plan.late_mask;
-    for (const BlockPlan::LateResult& late : plan.late) {
-      ready_[late.reg] = end + late.cycles;
-      latest_ready_ = std::max(latest_ready_, ready_[late.reg]);
-    }
+    latest_ready_ = std::max(latest_ready_, end + plan.latest_late);
+    for (const BlockPlan::LateResult& late : plan.late) ready_[late.reg] = end + late.cycles;
   }
   void redirect(const BlockPlan& plan, BranchPredictor::Outcome outcome);
 

@@ -39,8 +39,9 @@ Pipeline::Pipeline(const TimingContext& context, unsigned core, PipelineState& s
       core_(core),
       l2_tlb_latency_(context.l2_tlb_latency),
       walkers_(std::clamp<u64>(context.walkers, 1, state.walkers.size())),
-      l1d_latency_(context.memory.caches(core).l1d.latency()),
-      l1i_latency_(context.memory.caches(core).l1i.latency()),
+      caches_(context.memory.caches(core)),
+      l1d_latency_(caches_.l1d.latency()),
+      l1i_latency_(caches_.l1i.latency()),
       predictor_(state.predictor),
       account_(state.account),
       state_(state) {
@@ -154,7 +155,7 @@ u64 Pipeline::fetch_lines(const BlockPlan& plan, u64 cycle) {
   for (u64 line = plan.first_line; line <= plan.last_line; line += line_bytes) {
     if (line == last_line_) continue;
     last_line_ = line;
-    if (memory_.fetch_plainly(core_, HostPhysical(line))) [[likely]]
+    if (caches_.fetch_plainly(line)) [[likely]]
       continue;
     // The first level's own latency is part of the pipeline's depth.
     const u64 complete = memory_.fetch(core_, HostPhysical(line), ready).complete;
@@ -165,7 +166,7 @@ u64 Pipeline::fetch_lines(const BlockPlan& plan, u64 cycle) {
 
 void Pipeline::attach(Cpu& cpu) {
   mmu_ = &cpu.mmu;
-  cpu.mmu.set_data_cache(&memory_.data_cache(core_));
+  cpu.mmu.set_data_cache(&caches_.l1d);
   cpu.observation.log().note_hits(wants_hits());
 }
 

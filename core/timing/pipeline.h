@@ -147,7 +147,13 @@ class Pipeline : public BlockObserver {
   /// What comes before the block's first instruction: the delivery of an event, a world switch, or the translation of the fetch.
   Visit arrive(const BlockRun& run, u64 cycle);
   /// Fetches the block's lines from `cycle` on, and says when the last one is there. Lines just fetched are not fetched again.
-  u64 fetch(const BlockPlan& plan, u64 cycle) { return fetched(plan) ? cycle : fetch_lines(plan, cycle); }
+  u64 fetch(const BlockPlan& plan, u64 cycle) {
+    if (fetched(plan)) return cycle;
+    if (plan.first_line != plan.last_line || !caches_.fetch_plainly(plan.first_line)) [[unlikely]]
+      return fetch_lines(plan, cycle);
+    last_line_ = plan.first_line;
+    return cycle;
+  }
   bool fetched(const BlockPlan& plan) const { return plan.first_line == last_line_ && plan.last_line == last_line_; }
   u64 fetch_lines(const BlockPlan& plan, u64 cycle);
   /// The branch at the end of a block at `rip`, if it has one; the whole block ran.
@@ -170,6 +176,7 @@ class Pipeline : public BlockObserver {
   const unsigned core_;
   const u64 l2_tlb_latency_;
   const u64 walkers_;
+  CoreCaches& caches_;  ///< the core's own
   const u64 l1d_latency_;
   const u64 l1i_latency_;
   BranchPredictor& predictor_;

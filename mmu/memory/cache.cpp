@@ -15,15 +15,15 @@ Inclusion inclusion_of(const std::string& name) {
 }  // namespace
 
 template <class Parameters>
-Cache::Cache(const Parameters& p, u64 seed, bool first_level, Inclusion inclusion, u64 line_cycles)
+Cache::Cache(const Parameters& p, u64 seed, Inclusion inclusion, u64 line_cycles)
     : set_mask_(p.size / line_bytes / p.ways - 1),
       ways_(p.ways),
       latency_(p.latency),
-      tags_(new (std::align_val_t{line_bytes}) u64[p.size / line_bytes]),
+      tags_(new (std::align_val_t{line_bytes}) u64[p.size / line_bytes + ways_a_word]),
       recent_(nullptr),
-      filter_mask_(first_level ? std::bit_ceil(4 * p.size / line_bytes) - 1 : 0),
-      filter_step_(first_level ? 1 : 0),
-      filter_(filter_mask_ + 1, static_cast<u8>(1 - filter_step_)),
+      hint_shift_(line_shift + static_cast<unsigned>(std::bit_width(set_mask_))),
+      hint_words_((p.ways + ways_a_word - 1) / ways_a_word),
+      hints_((set_mask_ + 1) * hint_words_),
       valid_(set_mask_ + 1),
       lines_(p.size / line_bytes),
       line_cycles_(line_cycles),
@@ -33,13 +33,12 @@ Cache::Cache(const Parameters& p, u64 seed, bool first_level, Inclusion inclusio
       mshrs_(p.mshrs),
       prefetcher_(p.prefetcher) {
   recent_ = replacement_.recent_ways();
-  std::fill_n(tags_.get(), lines_, no_line);
+  std::fill_n(tags_.get(), lines_ + ways_a_word, no_line);
 }
 
-Cache::Cache(const L1Parameters& p, u64 seed) : Cache(p, seed, true, Inclusion::NonInclusive, 0) {}
+Cache::Cache(const L1Parameters& p, u64 seed) : Cache(p, seed, Inclusion::NonInclusive, 0) {}
 
-Cache::Cache(const LowerCacheParameters& p, u64 seed)
-    : Cache(p, seed, false, inclusion_of(p.inclusion), p.line_cycles) {}
+Cache::Cache(const LowerCacheParameters& p, u64 seed) : Cache(p, seed, inclusion_of(p.inclusion), p.line_cycles) {}
 
 Cache::Victim Cache::line_at(u64 index) const {
   const u64 tag = tags_[index];
@@ -62,7 +61,7 @@ Cache::Victim Cache::fill(u64 line, LineState state, u64 flags) {
     while (tags_[index] != no_line) ++index;
   }
   ++valid_[set];
-  filter_[(line >> line_shift) & filter_mask_] += filter_step_;
+  set_hint(set, static_cast<unsigned>(index - begin), line);
   tags_[index] = line | flags | fill_flags_ | static_cast<u64>(state);
   replacement_.insert(set, static_cast<unsigned>(index - begin));
   set_changed(line);
@@ -70,7 +69,7 @@ Cache::Victim Cache::fill(u64 line, LineState state, u64 flags) {
 }
 
 LineState Cache::invalidate(u64 line) {
-  const u64 index = find_unlikely(line);
+  const u64 index = find(line);
   if (index == npos) return LineState::Invalid;
   const LineState before = state(index);
   drop(index);
@@ -87,14 +86,14 @@ LineState Cache::share(u64 line) {
 
 u64 Cache::arrival(u64 line, u64 index, u64 cycle) const {
   if ((flags(index) & pending) == 0) return cycle;
-  const MshrFile::Entry* entry = mshrs_.find(line);
-  return entry == nullptr ? cycle : std::max(cycle, entry->complete);
+  Level level = Level::L1;
+  return mshrs_.arrival(line, cycle, level);
 }
 
 void Cache::reset() {
   if (hit_elsewhere_ != nullptr) hit_elsewhere_->flush();
   std::fill_n(tags_.get(), lines_, no_line);
-  std::fill(filter_.begin(), filter_.end(), static_cast<u8>(1 - filter_step_));
+  std::fill(hints_.begin(), hints_.end(), u64{0});
   std::fill(valid_.begin(), valid_.end(), u8{0});
   replacement_.reset();
   mshrs_.reset();

@@ -81,16 +81,19 @@ class Cache {
 
   /// Index of a line that is here, or npos.
   u64 find(u64 line) const {
-    const u64 begin = set_of(line) * ways_;
-    const u64* const tags = &tags_[begin];
-    const u64 matches = ways_ == 8 ? match<8>(tags, line) : ways_ == 16 ? match<16>(tags, line) : match_any(tags, line);
-    return matches == 0 ? npos : begin + static_cast<unsigned>(std::countr_zero(matches));
+    const u64 set = set_of(line);
+    const u64 sought = hint_of(line) * low_bits;
+    for (u64 word = 0; word < hint_words_; ++word) {
+      const u64 differs = hints_[set * hint_words_ + word] ^ sought;
+      // A byte that is zero, or (rarely, above one) looks like it.
+      for (u64 zeros = (differs - low_bits) & ~differs & high_bits; zeros != 0; zeros &= zeros - 1) {
+        const u64 index = set * ways_ + word * ways_a_word + static_cast<unsigned>(std::countr_zero(zeros)) / 8;
+        if ((tags_[index] ^ line) < line_bytes) return index;
+      }
+    }
+    return npos;
   }
-  /// False only if the line is not here: cheaper than to look.
-  bool may_hold(u64 line) const { return filter_[(line >> line_shift) & filter_mask_] != 0; }
-  /// The same as find(), for a line that is likely not to be here.
-  u64 find_unlikely(u64 line) const { return may_hold(line) ? find(line) : npos; }
-  bool holds(u64 line) const { return find_unlikely(line) != npos; }
+  bool holds(u64 line) const { return find(line) != npos; }
   LineState state(u64 index) const { return static_cast<LineState>(tags_[index] & state_bits); }
   void set_state(u64 index, LineState state) {
     tags_[index] = (tags_[index] & ~state_bits) | static_cast<u64>(state);
@@ -151,20 +154,16 @@ class Cache {
   static constexpr u64 no_line = ~u64{0};  ///< differs from every 52-bit address in more than the low bits
 
   template <class Parameters>
-  Cache(const Parameters& parameters, u64 seed, bool first_level, Inclusion inclusion, u64 line_cycles);
+  Cache(const Parameters& parameters, u64 seed, Inclusion inclusion, u64 line_cycles);
 
-  /// A bit for each way that has the line. All ways are looked at: which one it is cannot be foreseen, and a branch that
-  /// is guessed wrong costs the host more.
-  template <unsigned Ways>
-  static u64 match(const u64* tags, u64 line) {
-    u64 matches = 0;
-    for (unsigned way = 0; way < Ways; ++way) matches |= u64{(tags[way] ^ line) < line_bytes} << way;
-    return matches;
-  }
-  u64 match_any(const u64* tags, u64 line) const {
-    u64 matches = 0;
-    for (unsigned way = 0; way < ways_; ++way) matches |= u64{(tags[way] ^ line) < line_bytes} << way;
-    return matches;
+  static constexpr unsigned ways_a_word = 8;
+  static constexpr u64 low_bits = 0x0101010101010101ULL;
+  static constexpr u64 high_bits = 0x8080808080808080ULL;
+  u64 hint_of(u64 line) const { return line >> hint_shift_ & 0xff; }
+  void set_hint(u64 set, unsigned way, u64 line) {
+    u64& word = hints_[set * hint_words_ + way / ways_a_word];
+    const unsigned shift = way % ways_a_word * 8;
+    word = (word & ~(u64{0xff} << shift)) | hint_of(line) << shift;
   }
   u64 set_of(u64 line) const { return (line >> line_shift) & set_mask_; }
   void set_changed(u64 line) {
@@ -179,7 +178,6 @@ class Cache {
   void drop(u64 index) {
     const u64 tag = tags_[index];
     if ((tag & prefetched) != 0) ++counters_.prefetches_useless;
-    filter_[(tag >> line_shift) & filter_mask_] -= filter_step_;
     --valid_[set_of(tag)];
     set_changed(tag);
     tags_[index] = no_line;
@@ -189,12 +187,12 @@ class Cache {
   u64 set_mask_;
   u64 ways_;
   u64 latency_;
-  std::unique_ptr<u64[], FreeTags> tags_;  ///< line | flags | state, set by set
+  std::unique_ptr<u64[], FreeTags> tags_;  ///< line | flags | state, set by set; behind the last set, no lines
   const u8* recent_;
   LineFilter* hit_elsewhere_ = nullptr;
-  u64 filter_mask_;
-  u8 filter_step_;          ///< 0: without a filter, which only first levels have; one entry that says "maybe"
-  std::vector<u8> filter_;  ///< lines here, counted by the low bits of their number: all of one set, so at most 64
+  unsigned hint_shift_;
+  u64 hint_words_;          ///< a set
+  std::vector<u64> hints_;  ///< the low byte of each way's tag: which ways are worth a look. Kept when a line goes
   std::vector<u8> valid_;   ///< … by set
   u64 lines_;
   u64 line_cycles_;

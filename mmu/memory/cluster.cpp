@@ -22,12 +22,9 @@ bool settle(Cache& cache, u64 line, u64 index, Reply& reply) {
   const u64 flags = cache.flags(index);
   if (flags == 0) return false;
   if ((flags & Cache::pending) != 0) {
-    const MshrFile::Entry* entry = cache.mshrs().find(line);
-    if (entry != nullptr && entry->complete > reply.complete) {
-      reply.complete = entry->complete;
-      reply.level = entry->level;
-      reply.merged = true;
-    }
+    const u64 arrival = cache.mshrs().arrival(line, reply.complete, reply.level);
+    reply.merged = reply.merged || arrival > reply.complete;
+    reply.complete = arrival;
   }
   cache.clear_flags(index, reply.merged ? Cache::prefetched | Cache::untouched : Cache::flag_bits);
   if ((flags & Cache::prefetched) == 0) return false;
@@ -39,7 +36,7 @@ Cluster::Cluster(unsigned id, const MemoryHierarchyParameters& p, u64 seed, Unco
     : id_(id), uncore_(uncore), l2_(p.l2, seed) {}
 
 Reply Cluster::access(Cache& l1, LevelCounters& counters, const Request& request) {
-  const u64 index = l1.find_unlikely(request.line());
+  const u64 index = l1.find(request.line());
   return index == Cache::npos ? miss(l1, counters, request) : hit(l1, counters, request, index);
 }
 
@@ -269,7 +266,7 @@ Cluster::FirstLevels Cluster::snoop_first_levels(const Cache* but, u64 line, boo
   for (CoreCaches& core : cores_) {
     for (Cache* l1 : {&core.l1d, &core.l1i}) {
       if (l1 == but) continue;
-      const u64 index = l1->find_unlikely(line);
+      const u64 index = l1->find(line);
       if (index == Cache::npos) continue;
       const LineState state = l1->state(index);
       found.held = true;

@@ -20,6 +20,13 @@ struct CoreCaches {
   Cache l1i;
   CoreCounters counters;
   CombiningBuffers combining;
+
+  /// Fetches from a line that is its set's latest used one in the L1I, without asking anyone; false: it is not.
+  bool fetch_plainly(u64 address) {
+    if (!l1i.plain_read(address)) return false;
+    ++counters.l1i.hits[static_cast<unsigned>(AccessClass::Fetch)];
+    return true;
+  }
 };
 
 struct Request {

@@ -52,13 +52,6 @@ class MemoryHierarchy {
   Reply fetch(unsigned core, HostPhysical address, u64 cycle) {
     return access(core, RequestKind::Fetch, address, cycle, address.value);
   }
-  /// The same for a line that is its set's latest used one in the L1I, without asking anything else; false: it is not.
-  bool fetch_plainly(unsigned core, HostPhysical address) {
-    CoreCaches& caches = cores_[core];
-    if (!caches.l1i.plain_read(address.value)) return false;
-    ++caches.counters.l1i.hits[static_cast<unsigned>(AccessClass::Fetch)];
-    return true;
-  }
   /// A device reads or writes `bytes` from `address` on, all lines requested at once: when the last one completes.
   u64 dma(bool write, HostPhysical address, u64 bytes, u64 cycle);
 
@@ -75,8 +68,7 @@ class MemoryHierarchy {
   /// Of a core, or of all devices together (`core` == cores()).
   const CoreCounters& counters(unsigned core) const { return cores_[core].counters; }
   const CoreCaches& caches(unsigned core) const { return cores_[core]; }
-  /// For who lets a line filter stand in front of it, whose hits are counted as the cache's.
-  Cache& data_cache(unsigned core) { return cores_[core].l1d; }
+  CoreCaches& caches(unsigned core) { return cores_[core]; }
   /// L1D hits of a class, those in the line filter included.
   u64 l1d_hits(unsigned core, AccessClass c) const;
   const Cluster& cluster_of(unsigned core) const { return *clusters_[core / cores_per_cluster_]; }

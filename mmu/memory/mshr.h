@@ -51,17 +51,20 @@ class MshrFile {
 
   void set(unsigned slot, const Entry& entry) { entries_[slot] = entry; }
 
-  /// The line's register; nullptr if there is none: then it has arrived.
-  const Entry* find(u64 line) const {
+  /// When a line that was missed is there: `cycle`, or later, and then `level` is who supplies it.
+  u64 arrival(u64 line, u64 cycle, Level& level) const {
     const Entry* found = latest(entries_, line);
-    return found != nullptr ? found : latest(displaced_, line);
+    if (found == nullptr && displaced_until_ > cycle) found = latest(displaced_, line);
+    if (found == nullptr || found->complete <= cycle) return cycle;
+    level = found->level;
+    return found->complete;
   }
 
   void reset() {
     std::fill(entries_.begin(), entries_.end(), Entry());
     displaced_.fill(Entry());
     next_ = next_displaced_ = 0;
-    full_begin_ = full_end_ = 0;
+    full_begin_ = full_end_ = displaced_until_ = 0;
   }
   void hash(StateHash& hash) const {
     hash.add(full_begin_);
@@ -99,6 +102,7 @@ class MshrFile {
     full_begin_ = extends ? std::min(full_begin_, cycle) : cycle;
     full_end_ = extends ? std::max(full_end_, begin) : begin;
     displaced_[next_displaced_] = displaced;
+    displaced_until_ = std::max(displaced_until_, displaced.complete);
     next_displaced_ = (next_displaced_ + 1) % displaced_.size();
   }
 
@@ -117,6 +121,7 @@ class MshrFile {
   u64 full_end_ = 0;
   std::array<Entry, 64> displaced_{};
   unsigned next_displaced_ = 0;
+  u64 displaced_until_ = 0;  ///< the latest completion that displaced_ has had
 };
 
 }  // namespace bunshin

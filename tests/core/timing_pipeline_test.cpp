@@ -26,7 +26,9 @@ class Timing : public ::testing::Test {
   }
 
   /// Cycles of one iteration of `body` in a loop: mov ecx, iterations; body; dec ecx; jnz body; hlt.
-  double cycles_of(std::vector<u8> body) {
+  double cycles_of(const std::vector<u8>& body) { return static_cast<double>(run_loop(m_, body)) / iterations; }
+
+  static u64 run_loop(TestMachine& machine, const std::vector<u8>& body) {
     const u64 setup = 5;
     std::vector<u8> code = {0xb9, 0, 0, 0, 0};
     const u32 count = iterations;
@@ -35,9 +37,9 @@ class Timing : public ::testing::Test {
     code.insert(code.end(), {0xff, 0xc9, 0x75});
     code.push_back(static_cast<u8>(setup - (code.size() + 1)));
     code.push_back(0xf4);
-    m_.memory.write(HostPhysical(0x1000), code);
-    EXPECT_EQ(m_.processor.run(100'000'000), Stop::Halted);
-    return static_cast<double>(m_.processor.cycles()) / iterations;
+    machine.memory.write(HostPhysical(0x1000), code);
+    EXPECT_EQ(machine.processor.run(100'000'000), Stop::Halted);
+    return machine.processor.cycles();
   }
 
   PipelineParameters parameters_;
@@ -48,6 +50,10 @@ class Timing : public ::testing::Test {
   PipelineState state_{parameters_};
   std::unique_ptr<Pipeline> pipeline_;
 };
+
+/// mov rax, [0x2000]; mov rbx, [0x3000]; mov rsi, [0x4000]: lines of one set, each read again when others have been.
+const std::vector<u8> one_set = {0x48, 0x8b, 0x04, 0x25, 0,    0x20, 0,    0,    0x48, 0x8b, 0x1c, 0x25,
+                                 0,    0x30, 0,    0,    0x48, 0x8b, 0x34, 0x25, 0,    0x40, 0,    0};
 
 /// imul rax, rax
 const std::vector<u8> multiply = {0x48, 0x0f, 0xaf, 0xc0};
@@ -107,6 +113,34 @@ TEST_F(Timing, LoadOfAFlushedLineComesFromMemory) {
 }
 
 /// Branches 16 bytes apart shared a sixteenth of the sets.
+/// A pipeline that has not been told whose core it is sees every reference in its log.
+TEST_F(Timing, AHitThatNeedsNoRecordCostsWhatARecordedOneDoes) {
+  for (const bool ordered : {true, false}) {
+    std::array<u64, 2> cycles{}, hits{};
+    for (const bool attached : {false, true}) {
+      TestMachine machine;
+      MemoryHierarchy memory(caches_, 1, 2'000'000'000, 1);
+      BlockPlans plans(parameters_, caches_.l1d.latency, machine.table);
+      PipelineState state(parameters_);
+      const TimingContext context{parameters_, memory, plans, 7};
+      std::unique_ptr<Pipeline> pipeline;
+      if (ordered) {
+        pipeline = std::make_unique<InOrderPipeline>(context, 0, state);
+      } else {
+        pipeline = std::make_unique<OutOfOrderPipeline>(context, 0, state);
+      }
+      if (attached) pipeline->attach(machine.processor.cpu());
+      machine.enter_long(0x1000);
+      machine.processor.set_block_observer(pipeline.get());
+      cycles[attached] = run_loop(machine, one_set);
+      hits[attached] = memory.l1d_hits(0, AccessClass::Load);
+    }
+    EXPECT_EQ(cycles[0], cycles[1]) << "in order: " << ordered;
+    EXPECT_EQ(hits[0], hits[1]);
+    EXPECT_GT(hits[0], 2 * iterations);
+  }
+}
+
 TEST(BranchTargets, AsManyAsThereAreEntriesAreKnownWhateverTheirDistance) {
   const BranchPredictorParameters parameters;
   for (const u64 distance : {8, 16, 64, 4096}) {

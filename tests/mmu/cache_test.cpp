@@ -194,6 +194,21 @@ TEST(Cache, APlainHitNeedsTheRightStateAndNoFlags) {
   EXPECT_TRUE(cache.plain_read(0x1000));
 }
 
+/// Hints are the low byte of a tag, so that lines 256 ways apart look alike.
+TEST(Cache, LinesThatLookAlikeAreToldApart) {
+  L1Parameters parameters;
+  Cache cache(parameters, 1);
+  const u64 way_bytes = parameters.size / parameters.ways;
+  for (u64 i = 0; i < parameters.ways; ++i) cache.fill(i * 256 * way_bytes, LineState::Exclusive, 0);
+  for (u64 i = 0; i < parameters.ways; ++i) {
+    ASSERT_NE(cache.find(i * 256 * way_bytes), Cache::npos);
+    EXPECT_EQ(cache.line_at(cache.find(i * 256 * way_bytes)).line, i * 256 * way_bytes);
+  }
+  EXPECT_EQ(cache.find(parameters.ways * 256 * way_bytes), Cache::npos);
+  cache.invalidate(256 * way_bytes);
+  EXPECT_EQ(cache.find(256 * way_bytes), Cache::npos);
+}
+
 TEST(Mshr, AMissWaitsForTheFirstOfAllRegistersToBecomeFree) {
   MshrFile mshrs(2);
   unsigned slot = 0;
@@ -205,11 +220,13 @@ TEST(Mshr, AMissWaitsForTheFirstOfAllRegistersToBecomeFree) {
   EXPECT_EQ(mshrs.acquire(12, slot), 60u);
   mshrs.set(slot, {0xc0, 60, 200, Level::Dram});
   EXPECT_EQ(mshrs.acquire(61, slot), 110u);
-  ASSERT_NE(mshrs.find(0xc0), nullptr);
-  EXPECT_EQ(mshrs.find(0xc0)->complete, 200u);
-  ASSERT_NE(mshrs.find(0x80), nullptr) << "its register went to one that waited, it is on its way until 60";
-  EXPECT_EQ(mshrs.find(0x80)->complete, 60u);
-  EXPECT_EQ(mshrs.find(0x100), nullptr);
+  Level level = Level::L1;
+  EXPECT_EQ(mshrs.arrival(0xc0, 50, level), 200u);
+  EXPECT_EQ(level, Level::Dram);
+  EXPECT_EQ(mshrs.arrival(0x80, 50, level), 60u) << "its register went to one that waited, it is on its way until 60";
+  EXPECT_EQ(level, Level::L2);
+  EXPECT_EQ(mshrs.arrival(0x80, 70, level), 70u);
+  EXPECT_EQ(mshrs.arrival(0x100, 50, level), 50u);
 }
 
 TEST(Mshr, RequestsThatBeginLaterDoNotOccupyRegistersYet) {
