@@ -53,6 +53,7 @@ void LocalApic::update() {
 }
 
 u8 LocalApic::held_back_class() const {
+  if ((tpr_ & 0xf0) == 0) return 0;
   const u8 requested = priority_class(irr_.highest());
   const bool held = globally_enabled() && requested > priority_class(isr_.highest()) && requested <= (tpr_ & 0xf0);
   return held ? requested >> 4 : u8{0};

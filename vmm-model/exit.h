@@ -99,6 +99,7 @@ struct Exit {
   u32 error_code = 0;  ///< of the fault, in the format of #PF's
   u8 number = 0;       ///< vector, or control register
   u8 length = 0;       ///< of the instruction; 0: the back end does not know
+  u8 gpr = 0;          ///< ReadControl and WriteControl: of MOV, if `length` is known
   PortAccess port;
   TaskSwitchExit task;
   Event interrupted;  ///< event whose delivery caused the exit

@@ -35,18 +35,26 @@ void Guest::enter_processor() {
 
 void Guest::leave_processor() { hardware_.save_extended_state(state_area_, xcr0_); }
 
+/// What depends on time, and when it is to be looked at again. False: the guest shall not run now.
+bool Guest::keep_time(SimTime slice_end, u64& again_at) {
+  const SimTime now = hardware_.now();
+  if (now >= limit_) end(GuestState::Failed, "stopped: its time is over");
+  if (state_ != GuestState::Ready || now >= slice_end) return false;
+  const SimTime next = std::min(pc_.run_devices(), slice_end);
+  again_at = hardware_.tsc_at(std::min(next, limit_));
+  if (next != timer_) {
+    hardware_.set_timer(next);
+    timer_ = next;
+  }
+  return state_ == GuestState::Ready;
+}
+
 void Guest::run(SimTime slice_end) {
   hardware_.working_for(paging_.name());
+  u64 again_at = 0;
   while (state_ == GuestState::Ready) {
-    const SimTime now = hardware_.now();
-    if (now >= limit_) return end(GuestState::Failed, "stopped: its time is over");
-    if (now >= slice_end) return;
-    const SimTime next = std::min(pc_.run_devices(), slice_end);
+    if ((hardware_.tsc() >= again_at || pc_.alarm_set()) && !keep_time(slice_end, again_at)) return;
     prepare_interrupts();
-    if (next != timer_) {
-      hardware_.set_timer(next);
-      timer_ = next;
-    }
     const u64 entered_at = hardware_.tsc();
     const Exit exit = execution_.enter();
     const u64 exited_at = hardware_.tsc();

@@ -84,6 +84,7 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   const PagingCounters& paging_counters() const { return paging_.counters(); }
 
  private:
+  bool keep_time(SimTime slice_end, u64& again_at);
   void complete_instruction(u64 rip);
   void adopt_task_priority();
   void prepare_interrupts();

@@ -79,40 +79,45 @@ struct Walk {
   const GuestMemory& memory;
   const PagingControls& controls;
   const PagingFormat& format;
-  GuestTranslation result;
+  GuestTranslation& result;
 
   /// False: a fault of `cause` bits.
+  template <PagingMode mode>
   bool descend(u64 linear, u32& cause);
+  bool descend(PagingMode mode, u64 linear, u32& cause);
   bool large_pages(unsigned level) const {
     return level == 3 ? controls.gigabyte_pages : format.entry_bytes == 8 || (controls.cr4 & cr4::PSE) != 0;
   }
   void update(bool write);
 };
 
+// The mode is known to the compiler: exits walk more than they do anything else.
+template <PagingMode mode>
 bool Walk::descend(u64 linear, u32& cause) {
-  const ReservedBits reserved(controls, format);
-  const bool narrow = format.entry_bytes == 4;
-  u64 table = controls.cr3 & format.root_mask;
-  unsigned shift = root_shifts[static_cast<unsigned>(controls.mode())];
-  result.levels = format.levels;
-  for (unsigned level = format.levels;; shift -= format.index_bits[--level - 1]) {
-    const u64 index = linear >> shift & below(format.index_bits[level - 1]);
+  static constexpr const PagingFormat& row = paging_formats[static_cast<unsigned>(mode)];
+  const ReservedBits reserved(controls, row);
+  constexpr bool narrow = row.entry_bytes == 4;
+  u64 table = controls.cr3 & row.root_mask;
+  unsigned shift = root_shifts[static_cast<unsigned>(mode)];
+  result.levels = row.levels;
+  for (unsigned level = row.levels;; shift -= row.index_bits[--level - 1]) {
+    const u64 index = linear >> shift & below(row.index_bits[level - 1]);
     GuestTranslation::Step& step = result.steps[level];
-    step.address = GuestPhysical(table + index * format.entry_bytes);
+    step.address = GuestPhysical(table + index * row.entry_bytes);
     // What is not RAM reads as all ones, as an unclaimed bus address does.
-    if (level == format.levels && controls.page_directory_pointers != nullptr) {
+    if (level == row.levels && controls.page_directory_pointers != nullptr) {
       step.entry = (*controls.page_directory_pointers)[index];
-    } else if (!memory.load(step.address, format.entry_bytes, step.entry)) {
+    } else if (!memory.load(step.address, row.entry_bytes, step.entry)) {
       step.entry = narrow ? 0xffff'ffff : ~u64{0};
     }
     const u64 entry = step.entry;
     cause = 0;
     if ((entry & pte::P) == 0) return false;
-    const bool large_level = (format.large_levels >> level & 1) != 0 && large_pages(level);
+    const bool large_level = (row.large_levels >> level & 1) != 0 && large_pages(level);
     const bool leaf = level == 1 || (large_level && (entry & pte::PS) != 0);
     cause = page_fault::P | page_fault::RSVD;
-    if ((entry & reserved.of(format, level, leaf, shift, large_level)) != 0) return false;
-    if (!(format.root_in_registers && level == format.levels)) {
+    if ((entry & reserved.of(row, level, leaf, shift, large_level)) != 0) return false;
+    if (!(row.root_in_registers && level == row.levels)) {
       result.writable &= (entry & pte::RW) != 0;
       result.user &= (entry & pte::US) != 0;
       result.executable &= narrow || (entry & pte::XD) == 0;
@@ -122,10 +127,19 @@ bool Walk::descend(u64 linear, u32& cause) {
       result.shift = static_cast<u8>(shift);
       result.dirty = (entry & pte::D) != 0;
       result.global = (entry & pte::G) != 0 && (controls.cr4 & cr4::PGE) != 0;
-      result.address = GuestPhysical(leaf_address(format, entry, level, shift) | (linear & below(shift)));
+      result.address = GuestPhysical(leaf_address(row, entry, level, shift) | (linear & below(shift)));
       return true;
     }
     table = entry & (narrow ? 0xffff'f000 : entry_address_bits);
+  }
+}
+
+bool Walk::descend(PagingMode mode, u64 linear, u32& cause) {
+  switch (mode) {
+    case PagingMode::TwoLevel: return descend<PagingMode::TwoLevel>(linear & 0xffff'ffff, cause);
+    case PagingMode::Pae: return descend<PagingMode::Pae>(linear & 0xffff'ffff, cause);
+    case PagingMode::FiveLevel: return descend<PagingMode::FiveLevel>(linear, cause);
+    default: return descend<PagingMode::FourLevel>(linear, cause);
   }
 }
 
@@ -169,25 +183,25 @@ bool load_page_directory_pointers(const GuestMemory& memory, const PagingControl
 GuestTranslation walk_guest(const GuestMemory& memory, const PagingControls& controls, Linear address,
                             WalkAccess access, bool update) {
   const PagingMode mode = controls.mode();
-  Walk walk{memory, controls, paging_format(mode), {}};
+  GuestTranslation result;
   if (mode == PagingMode::None) {
-    walk.result.address = GuestPhysical(address.value & 0xffff'ffff);
-    return walk.result;
+    result.address = GuestPhysical(address.value & 0xffff'ffff);
+    return result;
   }
-  const bool wide = mode == PagingMode::FourLevel || mode == PagingMode::FiveLevel;
+  Walk walk{memory, controls, paging_format(mode), result};
   u32 cause = 0;
-  bool ok = walk.descend(wide ? address.value : address.value & 0xffff'ffff, cause);
-  if (ok && !allowed(controls, walk.result, access)) {
+  bool ok = walk.descend(mode, address.value, cause);
+  if (ok && !allowed(controls, result, access)) {
     cause = page_fault::P;
     ok = false;
   }
   if (!ok) {
-    walk.result.fault = true;
-    walk.result.error_code = error_code_of(controls, access, cause);
-    return walk.result;
+    result.fault = true;
+    result.error_code = error_code_of(controls, access, cause);
+    return result;
   }
   if (update) walk.update(access.write);
-  return walk.result;
+  return result;
 }
 
 GuestTranslation speculative_translation(const PagingControls& controls, const GuestTranslation& found, u64 entry) {

@@ -119,12 +119,25 @@ bool machine_status(Guest& guest, const Instruction& instruction, u64& value) {
   return true;
 }
 
+/// The instruction that exited, as the exit says it or as it is in memory. False: `fault` as Guest::fetch() has it.
+bool control_instruction(Guest& guest, const Exit& exit, Instruction& instruction, bool& fault) {
+  if (exit.length == 0 || exit.reason == ExitReason::LoadMachineStatus) return guest.fetch(instruction, fault);
+  instruction.operation = exit.reason == ExitReason::ClearTaskSwitched ? Operation::ClearTaskSwitched
+                          : exit.reason == ExitReason::WriteControl    ? Operation::MovToControl
+                                                                       : Operation::MovFromControl;
+  instruction.length = exit.length;
+  instruction.operand_size = guest.code_bits() == 64 ? 8 : 4;
+  instruction.reg = exit.number;
+  instruction.rm = exit.gpr;
+  return true;
+}
+
 }  // namespace
 
 void handle_read_control(Guest& guest, const Exit& exit) {
   Instruction instruction;
   bool fault = false;
-  if (!guest.fetch(instruction, fault)) {
+  if (!control_instruction(guest, exit, instruction, fault)) {
     if (!fault) guest.fail("cannot decode an access to a control register", exit);
     return;
   }
@@ -144,7 +157,7 @@ void handle_read_control(Guest& guest, const Exit& exit) {
 void handle_write_control(Guest& guest, const Exit& exit) {
   Instruction instruction;
   bool fault = false;
-  if (!guest.fetch(instruction, fault)) {
+  if (!control_instruction(guest, exit, instruction, fault)) {
     if (!fault) guest.fail("cannot decode a write to a control register", exit);
     return;
   }

@@ -20,17 +20,22 @@ void handle_memory_fault(Guest& guest, const Exit& exit) {
 void handle_emulated_access(Guest& guest, const Exit& exit) { guest.emulate_instruction(GuestPhysical(exit.address)); }
 
 void handle_invalidate_page(Guest& guest, const Exit& exit) {
-  Instruction instruction;
-  bool fault = false;
-  if (!guest.fetch(instruction, fault) || instruction.operation != Operation::InvalidatePage) {
-    if (!fault) guest.fail("cannot decode INVLPG", exit);
-    return;
+  Linear address(exit.address);
+  u64 length = exit.length;
+  if (length == 0) {
+    Instruction instruction;
+    bool fault = false;
+    if (!guest.fetch(instruction, fault) || instruction.operation != Operation::InvalidatePage) {
+      if (!fault) guest.fail("cannot decode INVLPG", exit);
+      return;
+    }
+    u64 rip = guest.execution().get(StateField::rip), flags = 0;
+    address = Linear(operand_address(instruction, guest.processor(rip, flags, instruction)));
+    length = instruction.length;
   }
-  u64 rip = guest.execution().get(StateField::rip), flags = 0;
-  const Linear address(operand_address(instruction, guest.processor(rip, flags, instruction)));
   guest.paging().invalidate(address);
   guest.execution().flush_page(address);
-  guest.advance(instruction.length);
+  guest.advance(length);
 }
 
 }  // namespace bunshin::vmm

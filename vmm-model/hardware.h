@@ -36,6 +36,8 @@ class Hardware {
   virtual u64 tsc_hertz() const = 0;
   /// When the time-stamp counter will read `tsc`.
   virtual SimTime time_of_tsc(u64 tsc) = 0;
+  /// What the time-stamp counter reads as soon as now() has reached `time`; all ones for never.
+  virtual u64 tsc_at(SimTime time) = 0;
   /// A guest is left, and wait_for_interrupt() returns, at `at` at the latest. Replaces the earlier time.
   virtual void set_timer(SimTime at) = 0;
 
@@ -60,8 +62,10 @@ class Hardware {
   // --- Guests in user state (user_state.h). Bindings of 64-bit code cannot. ---
   /// The area's shared pages, filled. False: this binding cannot, or there is no memory left.
   virtual bool switch_pages(std::array<HostPhysical, switch_area::shared_pages>& /*pages*/) { return false; }
-  /// Into the guest and back at its next event, which is `state.vector`.
-  virtual void run_user_state(const UserSpace& /*space*/, UserState& /*state*/) {}
+  /// The registers that run_user_state() begins with, and those that it has left; null: this binding cannot. One for all guests.
+  virtual UserState* user_state() { return nullptr; }
+  /// Into the guest and back at its next event, which is user_state()'s `vector`.
+  virtual void run_user_state(const UserSpace& /*space*/) {}
   /// CR2, as the last page fault has left it.
   virtual u32 fault_address() { return 0; }
 

@@ -26,6 +26,9 @@ struct SegmentState {
   u16 attributes = 0;
   u32 limit = 0;
   u64 base = 0;
+  bool operator==(const SegmentState& other) const {
+    return selector == other.selector && limit == other.limit && base == other.base && attributes == other.attributes;
+  }
 };
 namespace segment {
 inline constexpr u16 type_mask = 0xf, S = 1 << 4, dpl_shift = 5, P = 1 << 7, L = 1 << 9, DB = 1 << 10, G = 1 << 11;

@@ -29,6 +29,8 @@ class SoftwareProcessor {
   /// Carries out what the exit stopped at. An event: it faults, and this is to be delivered.
   virtual Event complete(const Exit& exit) = 0;
 
+  /// The page may hold code that was rewritten.
+  virtual bool holds_code(GuestPhysical page) = 0;
   /// Code that was rewritten, as the guest has written it: `bytes` were read at `address`, in one page.
   virtual void restore_code(GuestPhysical address, std::span<u8> bytes) = 0;
   /// The page holds code that was rewritten, or descriptors: no shadow entry may make it writable.

@@ -39,7 +39,8 @@ struct UserSpace {
   HostPhysical root;        ///< PAE's four entries
   HostPhysical area_table;  ///< page table of the switch area
   u32 gdt = 0;              ///< linear, in the area
-  u16 ldt = 0;              ///< selector in that table, 0: none
+  u16 ldt = 0;              ///< selector in that table
+  bool ldt_in_use = false;  ///< it may have descriptors
   u32 cr0 = 0;              ///< MP, EM and TS, as the guest wants them
 };
 

@@ -44,6 +44,7 @@ class HostMachine final : public Hardware {
   u64 tsc() override { return time.ps / 1000; }
   u64 tsc_hertz() const override { return 1'000'000'000; }
   SimTime time_of_tsc(u64 tsc) override { return SimTime{tsc * 1000}; }
+  u64 tsc_at(SimTime at) override { return at == SimTime::never() ? ~u64{0} : (at.ps + 999) / 1000; }
   void set_timer(SimTime) override {}
   void take_interrupts() override {}
   void wait_for_interrupt() override {}
@@ -59,7 +60,8 @@ class HostMachine final : public Hardware {
     for (unsigned i = 0; i < pages.size(); ++i) pages[i] = HostPhysical(memory_.size() + i * page_size);
     return true;
   }
-  void run_user_state(const UserSpace& space, UserState& state) override { in_user(space, state); }
+  UserState* user_state() override { return &user_registers; }
+  void run_user_state(const UserSpace& space) override { in_user(space, user_registers); }
   u32 fault_address() override { return fault_at; }
   void log(std::string_view text) override { said += text; }
   void guest_output(std::span<const char> text) override { output.append(text.data(), text.size()); }
@@ -70,6 +72,7 @@ class HostMachine final : public Hardware {
 
   std::function<void(const UserSpace&, UserState&)> in_user = [](const UserSpace&, UserState&) {};
   std::function<void(HostPhysical)> in_vmcb = [](HostPhysical) {};
+  UserState user_registers;
   u32 fault_at = 0;
   SimTime time;
   u32 features = 0;                   ///< CPUID.1:ECX

@@ -30,7 +30,8 @@ class BareHardware final : public PcHardware {
   void run_vmcb(HostPhysical vmcb, HostPhysical host_state, GeneralRegisters& registers) override;
   void invalidate_guest_page(Linear address, u32 asid) override;
   bool switch_pages(std::array<HostPhysical, switch_area::shared_pages>& pages) override;
-  void run_user_state(const UserSpace& space, UserState& state) override;
+  UserState* user_state() override { return user_state_; }
+  void run_user_state(const UserSpace& space) override;
   u32 fault_address() override;
 
   // MachineInstructions
@@ -48,7 +49,10 @@ class BareHardware final : public PcHardware {
 
   PagePool* pool_ = nullptr;
   bool xsave_ = false, tsc_aux_ = false;
-  u32 gdt_ = 0;  ///< of the guest in user state that ran last, while it is loaded
+  UserState* user_state_ = nullptr;  ///< at the top of the switch area's stack
+  // Of the guest in user state that ran last, while they are loaded.
+  u32 gdt_ = 0;
+  bool ldt_in_use_ = false;
 };
 
 }  // namespace bunshin::vmm::bare

@@ -10,7 +10,9 @@ using bunshin::vmm::bare::fatal;
 
 namespace {
 using word = std::size_t;
-}
+/// A repeated string instruction takes longer to start than so many words take one by one.
+constexpr std::size_t few = 16;
+}  // namespace
 
 extern "C" {
 
@@ -31,6 +33,15 @@ void* memset(void* to, int value, std::size_t bytes) {
 void* memcpy(void* to, const void* from, std::size_t bytes) {
   void* at = to;
   std::size_t words = bytes / sizeof(word), rest = bytes % sizeof(word);
+  if (words <= few) {
+    auto* target = static_cast<word*>(to);
+    const auto* source = static_cast<const word*>(from);
+    for (; words != 0; --words) *target++ = *source++;
+    auto* last = reinterpret_cast<unsigned char*>(target);
+    const auto* last_source = reinterpret_cast<const unsigned char*>(source);
+    for (; rest != 0; --rest) *last++ = *last_source++;
+    return to;
+  }
   if constexpr (sizeof(word) == 8) {
     asm volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(words) : : "memory");
   } else {

@@ -58,12 +58,13 @@ bool BareHardware::switch_pages(std::array<HostPhysical, switch_area::shared_pag
   const HostPhysical tables = pool_->allocate(), stack = pool_->allocate();
   if (tables.value == 0 || stack.value == 0) return false;
   fill_tables(at<u8>(tables.value));
+  user_state_ = at<UserState>(stack.value + page_size - sizeof(UserState));
   pages = {HostPhysical(code), HostPhysical(code + page_size), tables, stack};
   return true;
 }
 
 // The hypervisor sees the area of the guest that ran last, and goes on with its descriptor tables: they hold its segments.
-void BareHardware::run_user_state(const UserSpace& space, UserState& state) {
+void BareHardware::run_user_state(const UserSpace& space) {
   u64& slot = page_directories[switch_area::linear >> 21];
   if ((slot & ~(page_size - 1)) != space.area_table.value) {
     slot = space.area_table.value | present_writable;
@@ -72,19 +73,19 @@ void BareHardware::run_user_state(const UserSpace& space, UserState& state) {
     const u32 value = read_control_register<4>();
     asm volatile("mov %0, %%cr4; mov %1, %%cr4" : : "r"(value ^ 0x80), "r"(value) : "memory");
   }
-  UserState& frame = *at<UserState>(switch_area::page(switch_area::stack_page + 1) - sizeof(UserState));
   const TablePointer gdt{switch_area::table_bytes - 1, space.gdt};
   const TablePointer idt{vectors * 8 - 1, switch_area::page(switch_area::tables_page)};
-  frame = state;
   load_cr0(space.cr0);
-  if (gdt_ != space.gdt) {
-    gdt_ = space.gdt;
-    asm volatile("lidt %0; lgdt %1; lldt %2" : : "m"(idt), "m"(gdt), "r"(space.ldt) : "memory");
-  }
+  // These instructions are slow. The interrupt table is the same for all guests, and one empty LDT as good as another.
+  const bool first = gdt_ == 0, other_table = gdt_ != space.gdt, other_use = ldt_in_use_ != space.ldt_in_use;
+  if (first) asm volatile("lidt %0" : : "m"(idt) : "memory");
+  if (other_table) asm volatile("lgdt %0" : : "m"(gdt) : "memory");
+  if (first || other_use || (other_table && space.ldt_in_use)) asm volatile("lldt %0" : : "r"(space.ldt) : "memory");
+  gdt_ = space.gdt;
+  ldt_in_use_ = space.ldt_in_use;
   const auto enter = at<void(u32)>(switch_area::page(0) + (address_of(enter_user) - address_of(user_switch_code)));
   enter(static_cast<u32>(space.root.value));
-  state = frame;
-  if (state.vector == MachineClock::timer_vector) write_register(MachineClock::end_of_interrupt, 0);
+  if (user_state_->vector == MachineClock::timer_vector) write_register(MachineClock::end_of_interrupt, 0);
 }
 
 u32 BareHardware::fault_address() { return read_control_register<2>(); }

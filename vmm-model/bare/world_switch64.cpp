@@ -16,7 +16,7 @@ void BareHardware::invalidate_guest_page(Linear address, u32 asid) {
 
 // For the 32-bit image.
 bool BareHardware::switch_pages(std::array<HostPhysical, switch_area::shared_pages>&) { return false; }
-void BareHardware::run_user_state(const UserSpace&, UserState&) {}
+void BareHardware::run_user_state(const UserSpace&) {}
 u32 BareHardware::fault_address() { return 0; }
 
 }  // namespace bunshin::vmm::bare

@@ -20,6 +20,7 @@ class MachineClock {
   u64 tsc_hertz() const { return tsc_.hertz; }
   SimTime now() const { return tsc_.at(machine_.time_stamp() - origin_); }
   SimTime time_of_tsc(u64 tsc) const { return tsc_.at(tsc > origin_ ? tsc - origin_ : 0); }
+  u64 tsc_at(SimTime time) const { return time == SimTime::never() ? ~u64{0} : origin_ + tsc_.tick_from(time); }
   void set_timer(SimTime at);
 
  private:

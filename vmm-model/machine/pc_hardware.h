@@ -14,6 +14,7 @@ class PcHardware : public Hardware, public MachineInstructions {
   u64 tsc() override { return time_stamp(); }
   u64 tsc_hertz() const override { return clock_.tsc_hertz(); }
   SimTime time_of_tsc(u64 tsc) override { return clock_.time_of_tsc(tsc); }
+  u64 tsc_at(SimTime time) override { return clock_.tsc_at(time); }
   void set_timer(SimTime at) override { clock_.set_timer(at); }
   void log(std::string_view text) override;
   void guest_output(std::span<const char> text) override;

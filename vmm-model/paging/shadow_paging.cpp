@@ -114,9 +114,34 @@ bool ShadowPaging::load_root(unsigned view) {
     if (own == none) return false;
     root = own;
     if (!fresh) drop_entries(root);
+    link_root(c, view);
   }
   use_shadow(view, pages_.address(root));
   return true;
+}
+
+// What is there from the last time that CR3 led to it need not be found by faults.
+void ShadowPaging::link_root(const PagingControls& c, unsigned view) {
+  constexpr u64 allowed = pte::P | pte::PWT | pte::PCD | 0xe00;  // the rest is reserved (SDM vol. 3, table 4-8)
+  const bool narrow = c.mode() == PagingMode::TwoLevel;
+  if (!narrow && c.mode() != PagingMode::Pae) return;
+  for (unsigned i = 0; i < shadow::page_directory_pointers; ++i) {
+    const u64 pointer = narrow ? (c.cr3 & 0xffff'f000) | pte::P : (*c.page_directory_pointers)[i];
+    const GuestPhysical directory(pointer & entry_address_bits);
+    const bool good = (pointer & (pte::P | ~(entry_address_bits | allowed))) == pte::P;
+    if (!good || !context_.memory.contains(directory, page_size)) continue;
+    const u32 page = static_cast<u32>(context_.memory.page_index(directory));
+    const u32 found = pages_.find({page, 2, static_cast<u8>(narrow ? i : 0), narrow, static_cast<u8>(view)});
+    if (found != none) link(pages_.address(roots_[view]) + 8 * i, found, pages_.address(found).value | pte::P);
+  }
+}
+
+void ShadowPaging::link(HostPhysical at, u32 child, u64 entry) {
+  ShadowPages::Table& t = pages_.table(child);
+  ++t.parents;
+  t.parent = at.value;
+  t.writes = 0;
+  context_.hardware.store(at, 8, entry);
 }
 
 bool ShadowPaging::load_root() {
@@ -203,10 +228,7 @@ bool ShadowPaging::map(const Mapping& m) {
     }
     const u32 child = child_of(m, level, m.linear);
     if (child == none) return false;
-    ShadowPages::Table& t = pages_.table(child);
-    ++t.parents;
-    t.parent = at.value;
-    context_.hardware.store(at, 8, upper_entry(m, level, child));
+    link(at, child, upper_entry(m, level, child));
     // Processors keep the page-directory-pointer entries of PAE in registers, loaded with CR3 (SDM vol. 3, 4.4.1).
     if (levels_ == 3 && level == 3) use_shadow(m.view, pages_.address(roots_[m.view]));
     table = child;

@@ -51,6 +51,8 @@ class ShadowPaging final : public GuestPaging {
   bool present(u64 entry, unsigned level) const { return (entry & pte::P) != 0 && entry != absent(level); }
   bool load_root();
   bool load_root(unsigned view);
+  void link_root(const PagingControls& c, unsigned view);
+  void link(HostPhysical at, u32 child, u64 entry);
   /// A table whose entries are of `level`, all absent. none: tables have run out.
   u32 add_table(unsigned level);
   /// The shadow of a guest's table, which is write-protected from now on.

@@ -25,7 +25,7 @@ void ShadowPaging::drop_entry(HostPhysical at, unsigned level) {
 void ShadowPaging::drop_entries(u32 table) {
   const unsigned level = is_own_root(table) ? levels_ : pages_.table(table).key.level;
   const HostPhysical address = pages_.address(table);
-  const unsigned count = level == 3 && levels_ == 3 ? 4 : shadow::entries;
+  const unsigned count = level == 3 && levels_ == 3 ? shadow::page_directory_pointers : shadow::entries;
   for (unsigned i = 0; i < count; ++i) drop_entry(address + 8 * i, level);
 }
 
@@ -145,11 +145,13 @@ void ShadowPaging::reset_entry(HostPhysical at, unsigned level, u64 guest_entry)
 void ShadowPaging::propagate(u32 table, unsigned index, u64 entry) {
   const ShadowKey key = pages_.table(table).key;
   if ((entry & (pte::P | pte::A)) != (pte::P | pte::A)) return;
-  const PagingControls c = controls();
   const u64 high = key.narrow ? 0 : entry & ~entry_address_bits & ~((u64{1} << 52) - 1);
-  const bool wide = c.mode() == PagingMode::FourLevel;
-  if ((high & pte::XD) != 0 && !c.no_execute()) return;
-  if (!wide && (high & ~pte::XD) != 0) return;  // reserved
+  if (high != 0) {
+    const PagingControls c = controls();
+    const bool wide = c.mode() == PagingMode::FourLevel;
+    if ((high & pte::XD) != 0 && !c.no_execute()) return;
+    if (!wide && (high & ~pte::XD) != 0) return;  // reserved
+  }
   const GuestPhysical page(key.narrow ? entry & 0xffff'f000 : entry & entry_address_bits);
   if (!context_.memory.contains(page, page_size)) return;
   set_leaf(pages_.address(table) + 8 * index, {entry, page, true, (high & pte::XD) == 0, key.view});

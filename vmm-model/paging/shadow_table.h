@@ -12,6 +12,8 @@ namespace shadow {
 inline constexpr unsigned entries = 512;
 /// Outside long mode CR3 has 32 bits: the root of such a shadow lies below.
 inline constexpr u64 root_limit = u64{1} << 32;
+/// Of the root, where there are three levels.
+inline constexpr unsigned page_directory_pointers = 4;
 /// Marks an entry of a page directory that the back end has put there for itself (user_state.h); it leads to no table of ours.
 inline constexpr u64 foreign = 1 << 10;
 /// An entry whose use must exit although the guest's entry may be present: reserved (SDM vol. 3, 4.3) where physical addresses

@@ -233,7 +233,7 @@ SimTime VirtualPc::run_devices() {
     hosts_[first].alarm = SimTime::never();
     alarmed_[first]->alarm();
   }
-  serving_ = false;
+  serving_ = alarm_set_ = false;
   return next_alarm();
 }
 

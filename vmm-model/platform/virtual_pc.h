@@ -68,6 +68,8 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   /// Serves the alarms that are due; the next one, never() if there is none.
   SimTime run_devices();
   SimTime next_alarm() const;
+  /// What run_devices() has said last may be too late: a device has set its alarm since.
+  bool alarm_set() const { return alarm_set_; }
   LocalApic& apic() { return apic_; }
   /// A byte typed for the guest; false if its line is full.
   bool serial_input(u8 byte) { return com1_.receive(byte); }
@@ -84,7 +86,10 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
       chip_ = chip;
     }
     SimTime now() const override { return pc_->now(); }
-    void set_alarm(SimTime at) override { alarm = at; }
+    void set_alarm(SimTime at) override {
+      alarm = at;
+      pc_->alarm_set_ = true;
+    }
     void set_pin(unsigned pin, bool level) override { pc_->pin_changed(chip_, pin, level); }
     bool dma_read(u64 address, std::span<u8> data) override;
     bool dma_write(u64 address, std::span<const u8> data) override;
@@ -134,7 +139,7 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   GuestMemory& memory_;
   VirtualPcEvents& events_;
   // What devices reach through their hosts stands before them: they reset themselves when they are made.
-  bool serving_ = false;
+  bool serving_ = false, alarm_set_ = false;
   SimTime served_;
   bool legacy_replacement_ = false, pit_level_ = false, rtc_level_ = false;
   std::array<Host, chips> hosts_;

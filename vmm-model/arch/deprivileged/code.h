@@ -3,6 +3,7 @@
 // Every instruction of 16-bit and 32-bit code: its length, its operand, where it goes. For the back end that performs what a
 // guest's kernel may not, and for the scanner, which must find the next instruction behind any (SDM vol. 2, appendix A).
 
+#include <array>
 #include <span>
 
 #include "vmm-model/emulate/instruction.h"

@@ -32,6 +32,7 @@ CodeScanner::Page* CodeScanner::obtain(GuestPhysical page, u32 linear, u32 base,
     spare_ = nullptr;
     slot = new (place) Page;
     paging_->trap_writes(page.page());
+    linear_.forget();
   }
   slot->linear = linear & ~static_cast<u32>(page_size - 1);
   slot->code_base = base;
@@ -39,18 +40,20 @@ CodeScanner::Page* CodeScanner::obtain(GuestPhysical page, u32 linear, u32 base,
   return slot;
 }
 
+/// Null: nothing has been found in the page, or there is none.
+const CodeScanner::Page* CodeScanner::page_of(u32 linear) {
+  const LinearMemory::Page* const place = pages_ != nullptr ? linear_.find(linear, fetch) : nullptr;
+  return place != nullptr && place->code ? pages_[memory_->page_index(place->address)] : nullptr;
+}
+
 bool CodeScanner::known(u32 linear) {
-  GuestPhysical at;
-  if (!linear_.translate(linear, fetch, at)) return false;
-  const Page* page = find(at);
-  return page != nullptr && get(page->starts, static_cast<unsigned>(at.page_offset()));
+  const Page* const page = page_of(linear);
+  return page != nullptr && get(page->starts, linear & (page_size - 1));
 }
 
 bool CodeScanner::rewritten(u32 linear) {
-  GuestPhysical at;
-  if (pages_ == nullptr || !linear_.translate(linear, fetch, at)) return false;
-  const Page* page = find(at);
-  return page != nullptr && get(page->changed, static_cast<unsigned>(at.page_offset()));
+  const Page* const page = page_of(linear);
+  return page != nullptr && get(page->changed, linear & (page_size - 1));
 }
 
 void CodeScanner::prepare(u32 linear, u32 base, unsigned bits) {
@@ -119,6 +122,7 @@ void CodeScanner::rewrite(Page& page, GuestPhysical at, u8 original) {
   set(page.changed, offset);
   memory_->store(at, 1, trap);
   ++rewrites_;
+  ++generation_;
 }
 
 void CodeScanner::undo(Page& page, GuestPhysical at) {
@@ -128,6 +132,7 @@ void CodeScanner::undo(Page& page, GuestPhysical at) {
     memory_->store(at, 1, page.list[i].original);
     clear(page.changed, offset);
     page.list[i] = page.list[--page.rewrites];
+    ++generation_;
     return;
   }
 }
@@ -165,6 +170,7 @@ void CodeScanner::restore(GuestPhysical address, std::span<u8> bytes) const {
 void CodeScanner::written(GuestPhysical address, u64 bytes) {
   Page* page = pages_ != nullptr ? find(address) : nullptr;
   if (page == nullptr) return;
+  ++generation_;
   const unsigned first = static_cast<unsigned>(address.page_offset());
   const unsigned last = static_cast<unsigned>(std::min<u64>(first + bytes, page_size) - 1);
   for (unsigned at = first; at <= last; ++at) {

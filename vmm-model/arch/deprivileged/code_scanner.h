@@ -36,6 +36,8 @@ class CodeScanner {
   void written(GuestPhysical address, u64 bytes);
   void give_up(GuestPhysical page);
 
+  /// Changes with what instructions that were rewritten had been.
+  u32 generation() const { return generation_; }
   /// Instructions looked at, and rewritten.
   u64 instructions() const { return instructions_; }
   u64 rewrites() const { return rewrites_; }
@@ -66,6 +68,7 @@ class CodeScanner {
   static_assert(sizeof(Page) <= 4096);
 
   Page* find(GuestPhysical page) const;
+  const Page* page_of(u32 linear);
   Page* obtain(GuestPhysical page, u32 linear, u32 base, unsigned bits);
   bool known(u32 linear);
   void follow(u32 linear, u32 base, unsigned bits);
@@ -96,6 +99,7 @@ class CodeScanner {
     bool open = false;
   };
   Guess guess_;
+  u32 generation_ = 0;
   u64 instructions_ = 0, rewrites_ = 0;
 };
 

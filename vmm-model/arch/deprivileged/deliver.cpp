@@ -60,31 +60,44 @@ bool DeprivilegedExecution::inner_stack(const Event& event, unsigned level, Segm
   const SegmentState& task = seg(SegmentName::tr);
   const bool wide = (task.attributes & 8) != 0;
   const u32 at = wide ? 4 + 8 * level : 2 + 4 * level, size = wide ? 4 : 2;
-  u64 pointer = 0, selector = 0;
+  u64 both = 0;
   if (at + 2 * size - 1 > task.limit) {
     return refuse(event, invalid_tss, (task.selector & 0xfffcu) | external_bit(event), exit);
   }
-  const u32 base = static_cast<u32>(task.base);
-  if (!linear_.read(base + at, size, pointer, false) || !linear_.read(base + at + size, 2, selector, false)) {
+  if (!linear_.read(static_cast<u32>(task.base) + at, 2 * size, both, false)) {
     return refuse(event, vector::PF, 0, exit);
   }
-  esp = static_cast<u32>(pointer);
+  esp = static_cast<u32>(wide ? both : both & 0xffff);
+  const u16 selector = static_cast<u16>(both >> 8 * size);
   fault_ = {};
-  if (check_segment(SegmentName::ss, static_cast<u16>(selector), level, ss)) return true;
+  if (check_segment(SegmentName::ss, selector, level, ss)) return true;
   if (fault_.vector == vector::PF) return refuse(event, vector::PF, 0, exit);
   return refuse(event, fault_.vector == vector::GP ? invalid_tss : fault_.vector,
                 fault_.error_code | external_bit(event), exit);
 }
 
+bool DeprivilegedExecution::write_frame(u32 linear, std::span<const u32> words, unsigned size, bool user_stack) {
+  std::array<u8, 24> bytes{};
+  for (unsigned i = 0; i < words.size(); ++i) {
+    const u32 word = words[i];
+    u8* const at = &bytes[i * size];
+    at[0] = static_cast<u8>(word);
+    at[1] = static_cast<u8>(word >> 8);
+    if (size == 2) continue;
+    at[2] = static_cast<u8>(word >> 16);
+    at[3] = static_cast<u8>(word >> 24);
+  }
+  return linear_.write(linear, std::span(bytes).first(words.size() * size), user_stack);
+}
+
 bool DeprivilegedExecution::deliver(const Event& event, Exit& exit) {
   Gate gate;
   if (!find_gate(event, gate.bits, exit)) return false;
-  u64 descriptor = 0;
+  SegmentState cs;
   bool there = false;
   const u16 selector = gate.selector();
   const u32 selector_code = (selector & 0xfffcu) | external_bit(event);
-  if (!read_descriptor(selector, descriptor, there)) return refuse(event, vector::PF, 0, exit);
-  SegmentState cs = segment_of(selector, descriptor);
+  if (!read_segment(selector, cs, there)) return refuse(event, vector::PF, 0, exit);
   constexpr u16 code_segment = segment::S | 8;
   const unsigned dpl = cs.attributes >> segment::dpl_shift & 3;
   if (!there || (cs.attributes & code_segment) != code_segment || dpl > cpl())
@@ -109,18 +122,16 @@ bool DeprivilegedExecution::deliver(const Event& event, Exit& exit) {
     words[count++] = static_cast<u32>(registers[rsp]);
     words[count++] = seg(SegmentName::ss).selector;
   }
-  std::array<u8, 24> bytes{};
-  const unsigned size = wide ? 4 : 2;
-  for (unsigned i = 0; i < count * size; ++i) bytes[i] = static_cast<u8>(words[i / size] >> 8 * (i % size));
+  const unsigned size = wide ? 4 : 2, bytes = count * size;
   const u32 mask = (ss.attributes & segment::DB) != 0 ? 0xffff'ffff : 0xffff;
-  const u32 top = (esp - count * size) & mask;
-  if (!linear_.write(static_cast<u32>(ss.base) + top, std::span(bytes).first(count * size), level == 3)) {
+  const u32 top = (esp - bytes) & mask;
+  if (!write_frame(static_cast<u32>(ss.base) + top, std::span(words).first(count), size, level == 3)) {
     return refuse(event, vector::PF, 0, exit);
   }
   registers[rsp] = (esp & ~mask) | top;
-  seg(SegmentName::ss) = ss;
+  change(SegmentName::ss) = ss;
   cs.selector = static_cast<u16>((selector & ~3u) | level);
-  seg(SegmentName::cs) = cs;
+  change(SegmentName::cs) = cs;
   field(StateField::cpl) = level;
   field(StateField::rip) = gate.offset();
   field(StateField::rflags) &= ~(cleared_flags | (gate.closes_interrupts() ? rflags::IF : 0));

@@ -1,5 +1,7 @@
 #include "vmm-model/arch/deprivileged/deprivileged_execution.h"
 
+#include <algorithm>
+
 #include "vmm-model/paging/shadow_table.h"
 
 namespace bunshin::vmm::deprivileged {
@@ -42,32 +44,44 @@ bool DeprivilegedExecution::attach(GuestMemory& memory, GuestPaging& paging, boo
   memory_ = &memory;
   paging_ = &paging;
   scan_ = scan;
-  return linear_.attach(memory, paging, *this) && (!scan || scanner_.start(memory, paging));
+  linear_.attach(memory, paging, *this);
+  return !scan || scanner_.start(memory, paging);
 }
 
 // Where descriptors lie is a linear address: the tables are read again when it may have changed its meaning.
 void DeprivilegedExecution::set(StateField name, u64 value) {
   if (name == StateField::cr0 && ((field(name) ^ value) & cr0::PG) != 0) stale_ = {true, true};
   field(name) = value;
-  const bool translates = name == StateField::cr0 || name == StateField::cr3 || name == StateField::cr4;
-  if (translates || name == StateField::efer) linear_.forget();
+  if (name == StateField::cr3) linear_.forget_local();
+  if (name == StateField::cr0 || name == StateField::cr4 || name == StateField::efer) linear_.forget();
 }
 
 void DeprivilegedExecution::set_segment(SegmentName name, const SegmentState& state) {
-  seg(name) = state;
+  change(name) = state;
   if (name == SegmentName::gdtr) stale_[0] = true;
   if (name == SegmentName::ldtr) stale_[1] = true;
 }
 
-void DeprivilegedExecution::memory_written(GuestPhysical address, u64 bytes) {
+void DeprivilegedExecution::descriptors_written(GuestPhysical address, u64 bytes) {
   bool held = false;
   for (unsigned table = 0; table < stale_.size(); ++table) {
     if (!tables_.holds(table, address, bytes)) continue;
-    held = stale_[table] = true;
+    held = true;
+    if (!stale_[table]) stale_[table] = !tables_.update(table, address, bytes, *memory_);
   }
   // A table beside data that is written all the time had better not trap.
-  if (!held && tables_.traps(address.page()) && ++hot_writes_ > most_hot_writes) tables_.detach();
-  scanner_.written(address, bytes);
+  if (held) hot_writes_ = 0;
+  if (!held && ++hot_writes_ > most_hot_writes) tables_.detach();
+}
+
+void DeprivilegedExecution::memory_written(GuestPhysical address, u64 bytes) {
+  while (bytes != 0) {
+    const u64 part = std::min(bytes, page_size - address.page_offset());
+    if (tables_.traps(address.page())) descriptors_written(address, part);
+    scanner_.written(address, part);
+    address = address + part;
+    bytes -= part;
+  }
 }
 
 bool DeprivilegedExecution::give_up(GuestPhysical page) {
@@ -124,6 +138,8 @@ void DeprivilegedExecution::prepare_code() {
 // leaves alone, and where there is none yet, there is one of our own.
 HostPhysical DeprivilegedExecution::load_pointers() {
   const HostPhysical root = roots_[view()], own = pointers_ + u64{view()} * pointers * 8;
+  if (!pointers_stale_[view()]) return own;
+  pointers_stale_[view()] = false;
   const u64 area = area_table_.value | pte::P | pte::RW | pte::A | shadow::foreign;
   for (unsigned i = 0; i < pointers; ++i) {
     u64 entry = hardware_.load(root + 8 * i, 8);
@@ -137,14 +153,25 @@ HostPhysical DeprivilegedExecution::load_pointers() {
   return own;
 }
 
+void DeprivilegedExecution::find_selectors() {
+  const View present = view();
+  std::array<bool, 6>& changed = changed_[present];
+  if (tables_generation_[present] != tables_.generation()) changed.fill(true);
+  tables_generation_[present] = tables_.generation();
+  for (unsigned i = 0; i < changed.size(); ++i) {
+    if (!changed[i]) continue;
+    changed[i] = false;
+    selectors_[present][i] = tables_.selector_for(present, static_cast<SegmentName>(i), segments_[i]);
+  }
+}
+
 void DeprivilegedExecution::load_user_state() {
   for (unsigned i = 0; i < saved_registers.size(); ++i) {
     state_.*saved_registers[i] = static_cast<u32>(registers[i]);
   }
-  for (unsigned i = 0; i < saved_selectors.size(); ++i) {
-    loaded_[i] = tables_.selector_for(view(), static_cast<SegmentName>(i), segments_[i]);
-    state_.*saved_selectors[i] = loaded_[i];
-  }
+  find_selectors();
+  const std::array<u16, 6>& selectors = selectors_[view()];
+  for (unsigned i = 0; i < selectors.size(); ++i) state_.*saved_selectors[i] = selectors[i];
   state_.eip = rip();
   stepping_ = (window_ && field(StateField::interrupt_shadow) != 0) || opened_ != nowhere;
   state_.eflags = static_cast<u32>((field(StateField::rflags) & ~virtual_flags) | rflags::IF | rflags::fixed);
@@ -153,21 +180,19 @@ void DeprivilegedExecution::load_user_state() {
 
 // A selector that is not the one we gave was loaded by the guest itself, from the table that stands for its own.
 void DeprivilegedExecution::save_segments() {
+  const std::array<u16, 6>& given = selectors_[view()];
   for (unsigned i = 0; i < saved_selectors.size(); ++i) {
     const SegmentName name = static_cast<SegmentName>(i);
     u16 selector = static_cast<u16>(state_.*saved_selectors[i]);
-    if (selector == loaded_[i]) continue;
+    if (selector == given[i]) continue;
     if (name == SegmentName::cs || name == SegmentName::ss) {
       selector = static_cast<u16>((selector & ~u32{DescriptorTables::privilege_mask}) | cpl());
     }
-    u64 descriptor = 0;
     bool there = false;
     const bool null = (selector & ~u32{DescriptorTables::privilege_mask}) == 0;
-    if (!null && read_descriptor(selector, descriptor, there) && there) {
-      seg(name) = segment_of(selector, descriptor);
-    } else {
-      seg(name) = SegmentState{selector, 0, 0, 0};
-    }
+    SegmentState state;
+    if (null || !read_segment(selector, state, there) || !there) state = {selector, 0, 0, 0};
+    change(name) = state;
   }
 }
 
@@ -185,16 +210,16 @@ void DeprivilegedExecution::save_user_state() {
 // What IRET would refuse is the guest's fault and must not be the hypervisor's, which executes it (SDM vol. 2, IRET).
 bool DeprivilegedExecution::can_be_entered() {
   const auto null = [this](SegmentName name) {
-    return (loaded_[static_cast<unsigned>(name)] & ~u32{DescriptorTables::privilege_mask}) == 0;
+    return (selectors_[view()][static_cast<unsigned>(name)] & ~u32{DescriptorTables::privilege_mask}) == 0;
   };
   return rip() <= seg(SegmentName::cs).limit && !null(SegmentName::cs) && !null(SegmentName::ss);
 }
 
 Exit DeprivilegedExecution::enter() {
-  Exit exit;
   if (pending_) {
     const Event event = pending_;
     pending_ = {};
+    Exit exit;
     if (!deliver(event, exit)) return exit;
   }
   refresh_tables();
@@ -204,16 +229,18 @@ Exit DeprivilegedExecution::enter() {
   space.area_table = area_table_;
   space.gdt = DescriptorTables::gdt(view());
   space.ldt = DescriptorTables::ldt_selector;
+  space.ldt_in_use = tables_.ldt_in_use();
   space.cr0 = static_cast<u32>(field(StateField::cr0)) & static_cast<u32>(cr0::MP | cr0::EM | cr0::TS);
   load_user_state();
   if (!can_be_entered()) {
+    Exit exit;
     exit.reason = ExitReason::GeneralProtection;
     exit.number = vector::GP;
     return exit;
   }
   UserStateTime& time = times_[view()];
   const u64 entered_at = hardware_.tsc();
-  hardware_.run_user_state(space, state_);
+  hardware_.run_user_state(space);
   time.tsc += hardware_.tsc() - entered_at;
   ++time.entries;
   save_user_state();

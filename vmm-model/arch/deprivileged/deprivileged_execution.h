@@ -4,6 +4,7 @@
 // may do and they may not faults, and is performed here (CHAPTER S9). As on Xen's 64-bit paravirtual guests, kernel and programs
 // have page tables of their own; the hypervisor is kept from both by supervisor pages alone, and takes 2 MiB of linear memory.
 
+#include "vmm-model/arch/deprivileged/code_cache.h"
 #include "vmm-model/arch/deprivileged/code_scanner.h"
 #include "vmm-model/arch/deprivileged/descriptor_tables.h"
 #include "vmm-model/emulate/emulator.h"
@@ -13,7 +14,12 @@ namespace bunshin::vmm::deprivileged {
 class DeprivilegedExecution final : public GuestExecution, public SoftwareProcessor {
  public:
   DeprivilegedExecution(Hardware& hardware, PagePool& pool)
-      : hardware_(hardware), pool_(pool), tables_(hardware, linear_), scanner_(hardware, linear_) {}
+      : hardware_(hardware),
+        pool_(pool),
+        linear_(hardware),
+        tables_(hardware, linear_),
+        scanner_(hardware, linear_),
+        state_(*hardware.user_state()) {}
   /// False: no memory left.
   bool start(const std::array<HostPhysical, switch_area::shared_pages>& shared);
 
@@ -24,12 +30,12 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   void set_segment(SegmentName name, const SegmentState& state) override;
   void use_second_stage(HostPhysical) override {}
   SecondStageFormat second_stage_format() const override { return SecondStageFormat::None; }
-  void use_shadow(HostPhysical root) override { roots_[kernel] = root; }
+  void use_shadow(HostPhysical root) override { set_root(kernel, root); }
   bool keeps_translations() const override { return false; }
   void intercept_invlpg(bool) override {}
-  // Every entry loads CR3, and no page of the guest's is global: the processor keeps nothing.
-  void flush_translations() override { linear_.forget(); }
-  void flush_page(Linear) override { linear_.forget(); }
+  // Every entry loads CR3, and no page of the guest's is global: the processor keeps nothing but the root's entries.
+  void flush_translations() override { pointers_stale_ = {true, true}; }
+  void flush_page(Linear address) override { linear_.forget(static_cast<u32>(address.value)); }
   void inject(const Event& event) override { pending_ = event; }
   bool event_pending() override { return static_cast<bool>(pending_); }
   void request_interrupt_window(bool wanted) override { window_ = wanted; }
@@ -39,8 +45,9 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   // SoftwareProcessor
   std::array<UserStateTime, 2> user_state_time() const override { return times_; }
   bool attach(GuestMemory& memory, GuestPaging& paging, bool scan) override;
-  void use_user_shadow(HostPhysical root) override { roots_[user] = root; }
+  void use_user_shadow(HostPhysical root) override { set_root(user, root); }
   Event complete(const Exit& exit) override;
+  bool holds_code(GuestPhysical page) override { return scanner_.is_code(page); }
   void restore_code(GuestPhysical address, std::span<u8> bytes) override { scanner_.restore(address, bytes); }
   bool traps_writes(GuestPhysical page) override {
     return (tables_.traps(page) && page != opened_) || scanner_.is_code(page);
@@ -53,7 +60,16 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   enum View : unsigned { kernel, user };
 
   u64& field(StateField name) { return fields_[static_cast<unsigned>(name)]; }
-  SegmentState& seg(SegmentName name) { return segments_[static_cast<unsigned>(name)]; }
+  const SegmentState& seg(SegmentName name) const { return segments_[static_cast<unsigned>(name)]; }
+  SegmentState& change(SegmentName name) {
+    const unsigned number = static_cast<unsigned>(name);
+    if (number < selectors_[kernel].size()) changed_[kernel][number] = changed_[user][number] = true;
+    return segments_[number];
+  }
+  void set_root(View of, HostPhysical root) {
+    roots_[of] = root;
+    pointers_stale_[of] = true;
+  }
   unsigned cpl() { return static_cast<unsigned>(field(StateField::cpl)); }
   unsigned io_privilege() { return static_cast<unsigned>(field(StateField::rflags) >> 12 & 3); }
   View view() { return cpl() == 3 ? user : kernel; }
@@ -65,11 +81,13 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   void refresh_tables();
   void prepare_code();
   HostPhysical load_pointers();
+  void find_selectors();
   void load_user_state();
   bool can_be_entered();
   void save_user_state();
   void save_segments();
   void close_page();
+  void descriptors_written(GuestPhysical address, u64 bytes);
   static constexpr unsigned most_hot_writes = 512;
 
   // Exit (deprivileged_exit.cpp).
@@ -78,6 +96,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   bool store_to_table(u32 linear);
   Exit other_exception(u8 vector);
   bool fetch(Code& code);
+  bool decode(u32 linear, WalkAccess access, Code& code);
   ExitReason classify_kernel(Exit& exit);
   ExitReason classify_user(Exit& exit);
   ExitReason port_instruction(Exit& exit);
@@ -87,6 +106,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   bool deliver(const Event& event, Exit& exit);
   bool refuse(const Event& event, u8 vector, u32 code, Exit& exit);
   bool find_gate(const Event& event, u64& gate, Exit& exit);
+  bool write_frame(u32 linear, std::span<const u32> words, unsigned size, bool user_stack);
   bool inner_stack(const Event& event, unsigned level, SegmentState& ss, u32& esp, Exit& exit);
 
   // Instructions (perform.cpp, perform_segments.cpp, transfers.cpp). False: fault_ says why.
@@ -110,6 +130,8 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   u32 stack_mask() { return (seg(SegmentName::ss).attributes & segment::DB) != 0 ? 0xffff'ffff : 0xffff; }
   u32 stack_at(i32 offset);
   void move_stack(i32 bytes);
+  /// What lies on top of the stack, the last pushed first.
+  bool read_stack(unsigned size, std::span<u32> words);
   bool push(unsigned size, u64 value);
   bool push_flags();
   bool pop_flags();
@@ -126,6 +148,7 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   bool visible(u16 selector, u64& descriptor);
   bool debug_register(bool store);
   bool read_descriptor(u16 selector, u64& descriptor, bool& there);
+  bool read_segment(u16 selector, SegmentState& state, bool& there);
   bool check_segment(SegmentName name, u16 selector, unsigned level, SegmentState& state);
   bool check_code(u16 selector, unsigned level, SegmentState& state);
   bool load_segment(SegmentName name, u16 selector);
@@ -156,16 +179,22 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   std::array<bool, 2> stale_{true, true};  ///< GDT and LDT
   unsigned hot_writes_ = 0;                ///< to pages that hold them, beside them
   std::array<HostPhysical, 2> roots_{};    ///< by view
-  std::array<UserStateTime, 2> times_{};   ///< by view
+  /// By view: the root's entries, or where they lead to, may have changed.
+  std::array<bool, 2> pointers_stale_{true, true};
+  std::array<UserStateTime, 2> times_{};  ///< by view
   HostPhysical pointers_, directory_, area_table_;
   Event pending_, fault_;
   /// A page of descriptors that the guest itself writes, by one instruction.
   GuestPhysical opened_ = nowhere;
   static constexpr GuestPhysical nowhere{~u64{0}};
   bool window_ = false, stepping_ = false;
-  UserState state_;
-  std::array<u16, 6> loaded_{};  ///< selectors that the processor was given
-  Code code_;                    ///< of the instruction that is to be performed
+  UserState& state_;
+  // By view: the selectors that the processor is given, those that have to be found anew, and for which tables they are.
+  std::array<std::array<u16, 6>, 2> selectors_{};
+  std::array<std::array<bool, 6>, 2> changed_{};
+  std::array<u32, 2> tables_generation_{~u32{0}, ~u32{0}};
+  Code code_;  ///< of the instruction that is to be performed
+  CodeCache decoded_;
 };
 
 }  // namespace bunshin::vmm::deprivileged

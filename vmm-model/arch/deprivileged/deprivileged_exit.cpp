@@ -138,6 +138,22 @@ Exit DeprivilegedExecution::other_exception(u8 number) {
 bool DeprivilegedExecution::fetch(Code& code) {
   const u32 linear = static_cast<u32>(seg(SegmentName::cs).base) + rip();
   const WalkAccess access{false, true, view() == user};
+  const u32 offset = linear & u32{page_size - 1};
+  const LinearMemory::Page* const page = linear_.find(linear, access);
+  if (page == nullptr) return false;
+  if (!page->memory || offset + CodeCache::bytes_compared > page_size) return decode(linear, access, code);
+  const HostPhysical at = page->host + offset;
+  const auto load = [this, at](unsigned half) { return hardware_.load(at + 8 * half, 8); };
+  if (const Code* const known = decoded_.find(linear, code_bits(), scanner_.generation(), load)) {
+    code = *known;
+    return true;
+  }
+  if (!decode(linear, access, code)) return false;
+  decoded_.keep(linear, code_bits(), scanner_.generation(), code, load);
+  return true;
+}
+
+bool DeprivilegedExecution::decode(u32 linear, WalkAccess access, Code& code) {
   std::array<u8, longest_instruction> bytes{};
   const std::size_t first =
       std::min<std::size_t>(longest_instruction, static_cast<std::size_t>(page_size - (linear & 0xfff)));
@@ -175,7 +191,10 @@ ExitReason DeprivilegedExecution::classify_kernel(Exit& exit) {
   if (is_port(code_)) return port_instruction(exit);
   if (is_software_interrupt(code_)) return ExitReason::SoftwareInterrupt;
   if (const ExitReason reason = common_reason(code_); reason != ExitReason::Unknown) {
-    exit.number = reason == ExitReason::ReadControl || reason == ExitReason::WriteControl ? code_.reg() : u8{0};
+    const bool control = reason == ExitReason::ReadControl || reason == ExitReason::WriteControl;
+    exit.number = control ? code_.reg() : u8{0};
+    exit.gpr = code_.operand.rm;
+    if (reason == ExitReason::InvalidatePage) exit.address = operand_linear();
     return cpl() == 0 || reason == ExitReason::Cpuid ? reason : exit.reason;
   }
   if (is_system(code_) || loads_segment(code_)) return ExitReason::SystemInstruction;

@@ -61,22 +61,22 @@ u64 DescriptorTables::user_descriptor(unsigned view, u64 guest) const {
 void DescriptorTables::load(unsigned table, const SegmentState& guest, const GuestMemory& memory, GuestPaging& paging) {
   constexpr unsigned usable = first_private;
   pieces_[table] = {};
+  forget_states();
   const u32 bytes = guest.base == 0 && guest.limit == 0 ? 0 : std::min<u32>(guest.limit + 1, usable * 8);
+  if (table == 1) ldt_in_use_ = bytes != 0;
   for (unsigned i = 0; i < usable; ++i) {
     u64 descriptor = 0;
     const u32 at = static_cast<u32>(guest.base) + 8 * i;
     const bool there = 8 * i + 7 < bytes && (i != 0 || table != 0);
     if (there && !linear_.read(at, 8, descriptor, false)) descriptor = 0;
-    for (unsigned view = 0; view < views; ++view) {
-      hardware_.store(pages_[table * views + view] + 8 * i, 8, user_descriptor(view, descriptor));
-    }
+    put(table, i, descriptor);
   }
   u32 at = static_cast<u32>(guest.base);
   for (u32 left = bytes, i = 0; left != 0 && i < pieces_[table].size(); ++i) {
     const u32 part = std::min<u32>(left, static_cast<u32>(page_size - (at & (page_size - 1))));
     GuestPhysical address;
     if (linear_.translate(at, {}, address) && memory.contains(address, part)) {
-      pieces_[table][i] = {address, part};
+      pieces_[table][i] = {address, part, bytes - left};
       paging.trap_writes(address.page());
     }
     at += part;
@@ -84,8 +84,48 @@ void DescriptorTables::load(unsigned table, const SegmentState& guest, const Gue
   }
 }
 
+void DescriptorTables::put(unsigned table, unsigned index, u64 descriptor) {
+  for (unsigned view = 0; view < views; ++view) {
+    hardware_.store(pages_[table * views + view] + 8 * index, 8, user_descriptor(view, descriptor));
+  }
+}
+
+bool DescriptorTables::update(unsigned table, GuestPhysical address, u64 bytes, const GuestMemory& memory) {
+  constexpr u64 descriptor_mask = 7;
+  for (const Piece& piece : pieces_[table]) {
+    if (address.value < piece.begin.value || address.value + bytes > piece.begin.value + piece.bytes) continue;
+    const u64 first = address.value - piece.begin.value, last = first + bytes - 1;
+    if ((piece.offset & descriptor_mask) != 0 || (last | descriptor_mask) >= piece.bytes) return false;
+    forget_states();
+    for (u64 at = first & ~descriptor_mask; at <= last; at += 8) {
+      const unsigned index = static_cast<unsigned>((piece.offset + at) / 8);
+      u64 descriptor = 0;
+      if (index != 0 || table != 0) memory.load(piece.begin + at, 8, descriptor);
+      put(table, index, descriptor);
+    }
+    return true;
+  }
+  return false;
+}
+
+void DescriptorTables::forget_states() {
+  shown_ = {};
+  described_ = {};
+  ++generation_;
+}
+
+void DescriptorTables::keep_state(const SegmentState& state) {
+  const auto& pieces = pieces_[(state.selector & table_mask) != 0 ? 1 : 0];
+  const u32 begin = state.selector & 0xfff8, end = begin + 8;
+  const bool watched = std::any_of(pieces.begin(), pieces.end(), [&](const Piece& piece) {
+    return piece.offset <= begin && end <= piece.offset + piece.bytes;
+  });
+  if (watched) described_[described_index(state.selector)] = {state, true};
+}
+
 void DescriptorTables::detach() {
   pieces_ = {};
+  forget_states();
   for (const HostPhysical page : pages_) hardware_.clear(page, first_private * 8);
 }
 
@@ -109,7 +149,13 @@ HostPhysical DescriptorTables::entry(unsigned view, u16 selector) const {
   return pages_[table * views + view] + (selector & 0xff8);
 }
 
-u16 DescriptorTables::selector_for(unsigned view, SegmentName name, const SegmentState& state) {
+u16 DescriptorTables::show(unsigned view, SegmentName name, const SegmentState& state) {
+  const u16 selector = place(view, name, state);
+  shown_[view][static_cast<unsigned>(name)] = {state, selector, true};
+  return selector;
+}
+
+u16 DescriptorTables::place(unsigned view, SegmentName name, const SegmentState& state) {
   const bool code = name == SegmentName::cs, fixed = code || name == SegmentName::ss;
   const u16 null = static_cast<u16>(state.selector & privilege_mask);
   if ((state.selector & ~u32{privilege_mask}) == 0 || (state.attributes & segment::P) == 0) return null;

@@ -58,6 +58,19 @@ u32 DeprivilegedExecution::stack_at(i32 offset) {
   return static_cast<u32>(seg(SegmentName::ss).base) + at;
 }
 
+bool DeprivilegedExecution::read_stack(unsigned size, std::span<u32> words) {
+  if (size == 4 && stack_mask() == 0xffff'ffff) {
+    const std::span<u8> bytes(reinterpret_cast<u8*>(words.data()), words.size_bytes());
+    return linear_.read(stack_at(0), bytes, {false, false, cpl() == 3}) || page_fault_event();
+  }
+  for (unsigned i = 0; i < words.size(); ++i) {
+    u64 value = 0;
+    if (!read_linear(stack_at(static_cast<i32>(i * size)), size, value)) return false;
+    words[i] = static_cast<u32>(value);
+  }
+  return true;
+}
+
 void DeprivilegedExecution::move_stack(i32 bytes) {
   const u32 mask = stack_mask(), old = static_cast<u32>(registers[rsp]);
   registers[rsp] = (old & ~mask) | ((old + static_cast<u32>(bytes)) & mask);
@@ -129,6 +142,21 @@ bool DeprivilegedExecution::read_descriptor(u16 selector, u64& descriptor, bool&
   return linear_.read(static_cast<u32>(table.base) + offset, 8, descriptor, false) || page_fault_event();
 }
 
+/// What a descriptor says of a segment. Those in tables that are watched need not be read again.
+bool DeprivilegedExecution::read_segment(u16 selector, SegmentState& state, bool& there) {
+  const bool current = !stale_[(selector & DescriptorTables::table_mask) != 0 ? 1 : 0];
+  if (const SegmentState* const known = current ? tables_.state_of(selector) : nullptr) {
+    state = *known;
+    there = true;
+    return true;
+  }
+  u64 descriptor = 0;
+  if (!read_descriptor(selector, descriptor, there)) return false;
+  state = segment_of(selector, descriptor);
+  if (there && current) tables_.keep_state(state);
+  return true;
+}
+
 bool DeprivilegedExecution::load_ldt(u16 selector) {
   u64 descriptor = 0;
   bool there = false;
@@ -158,7 +186,7 @@ bool DeprivilegedExecution::load_task(u16 selector) {
   state.attributes |= busy;
   const u32 at = static_cast<u32>(seg(SegmentName::gdtr).base) + (selector & 0xfff8u) + busy_at;
   if (!linear_.write(at, 1, state.attributes & 0xff, false)) return page_fault_event();
-  seg(SegmentName::tr) = state;
+  change(SegmentName::tr) = state;
   return true;
 }
 

@@ -19,10 +19,8 @@ bool DeprivilegedExecution::check_segment(SegmentName name, u16 selector, unsign
     state = {selector, 0, 0, 0};
     return !stack || fail(vector::GP, 0);
   }
-  u64 descriptor = 0;
   bool there = false;
-  if (!read_descriptor(selector, descriptor, there)) return false;
-  state = segment_of(selector, descriptor);
+  if (!read_segment(selector, state, there)) return false;
   const u16 type = state.attributes & (segment::S | code_bit | second_bit);
   const unsigned dpl = state.attributes >> segment::dpl_shift & 3, rpl = selector & 3;
   if (!there || (type & segment::S) == 0) return fail(vector::GP, code);
@@ -40,7 +38,7 @@ bool DeprivilegedExecution::check_segment(SegmentName name, u16 selector, unsign
 bool DeprivilegedExecution::load_segment(SegmentName name, u16 selector) {
   SegmentState state;
   if (!check_segment(name, selector, cpl(), state)) return false;
-  seg(name) = state;
+  change(name) = state;
   return true;
 }
 

@@ -18,11 +18,9 @@ constexpr u64 low(u64 value, unsigned size) { return size == 2 ? value & 0xffff 
 /// A code segment for `level`: SDM vol. 3, 5.8.1.
 bool DeprivilegedExecution::check_code(u16 selector, unsigned level, SegmentState& state) {
   const u32 code = selector & 0xfffcu;
-  u64 descriptor = 0;
   bool there = false;
   if (code == 0) return fail(vector::GP, 0);
-  if (!read_descriptor(selector, descriptor, there)) return false;
-  state = segment_of(static_cast<u16>((selector & ~u32{privilege}) | level), descriptor);
+  if (!read_segment(static_cast<u16>((selector & ~u32{privilege}) | level), state, there)) return false;
   constexpr u16 code_segment = segment::S | 8;
   const unsigned dpl = state.attributes >> segment::dpl_shift & 3;
   const bool conforming = (state.attributes & 4) != 0;
@@ -35,22 +33,21 @@ bool DeprivilegedExecution::check_code(u16 selector, unsigned level, SegmentStat
 bool DeprivilegedExecution::interrupt_return() {
   const unsigned size = code_.operand.operand_size;
   if ((field(StateField::rflags) & nested_task) != 0) return fail(vector::GP, 0);
-  u64 eip = 0, selector = 0, flags = 0;
-  if (!read_linear(stack_at(0), size, eip) || !read_linear(stack_at(static_cast<i32>(size)), 2, selector) ||
-      !read_linear(stack_at(static_cast<i32>(2 * size)), size, flags)) {
-    return false;
-  }
+  std::array<u32, 3> popped{};
+  if (!read_stack(size, popped)) return false;
+  const u32 eip = popped[0], flags = popped[2];
+  const u16 selector = static_cast<u16>(popped[1]);
   // Virtual-8086 mode is not for guests in user state.
   if (size == 4 && cpl() == 0 && (flags & rflags::VM) != 0) return fail(vector::GP, 0);
   const unsigned level = cpl(), target = static_cast<unsigned>(selector & privilege);
   SegmentState cs;
   if (target < level) return fail(vector::GP, static_cast<u32>(selector & 0xfffc));
-  if (!check_code(static_cast<u16>(selector), target, cs)) return false;
+  if (!check_code(selector, target, cs)) return false;
   if (target > level) {
-    if (!return_outward(stack_at(static_cast<i32>(3 * size)), static_cast<u32>(eip), cs, size, 0)) return false;
+    if (!return_outward(stack_at(static_cast<i32>(3 * size)), eip, cs, size, 0)) return false;
   } else {
     move_stack(static_cast<i32>(3 * size));
-    seg(SegmentName::cs) = cs;
+    change(SegmentName::cs) = cs;
     field(StateField::rip) = low(eip, size);
   }
   load_flags(flags, size, level);
@@ -60,19 +57,21 @@ bool DeprivilegedExecution::interrupt_return() {
 /// To a less privileged level, whose stack is at `at`. Data segments that are not for it become null (SDM vol. 3, 5.8.6).
 bool DeprivilegedExecution::return_outward(u32 at, u32 eip, const SegmentState& cs, unsigned size, unsigned extra) {
   const unsigned level = cs.selector & privilege;
-  u64 esp = 0, selector = 0;
-  if (!read_linear(at, size, esp) || !read_linear(at + size, 2, selector)) return false;
+  u64 both = 0;
+  if (!read_linear(at, 2 * size, both)) return false;
+  const u64 esp = low(both, size);
   SegmentState ss;
-  if (!check_segment(SegmentName::ss, static_cast<u16>(selector), level, ss)) return false;
-  seg(SegmentName::cs) = cs;
-  seg(SegmentName::ss) = ss;
+  if (!check_segment(SegmentName::ss, static_cast<u16>(both >> 8 * size), level, ss)) return false;
+  change(SegmentName::cs) = cs;
+  change(SegmentName::ss) = ss;
   registers[rsp] = low(esp + extra, size);
   field(StateField::rip) = low(eip, size);
   field(StateField::cpl) = level;
   for (const SegmentName name : {SegmentName::es, SegmentName::ds, SegmentName::fs, SegmentName::gs}) {
     const u16 attributes = seg(name).attributes;
     const bool conforming = (attributes & 0xc) == 0xc;
-    if (!conforming && (attributes >> segment::dpl_shift & 3u) < level) seg(name) = {};
+    const bool for_level = conforming || (attributes >> segment::dpl_shift & 3u) >= level;
+    if (!for_level && !(seg(name) == SegmentState{})) change(name) = {};
   }
   return true;
 }
@@ -89,7 +88,7 @@ bool DeprivilegedExecution::far_return(unsigned extra) {
     return return_outward(stack_at(static_cast<i32>(2 * size + extra)), static_cast<u32>(eip), cs, size, extra);
   }
   move_stack(static_cast<i32>(2 * size + extra));
-  seg(SegmentName::cs) = cs;
+  change(SegmentName::cs) = cs;
   field(StateField::rip) = low(eip, size);
   return true;
 }
@@ -109,7 +108,7 @@ bool DeprivilegedExecution::far_transfer(u16 selector, u32 offset, bool call) {
     if (!linear_.write(at, std::span(bytes).first(2 * size), cpl() == 3)) return page_fault_event();
     move_stack(-static_cast<i32>(2 * size));
   }
-  seg(SegmentName::cs) = cs;
+  change(SegmentName::cs) = cs;
   field(StateField::rip) = low(offset, size);
   return true;
 }
@@ -145,8 +144,8 @@ SegmentState DeprivilegedExecution::flat(u16 selector, bool code, unsigned level
 bool DeprivilegedExecution::sysenter() {
   const u16 selector = static_cast<u16>(field(StateField::sysenter_cs));
   if ((selector & 0xfffc) == 0) return fail(vector::GP, 0);
-  seg(SegmentName::cs) = flat(selector, true, 0);
-  seg(SegmentName::ss) = flat(static_cast<u16>(selector + 8), false, 0);
+  change(SegmentName::cs) = flat(selector, true, 0);
+  change(SegmentName::ss) = flat(static_cast<u16>(selector + 8), false, 0);
   registers[rsp] = field(StateField::sysenter_esp) & 0xffff'ffff;
   field(StateField::rip) = field(StateField::sysenter_eip) & 0xffff'ffff;
   field(StateField::rflags) &= ~(rflags::IF | rflags::VM | rflags::RF);
@@ -157,8 +156,8 @@ bool DeprivilegedExecution::sysenter() {
 bool DeprivilegedExecution::sysexit() {
   const u16 selector = static_cast<u16>(field(StateField::sysenter_cs));
   if ((selector & 0xfffc) == 0 || cpl() != 0) return fail(vector::GP, 0);
-  seg(SegmentName::cs) = flat(static_cast<u16>(selector + 16), true, 3);
-  seg(SegmentName::ss) = flat(static_cast<u16>(selector + 24), false, 3);
+  change(SegmentName::cs) = flat(static_cast<u16>(selector + 16), true, 3);
+  change(SegmentName::ss) = flat(static_cast<u16>(selector + 24), false, 3);
   registers[rsp] = registers[rcx] & 0xffff'ffff;
   field(StateField::rip) = registers[rdx] & 0xffff'ffff;
   field(StateField::cpl) = 3;

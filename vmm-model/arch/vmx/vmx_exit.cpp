@@ -107,6 +107,7 @@ void VmxExecution::read_exception(Exit& exit, u32 information) {
 /// Table 27-3.
 void VmxExecution::read_control_exit(Exit& exit, u64 qualification) {
   exit.number = static_cast<u8>(qualification & 15);
+  exit.gpr = static_cast<u8>(qualification >> 8 & 15);
   switch (qualification >> 4 & 3) {
     case 0: exit.reason = ExitReason::WriteControl; break;
     case 1: exit.reason = ExitReason::ReadControl; break;
