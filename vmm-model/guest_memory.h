@@ -36,8 +36,18 @@ class GuestMemory {
   /// The inverse of host(), for an address that host() has given.
   GuestPhysical guest(HostPhysical address) const;
 
+  static constexpr u64 no_page = ~u64{0};
+  /// page_index() of an address that need not be RAM; no_page: it is not.
+  u64 find_page(GuestPhysical address) const {
+    const u64 page = address.value >> page_shift;
+    const bool video = page - (legacy_hole >> page_shift) < (legacy_hole_end - legacy_hole) >> page_shift;
+    if (page < low_size() >> page_shift) return video ? no_page : page;
+    const u64 high = page - (four_gib >> page_shift);
+    return high < high_size() >> page_shift ? high + (guest_pci_hole >> page_shift) : no_page;
+  }
   /// [address, address + bytes) is RAM of this guest.
   bool contains(GuestPhysical address, u64 bytes) const {
+    if (bytes <= page_size - address.page_offset()) return find_page(address) != no_page;
     const u64 begin = address.value, end = begin + bytes;
     if (end < begin || (begin < legacy_hole_end && end > legacy_hole)) return false;
     return end <= low_size() || (begin >= four_gib && end <= four_gib + high_size());

@@ -120,7 +120,7 @@ bool Emulation::bit_test() {
       distance *= insn_.operand_size;
     }
     address = cpu_.segment_base[static_cast<unsigned>(insn_.segment)] +
-              masked(operand_offset(insn_, cpu_) + static_cast<u64>(distance));
+              masked(operand_offset(insn_, cpu_.registers, cpu_.rip) + static_cast<u64>(distance));
     if (cpu_.code_bits != 64) address &= 0xffff'ffff;
     if (!access_.read(address, insn_.operand_size, value, intent)) return false;
   } else {

@@ -56,8 +56,8 @@ inline constexpr unsigned max_iterations = 512;
 
 EmulationResult emulate(const Instruction& instruction, EmulatedProcessor& processor, GuestAccess& access);
 
-/// Where the memory operand lies in its segment, and its linear address.
-u64 operand_offset(const Instruction& instruction, const EmulatedProcessor& processor);
+/// Where the memory operand lies in its segment, and its linear address. `rip`: of the instruction.
+u64 operand_offset(const Instruction& instruction, const GeneralRegisters& registers, u64 rip);
 u64 operand_address(const Instruction& instruction, const EmulatedProcessor& processor);
 
 /// The value of register `number` as an operand of `size` bytes, and the register after such a write (SDM vol. 1, 3.4.1.1).

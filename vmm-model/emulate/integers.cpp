@@ -72,7 +72,7 @@ bool Emulation::move_swapped() {
 bool Emulation::store_segment() { return write_rm(access_.selector(static_cast<SegmentName>(insn_.reg & 7))); }
 
 bool Emulation::load_address() {
-  set_reg(operand_offset(insn_, cpu_));
+  set_reg(operand_offset(insn_, cpu_.registers, cpu_.rip));
   return true;
 }
 

@@ -28,16 +28,17 @@ void write_register(GeneralRegisters& registers, unsigned number, unsigned size,
   }
 }
 
-u64 operand_offset(const Instruction& insn, const EmulatedProcessor& cpu) {
+u64 operand_offset(const Instruction& insn, const GeneralRegisters& registers, u64 rip) {
   u64 offset = static_cast<u64>(insn.displacement);
-  if (insn.base >= 0) offset += cpu.registers[static_cast<unsigned>(insn.base)];
-  if (insn.index >= 0) offset += cpu.registers[static_cast<unsigned>(insn.index)] << insn.scale;
-  if (insn.rip_relative) offset += cpu.rip + insn.length;
+  if (insn.base >= 0) offset += registers[static_cast<unsigned>(insn.base)];
+  if (insn.index >= 0) offset += registers[static_cast<unsigned>(insn.index)] << insn.scale;
+  if (insn.rip_relative) offset += rip + insn.length;
   return offset & size_mask(insn.address_size);
 }
 
 u64 operand_address(const Instruction& insn, const EmulatedProcessor& cpu) {
-  const u64 linear = cpu.segment_base[static_cast<unsigned>(insn.segment)] + operand_offset(insn, cpu);
+  const u64 offset = operand_offset(insn, cpu.registers, cpu.rip);
+  const u64 linear = cpu.segment_base[static_cast<unsigned>(insn.segment)] + offset;
   return cpu.code_bits == 64 ? linear : linear & 0xffff'ffff;
 }
 

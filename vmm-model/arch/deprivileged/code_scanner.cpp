@@ -20,7 +20,8 @@ bool CodeScanner::start(GuestMemory& memory, GuestPaging& paging) {
 }
 
 CodeScanner::Page* CodeScanner::find(GuestPhysical page) const {
-  return memory_->contains(page.page(), page_size) ? pages_[memory_->page_index(page)] : nullptr;
+  const u64 index = memory_->find_page(page);
+  return index != GuestMemory::no_page ? pages_[index] : nullptr;
 }
 
 // Its shadow entries lose the right to write before anything of it is trusted.

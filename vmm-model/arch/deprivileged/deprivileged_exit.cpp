@@ -92,16 +92,18 @@ ExitReason common_reason(const Code& c) {
 
 // What kernels write page tables with, done at once: a doubleword to memory, from a register or the instruction.
 bool DeprivilegedExecution::store_to_table(u32 linear) {
-  GuestPhysical at;
   constexpr WalkAccess write{.write = true, .execute = false, .user = false};
-  if ((linear & 3) != 0 || !linear_.translate(linear, write, at) || traps_writes(at.page()) || !fetch(code_)) {
-    return false;
-  }
+  if ((linear & 3) != 0) return false;
+  const LinearMemory::Page* const found = linear_.find(linear, write);
+  if (found == nullptr || !found->memory) return false;
+  const LinearMemory::Page page = *found;
+  if (page.code || tables_.traps(page.address) || !fetch(code_)) return false;
   const bool from_register = code_.is(0, 0x89), immediate = code_.is(0, 0xc7) && code_.reg() == 0;
   if ((!from_register && !immediate) || code_.operand.operand_size != 4 || !code_.operand.memory) return false;
-  if (operand_linear() != linear || !paging_->takes_write(at.page())) return false;
-  memory_->store(at, 4, from_register ? registers[code_.reg()] : code_.immediate);
-  paging_->memory_written(at, 4);
+  if (operand_linear() != linear || !paging_->takes_write(page.address)) return false;
+  const u32 offset = linear & u32{page_size - 1};
+  hardware_.store(page.host + offset, 4, from_register ? registers[code_.reg()] : code_.immediate);
+  paging_->memory_written(page.address + offset, 4);
   advance();
   return true;
 }

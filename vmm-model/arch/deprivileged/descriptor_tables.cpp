@@ -82,6 +82,16 @@ void DescriptorTables::load(unsigned table, const SegmentState& guest, const Gue
     at += part;
     left -= part;
   }
+  find_trapped();
+}
+
+void DescriptorTables::find_trapped() {
+  trapped_count_ = 0;
+  for (const auto& table : pieces_) {
+    for (const Piece& piece : table) {
+      if (piece.bytes != 0) trapped_[trapped_count_++] = piece.begin.page();
+    }
+  }
 }
 
 void DescriptorTables::put(unsigned table, unsigned index, u64 descriptor) {
@@ -125,17 +135,9 @@ void DescriptorTables::keep_state(const SegmentState& state) {
 
 void DescriptorTables::detach() {
   pieces_ = {};
+  find_trapped();
   forget_states();
   for (const HostPhysical page : pages_) hardware_.clear(page, first_private * 8);
-}
-
-bool DescriptorTables::traps(GuestPhysical page) const {
-  for (const auto& table : pieces_) {
-    for (const Piece& piece : table) {
-      if (piece.bytes != 0 && piece.begin.page() == page) return true;
-    }
-  }
-  return false;
 }
 
 bool DescriptorTables::holds(unsigned table, GuestPhysical address, u64 bytes) const {

@@ -33,7 +33,12 @@ class DescriptorTables {
   void detach();
   /// Descriptors of table `table` that are written there are made anew. False: all of it must be.
   bool update(unsigned table, GuestPhysical address, u64 bytes, const GuestMemory& memory);
-  bool traps(GuestPhysical page) const;
+  bool traps(GuestPhysical page) const {
+    for (unsigned i = 0; i < trapped_count_; ++i) {
+      if (trapped_[i] == page) return true;
+    }
+    return false;
+  }
   /// True: the bytes are part of table `table`.
   bool holds(unsigned table, GuestPhysical address, u64 bytes) const;
 
@@ -78,6 +83,7 @@ class DescriptorTables {
   u16 place(unsigned view, SegmentName name, const SegmentState& state);
   u16 show(unsigned view, SegmentName name, const SegmentState& state);
   void forget_states();
+  void find_trapped();
   void put(unsigned table, unsigned index, u64 descriptor);
   HostPhysical entry(unsigned view, u16 selector) const;
   u64 user_descriptor(unsigned view, u64 guest) const;
@@ -87,6 +93,8 @@ class DescriptorTables {
   LinearMemory& linear_;
   std::array<HostPhysical, page_count> pages_{};  ///< GDT and LDT of view 0, of view 1
   std::array<std::array<Piece, 2>, 2> pieces_{};  ///< of guest memory, by table
+  std::array<GuestPhysical, 4> trapped_{};        ///< pages that hold them
+  unsigned trapped_count_ = 0;
   bool ldt_in_use_ = false;
   std::array<std::array<Shown, 6>, views> shown_{};
   std::array<Described, described_segments> described_{};

@@ -35,10 +35,8 @@ bool DeprivilegedExecution::write_linear(u32 linear, unsigned size, u64 value) {
 }
 
 u32 DeprivilegedExecution::operand_linear() {
-  u64 at = field(StateField::rip), flags = field(StateField::rflags);
-  EmulatedProcessor p{registers, at, flags, code_bits(), {}};
-  for (unsigned i = 0; i < p.segment_base.size(); ++i) p.segment_base[i] = segments_[i].base;
-  return static_cast<u32>(operand_address(code_.operand, p));
+  const u64 offset = operand_offset(code_.operand, registers, field(StateField::rip));
+  return static_cast<u32>(seg(code_.operand.segment).base + offset);
 }
 
 bool DeprivilegedExecution::read_operand(unsigned size, u64& value) {
