@@ -143,6 +143,14 @@ u64 efer_bits(Guest& guest) {
          when(r.edx, 25, efer::FFXSR) | when(r.ecx, 17, efer::TCE);
 }
 
+/// Which updates of microcode are for this processor: Intel's have it (SDM vol. 3, 9.11.4).
+bool read_platform_id(Hardware& hardware, u64& value) {
+  constexpr u32 genuine_intel = 0x756e'6547;  // "Genu"
+  if (hardware.cpuid(0, 0).ebx != genuine_intel) return false;
+  value = hardware.read_msr(msr::platform_id);
+  return true;
+}
+
 bool read_msr(Guest& guest, u32 number, u64& value) {
   GuestExecution& execution = guest.execution();
   switch (number) {
@@ -151,6 +159,7 @@ bool read_msr(Guest& guest, u32 number, u64& value) {
     case msr::tsc: value = guest.hardware().tsc(); return true;
     // The microcode is the machine's: kernels look there for whether it mends an erratum of the model that CPUID names.
     case msr::bios_signature: value = guest.hardware().read_msr(number); return true;
+    case msr::platform_id: return read_platform_id(guest.hardware(), value);
     case msr::apic_base: value = guest.pc().apic().base_msr(); return true;
     case msr::tsc_deadline: value = guest.pc().apic().tsc_deadline(); return true;
     default: break;

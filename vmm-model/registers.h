@@ -60,14 +60,14 @@ inline constexpr u8 DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, UD = 6, DF = 8, TS 
 }
 
 namespace msr {
-inline constexpr u32 tsc = 0x10, apic_base = 0x1b, bios_signature = 0x8b, mtrr_cap = 0xfe, sysenter_cs = 0x174,
-                     sysenter_esp = 0x175, sysenter_eip = 0x176, mcg_cap = 0x179, mcg_status = 0x17a,
-                     misc_enable = 0x1a0, mtrr_physical_base = 0x200, mtrr_fixed_64k = 0x250, mtrr_fixed_16k = 0x258,
-                     mtrr_fixed_4k = 0x268, pat = 0x277, mtrr_default_type = 0x2ff, tsc_deadline = 0x6e0,
-                     efer = 0xc000'0080, star = 0xc000'0081, lstar = 0xc000'0082, cstar = 0xc000'0083,
-                     sfmask = 0xc000'0084, fs_base = 0xc000'0100, gs_base = 0xc000'0101, kernel_gs_base = 0xc000'0102,
-                     tsc_aux = 0xc000'0103, syscfg = 0xc001'0010, hwcr = 0xc001'0015, nb_cfg = 0xc001'001f,
-                     int_pending = 0xc001'0055, vm_cr = 0xc001'0114, vm_hsave_pa = 0xc001'0117;
+inline constexpr u32 tsc = 0x10, platform_id = 0x17, apic_base = 0x1b, bios_signature = 0x8b, mtrr_cap = 0xfe,
+                     sysenter_cs = 0x174, sysenter_esp = 0x175, sysenter_eip = 0x176, mcg_cap = 0x179,
+                     mcg_status = 0x17a, misc_enable = 0x1a0, mtrr_physical_base = 0x200, mtrr_fixed_64k = 0x250,
+                     mtrr_fixed_16k = 0x258, mtrr_fixed_4k = 0x268, pat = 0x277, mtrr_default_type = 0x2ff,
+                     tsc_deadline = 0x6e0, efer = 0xc000'0080, star = 0xc000'0081, lstar = 0xc000'0082,
+                     cstar = 0xc000'0083, sfmask = 0xc000'0084, fs_base = 0xc000'0100, gs_base = 0xc000'0101,
+                     kernel_gs_base = 0xc000'0102, tsc_aux = 0xc000'0103, syscfg = 0xc001'0010, hwcr = 0xc001'0015,
+                     nb_cfg = 0xc001'001f, int_pending = 0xc001'0055, vm_cr = 0xc001'0114, vm_hsave_pa = 0xc001'0117;
 }  // namespace msr
 
 }  // namespace bunshin::vmm

@@ -54,7 +54,9 @@ volatile u32& word(u32 address) { return *reinterpret_cast<volatile u32*>(addres
 
 extern "C" {
 volatile guest::u32 fault_address, fault_error, fault_count;
-extern char on_page_fault[], returned_to[], changing[];
+extern volatile guest::u32 other_stack[];
+extern char on_page_fault[], returned_to[], changing[], thunk_targets[], behind_thread[];
+guest::u32 call_by_return(guest::u32 function), run_thread();
 }
 
 // A read that faults goes on behind itself: it is two bytes long.
@@ -86,6 +88,46 @@ changing:
         nop
         nop
         ret
+
+# An indirect call as compilers make it that keep processors from guessing: the return goes to the function.
+call_by_return:
+        mov 4(%esp), %eax
+        call 2f
+1:      pause
+        jmp 1b
+2:      mov %eax, (%esp)
+        ret
+        .balign 16
+thunk_targets:
+        .rept 24
+        pushf
+        pop %eax
+        ret
+        .balign 16
+        .endr
+
+# A switch of threads: what another stack has is returned to.
+run_thread:
+        mov %esp, old_stack
+        mov new_stack, %esp
+        ret
+        .balign 16
+behind_thread:
+        pushf
+        pop %eax
+        mov old_stack, %esp
+        ret
+        .data
+        .balign 4
+new_stack:
+        .long other_stack
+old_stack:
+        .long 0
+        .bss
+        .skip 256
+other_stack:
+        .skip 64
+        .text
 )");
 
 namespace guest {
@@ -149,6 +191,20 @@ void check_pointers() {
   report("code behind a pointer", good);
 }
 
+/// Every function is called often enough for a branch to be trusted before the next one is new.
+void check_thunk() {
+  bool good = true;
+  for (u32 i = 0; i < 24 * 20; ++i) {
+    good = good && (call_by_return(address_of(thunk_targets) + i / 20 * 16) & interrupt_flag) == 0;
+  }
+  report("functions called by returns", good);
+}
+
+void check_threads() {
+  other_stack[0] = address_of(behind_thread);
+  report("code that another stack leads to", (run_thread() & interrupt_flag) == 0);
+}
+
 }  // namespace
 
 extern "C" [[noreturn]] void kernel_main() {
@@ -159,6 +215,8 @@ extern "C" [[noreturn]] void kernel_main() {
   check_absent_area();
   check_pointers();
   check_returned_to();
+  check_thunk();
+  check_threads();
   check_changed_code();
   finish();
 }

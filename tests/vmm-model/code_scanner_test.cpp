@@ -168,6 +168,35 @@ TEST_F(Scanner, IsNotFooledByHalfAnInstruction) {
   }
 }
 
+/// A return to what has just been put on the stack is a branch, and so is one that another stack decides.
+TEST_F(Scanner, KnowsBranchesMadeOfReturns) {
+  const struct {
+    Bytes code;
+    std::vector<unsigned> traps;
+  } cases[] = {
+      {{0x89, 0x04, 0x24, 0xc3}, {3}},                    // MOV [ESP], EAX; RET
+      {{0x50, 0xc2, 0x08, 0x00}, {1}},                    // PUSH EAX; RET 8
+      {{0x68, 1, 2, 3, 4, 0xc3}, {5}},                    // PUSH; RET
+      {{0xff, 0x30, 0xc3}, {2}},                          // PUSH [EAX]; RET
+      {{0x89, 0x44, 0x24, 0x04, 0xc3}, {}},               // MOV [ESP+4], EAX; RET
+      {{0x58, 0xc3}, {}},                                 // POP EAX; RET
+      {{0x8b, 0x25, 0, 0, 0, 0, 0x5d, 0xc3}, {0}},        // MOV ESP, [0]; POP EBP; RET
+      {{0x74, 3, 0x89, 0x04, 0x24, 0xc3}, {5}},           // JZ to the RET
+      {{0xe8, 2, 0, 0, 0, 0xeb, 0xfe, 0x50, 0xc3}, {8}},  // CALL; JMP; PUSH EAX; RET
+  };
+  u32 at = UserStateRig::code;
+  for (const auto& c : cases) {
+    rig.put_code(at, c.code);
+    enter_at(at);
+    std::vector<unsigned> traps;
+    for (unsigned i = 0; i < c.code.size(); ++i) {
+      if (rig.load(at + i, 1) == 0xf4) traps.push_back(i);
+    }
+    EXPECT_EQ(traps, c.traps) << at;
+    at += 0x40;
+  }
+}
+
 TEST_F(Scanner, GivesBackWhatItGivesUp) {
   std::mt19937_64 random(5);
   const Program program(random, UserStateRig::code);

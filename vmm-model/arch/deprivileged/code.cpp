@@ -224,4 +224,24 @@ bool is_sensitive(const Code& code) {
   }
 }
 
+bool loads_stack(const Code& code) { return code.is(0, 0x8b) && code.reg() == rsp && code.operand.memory; }
+
+bool is_return(const Code& code) { return code.is(0, 0xc2) || code.is(0, 0xc3); }
+
+bool puts_return(const Code& code) {
+  if (code.vex || code.map != 0) return false;
+  const Instruction& to = code.operand;
+  const bool top = to.memory && to.base == rsp && to.index < 0 && to.displacement == 0;
+  switch (code.opcode) {
+    case 0x68:
+    case 0x6a: return true;  // PUSH
+    case 0xff: return code.reg() == 6;
+    case 0x01:  // ADD
+    case 0x87:  // XCHG
+    case 0x89:
+    case 0xc7: return top;  // MOV
+    default: return (code.opcode & 0xf8) == 0x50;
+  }
+}
+
 }  // namespace bunshin::vmm::deprivileged

@@ -45,4 +45,11 @@ Flow flow_of(const Code& code);
 /// Reads or changes what belongs to the kernel and does not trap in user state (Robin and Irvine, USENIX Security 2000).
 bool is_sensitive(const Code& code);
 
+/// Takes another stack from memory, where returns may lie that no call has put there: a kernel's switch of threads.
+bool loads_stack(const Code& code);
+/// A near return.
+bool is_return(const Code& code);
+/// Leaves at the top of the stack what a return behind it goes to: that is a branch (retpolines are made so).
+bool puts_return(const Code& code);
+
 }  // namespace bunshin::vmm::deprivileged

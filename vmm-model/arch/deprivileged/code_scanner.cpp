@@ -66,7 +66,8 @@ void CodeScanner::prepare(u32 linear, u32 base, unsigned bits) {
 }
 
 /// Decodes the instruction and notes that it has been seen. False: it cannot be fetched, is none, or was seen before.
-bool CodeScanner::look_at(u32 linear, u32 base, unsigned bits, Code& code) {
+/// `behind_put`: behind an instruction that puts a return on the stack.
+bool CodeScanner::look_at(u32 linear, u32 base, unsigned bits, bool behind_put, Code& code) {
   GuestPhysical at;
   if (!linear_.translate(linear, fetch, at)) return false;
   std::array<u8, longest_instruction> bytes{};
@@ -83,14 +84,20 @@ bool CodeScanner::look_at(u32 linear, u32 base, unsigned bits, Code& code) {
   // Two zeros are ADD [EAX], AL, which nobody writes: this is memory behind a call that does not come back.
   if (code.length == 0 || (bytes[0] == 0 && bytes[1] == 0) || looked_at_ > 2 * max_instructions) return false;
   Page* page = obtain(at, linear, base, bits);
-  if (page == nullptr || get(page->starts, static_cast<unsigned>(at.page_offset()))) return false;
+  if (page == nullptr) return false;
+  const bool branch_by_return = behind_put && is_return(code);
+  if (get(page->starts, static_cast<unsigned>(at.page_offset()))) {
+    if (branch_by_return) rewrite(*page, at, bytes[0]);
+    return false;
+  }
   if (code.length > got) obtain(behind, linear + static_cast<u32>(got), base, bits);
   set(page->starts, static_cast<unsigned>(at.page_offset()));
   if (guess_.open && guess_.count < Guess::most) guess_.starts[guess_.count++] = at;
   ++instructions_;
   ++looked_at_;
   const Flow flow = flow_of(code);
-  bool traps = is_sensitive(code) || flow == Flow::Indirect || flow == Flow::IndirectCall;
+  bool traps = is_sensitive(code) || loads_stack(code) || branch_by_return || flow == Flow::Indirect ||
+               flow == Flow::IndirectCall;
   const bool direct = flow == Flow::Branch || flow == Flow::Jump || flow == Flow::Call;
   if (direct) traps = !want(base + ((linear - base + code.length + static_cast<u32>(code.displacement()))));
   if (traps) rewrite(*page, at, bytes[0]);
@@ -109,8 +116,10 @@ bool CodeScanner::want(u32 target) {
 
 void CodeScanner::follow(u32 linear, u32 base, unsigned bits) {
   Code code;
-  while (look_at(linear, base, bits, code)) {
+  bool behind_put = false;
+  while (look_at(linear, base, bits, behind_put, code)) {
     const Flow flow = flow_of(code);
+    behind_put = puts_return(code);
     if (flow == Flow::Jump || flow == Flow::Indirect || flow == Flow::End) return;
     linear += code.length;
   }
@@ -138,8 +147,9 @@ void CodeScanner::undo(Page& page, GuestPhysical at) {
   }
 }
 
-// A direct branch needs to trap only until its target has been found.
-void CodeScanner::branch_taken(u32 linear, u32 target, u32 base, unsigned bits, bool always_to_it) {
+// A direct branch needs to trap only until its target has been found. All that kernels call through registers goes through the
+// same few thunks where compilers keep processors from guessing: such a branch never knows all its targets.
+void CodeScanner::branch_taken(u32 linear, u32 target, u32 base, unsigned bits, Targets targets) {
   const bool new_target = !known(target);
   prepare(target, base, bits);
   GuestPhysical at;
@@ -150,8 +160,18 @@ void CodeScanner::branch_taken(u32 linear, u32 target, u32 base, unsigned bits, 
     Rewrite& r = page->list[i];
     if (r.offset != at.page_offset()) continue;
     r.hits = new_target ? u8{0} : static_cast<u8>(r.hits + 1);
-    if (always_to_it || r.hits >= trusted_after) undo(*page, at);
+    if (targets == Targets::One || (targets == Targets::Few && r.hits >= trusted_after)) undo(*page, at);
     return;
+  }
+}
+
+void CodeScanner::prepare_returns(u32 linear, unsigned words, u32 base, unsigned bits) {
+  for (unsigned i = 0; i < words; ++i) {
+    u64 word = 0;
+    GuestPhysical at;
+    if (!linear_.read(linear + 4 * i, 4, word, false)) return;
+    const u32 target = base + static_cast<u32>(word);
+    if (linear_.translate(target, fetch, at) && find(at) != nullptr) prepare(target, base, bits);
   }
 }
 

@@ -7,11 +7,14 @@
 // it. Branches through registers and memory trap too, until they have gone to known code often enough. Pages with found code are
 // write-protected; what the guest writes there is looked at again. Every entry into the kernel at an address that has not been
 // found yet starts anew, and because a page is mapped only once it has been touched, so does the first fetch from a page.
+// A RET to an address that the instruction before it has put on the stack is a branch through a register, and traps. Loads of
+// the stack pointer from memory trap: what lies on the new stack, and in a page of code, is taken for what a RET will go to. So
+// is the top of the stack when a jump traps.
 //
-// What gets by: RET to code that nothing else leads to, in a page that is mapped already, until the next exit; a jump through
-// memory that has a new target after `trusted_after` old ones, likewise; code entered in the middle of an instruction; and the
-// kernel's own reads of its code, which see the HLTs, because this processor cannot tell them from fetches. Reads that the
-// hypervisor performs, and everything that others than the guest's processor read, get the original.
+// What gets by: RET to other code that nothing else leads to, in a page that is mapped already, until the next exit; a branch
+// through a table or a variable that has a new target after `trusted_after` old ones, likewise; code entered in the middle of an
+// instruction; and the kernel's own reads of its code, which see the HLTs, because this processor cannot tell them from fetches.
+// Reads that the hypervisor performs, and everything that others than the guest's processor read, get the original.
 
 #include "vmm-model/arch/deprivileged/code.h"
 #include "vmm-model/arch/deprivileged/linear_memory.h"
@@ -28,8 +31,13 @@ class CodeScanner {
   void prepare(u32 linear, u32 base, unsigned bits);
   /// The first byte of an instruction there is not the guest's.
   bool rewritten(u32 linear);
-  /// A branch that was rewritten is about to go to `target`, which is prepared. True: the next time it shall not trap.
-  void branch_taken(u32 linear, u32 target, u32 base, unsigned bits, bool always_to_it);
+  /// Where a branch that was rewritten can go: through a register anywhere, through memory of its own to a few places.
+  enum class Targets : u8 { One, Few, Any };
+  /// It is about to go to `target`, which is prepared. It may then run by itself the next time.
+  void branch_taken(u32 linear, u32 target, u32 base, unsigned bits, Targets targets);
+  /// The first words of the stack, whose top is `linear`, may be what returns go to that no call has put there.
+  void prepare_returns(u32 linear, unsigned words, u32 base, unsigned bits);
+  static constexpr unsigned words_of_new_stack = 16;
 
   bool is_code(GuestPhysical page) const { return pages_ != nullptr && find(page) != nullptr; }
   void restore(GuestPhysical address, std::span<u8> bytes) const;
@@ -43,7 +51,7 @@ class CodeScanner {
   u64 rewrites() const { return rewrites_; }
 
  private:
-  static constexpr unsigned trusted_after = 16, max_pending = 512, max_instructions = 20'000;
+  static constexpr unsigned trusted_after = 16, max_pending = 4096, max_instructions = 200'000;
   /// Bytes of a page that the guest writes before the page is taken for data: a kernel patches less of itself.
   static constexpr unsigned most_written = 1024;
   static constexpr u8 trap = 0xf4;  // HLT
@@ -72,7 +80,7 @@ class CodeScanner {
   Page* obtain(GuestPhysical page, u32 linear, u32 base, unsigned bits);
   bool known(u32 linear);
   void follow(u32 linear, u32 base, unsigned bits);
-  bool look_at(u32 linear, u32 base, unsigned bits, Code& code);
+  bool look_at(u32 linear, u32 base, unsigned bits, bool behind_put, Code& code);
   bool want(u32 target);
   void rewrite(Page& page, GuestPhysical at, u8 original);
   void forget_guess(GuestPhysical first);

@@ -163,6 +163,8 @@ class DeprivilegedExecution final : public GuestExecution, public SoftwareProces
   bool sysenter();
   bool sysexit();
   bool branch();
+  bool near_return();
+  bool load_stack();
   SegmentState flat(u16 selector, bool code, unsigned level) const;
 
   Hardware& hardware_;

@@ -201,7 +201,7 @@ ExitReason DeprivilegedExecution::classify_kernel(Exit& exit) {
   }
   if (is_system(code_) || loads_segment(code_)) return ExitReason::SystemInstruction;
   if (!scanner_.rewritten(static_cast<u32>(seg(SegmentName::cs).base) + rip())) return exit.reason;
-  return is_sensitive(code_) ? ExitReason::SensitiveInstruction : ExitReason::IndirectBranch;
+  return is_sensitive(code_) || loads_stack(code_) ? ExitReason::SensitiveInstruction : ExitReason::IndirectBranch;
 }
 
 ExitReason DeprivilegedExecution::classify_user(Exit& exit) {

@@ -80,6 +80,16 @@ bool DeprivilegedExecution::push(unsigned size, u64 value) {
   return true;
 }
 
+/// MOV to the stack pointer from memory.
+bool DeprivilegedExecution::load_stack() {
+  u64 value = 0;
+  if (!read_operand(code_.operand.operand_size, value)) return false;
+  set_register(rsp, code_.operand.operand_size, value);
+  scanner_.prepare_returns(stack_at(0), CodeScanner::words_of_new_stack, static_cast<u32>(seg(SegmentName::cs).base),
+                           code_bits());
+  return true;
+}
+
 // VM and RF are not pushed.
 bool DeprivilegedExecution::push_flags() {
   return push(code_.operand.operand_size, field(StateField::rflags) & ~(rflags::VM | rflags::RF));

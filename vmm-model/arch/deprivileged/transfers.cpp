@@ -164,19 +164,36 @@ bool DeprivilegedExecution::sysexit() {
   return true;
 }
 
+bool DeprivilegedExecution::near_return() {
+  const u32 base = static_cast<u32>(seg(SegmentName::cs).base), at = base + rip();
+  const unsigned size = code_.operand.operand_size;
+  u64 target = 0;
+  if (!read_linear(stack_at(0), size, target)) return false;
+  scanner_.branch_taken(at, base + static_cast<u32>(target), base, code_bits(), CodeScanner::Targets::Any);
+  move_stack(static_cast<i32>(size + (code_.is(0, 0xc2) ? code_.immediate : 0)));
+  scanner_.prepare_returns(stack_at(0), 1, base, code_bits());
+  field(StateField::rip) = low(target, size);
+  return true;
+}
+
 // A branch that the scanner has let trap: a direct one runs by itself from now on, an indirect one is performed.
 bool DeprivilegedExecution::branch() {
+  if (is_return(code_)) return near_return();
   const u32 base = static_cast<u32>(seg(SegmentName::cs).base), at = base + rip();
   const Flow flow = flow_of(code_);
   const unsigned size = code_.operand.operand_size;
   if (flow != Flow::Indirect && flow != Flow::IndirectCall) {
     const u32 offset = rip() + code_.length + static_cast<u32>(code_.displacement());
-    scanner_.branch_taken(at, base + static_cast<u32>(low(offset, size)), base, code_bits(), true);
+    scanner_.branch_taken(at, base + static_cast<u32>(low(offset, size)), base, code_bits(), CodeScanner::Targets::One);
     return true;
   }
   u64 target = 0;
   if (!read_operand(size, target)) return false;
-  scanner_.branch_taken(at, base + static_cast<u32>(target), base, code_bits(), false);
+  const Instruction& from = code_.operand;
+  const bool few = from.memory && from.base < 0;
+  scanner_.branch_taken(at, base + static_cast<u32>(target), base, code_bits(),
+                        few ? CodeScanner::Targets::Few : CodeScanner::Targets::Any);
+  if (flow == Flow::Indirect) scanner_.prepare_returns(stack_at(0), 1, base, code_bits());
   if (flow == Flow::IndirectCall && !push(size, rip() + code_.length)) return false;
   field(StateField::rip) = low(target, size);
   return true;
@@ -212,6 +229,7 @@ bool DeprivilegedExecution::perform_one_byte() {
     case 0xfb: done = set_interrupt_flag(true); break;
     case 0xc4: done = load_far_pointer(SegmentName::es); break;
     case 0xc5: done = load_far_pointer(SegmentName::ds); break;
+    case 0x8b: done = load_stack(); break;
     case 0x8c: {
       const unsigned size = code_.operand.memory ? 2 : code_.operand.operand_size;
       done = write_operand(size, seg(static_cast<SegmentName>(code_.reg())).selector);
