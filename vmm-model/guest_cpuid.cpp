@@ -33,8 +33,6 @@ CpuidResult structured(CpuidResult r, u32 subleaf) {
   return {0, r.ebx & ~hidden_7_ebx, r.ecx & ~hidden_7_ecx, 0};
 }
 
-constexpr u32 shown_states = 0x7 | 0xe0;  // x87, SSE, AVX, AVX-512
-
 /// The area's size with everything shown enabled: software compares it with the sum of the parts.
 u32 largest_area(Hardware& hardware, u32 states) {
   u32 end = 0x240;  // legacy area and header (SDM vol. 1, 13.4)
@@ -47,9 +45,9 @@ u32 largest_area(Hardware& hardware, u32 states) {
 }
 
 CpuidResult extended_state(Hardware& hardware, CpuidResult r, u32 subleaf) {
-  if (subleaf == 0) return {r.eax & shown_states, r.ebx, largest_area(hardware, r.eax & shown_states), 0};
+  if (subleaf == 0) return {r.eax & guest_states, r.ebx, largest_area(hardware, r.eax & guest_states), 0};
   if (subleaf == 1) return {r.eax & ~bit(3), r.ebx, 0, 0};  // no XSAVES: IA32_XSS is not virtualized
-  return subleaf < 32 && (shown_states >> subleaf & 1) != 0 ? r : CpuidResult{};
+  return subleaf < 32 && (guest_states >> subleaf & 1) != 0 ? r : CpuidResult{};
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ struct CpuidResult {
   u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
 
+/// What guests may have beside general registers (SDM vol. 1, 13.1): x87, SSE, AVX, AVX-512.
+inline constexpr u32 guest_states = 0x7 | 0xe0;
+
 class Hardware {
  public:
   // --- Memory. Addresses are of RAM that the boot loader reported; `size` is 1, 2, 4 or 8. ---
@@ -50,7 +53,8 @@ class Hardware {
   virtual CpuidResult cpuid(u32 leaf, u32 subleaf) = 0;
   virtual u64 read_msr(u32 number) = 0;
   virtual void write_msr(u32 number, u64 value) = 0;
-  /// x87 to AVX registers and XCR0, which no control block holds. `area` is a page of the pool.
+  /// x87 to AVX registers and XCR0, which no control block holds. `area` is a page of the pool. All of guest_states, whatever XCR0
+  /// enables: SSE works without it, for a guest that does not know XSAVE.
   virtual void save_extended_state(HostPhysical area, u64 xcr0) = 0;
   virtual void load_extended_state(HostPhysical area, u64 xcr0) = 0;
   /// XSETBV(0). The caller has checked the value.

@@ -37,15 +37,15 @@ def flat_image(code, size=None):
 
 
 def canary(pattern, turns):
-    """Fills its memory, waits, and looks whether all of it is still there: 0 to the debug-exit port, else 1."""
+    """Fills its memory, waits, and looks whether all of it is still there: 0 to the debug-exit port, else 1. The pattern waits in XMM7,
+    of a guest that knows nothing of XSAVE."""
     first, words = 0x20_0000, (MEMORY - 0x20_0000) // 4
-
-    def range_registers():
-        return b"\xbf" + word(first) + b"\xb9" + word(words) + b"\xb8" + word(pattern)
+    memory = b"\xbf" + word(first) + b"\xb9" + word(words)
     return flat_image(
-        b"\xfc" + range_registers() + b"\xf3\xab"               # REP STOSD
+        b"\xb8" + word(0x200) + b"\x0f\x22\xe0"                  # MOV CR4, OSFXSR
+        + b"\xfc" + memory + b"\xb8" + word(pattern) + b"\x66\x0f\x6e\xf8\xf3\xab"     # MOVD XMM7, EAX; REP STOSD
         + b"\xba" + word(turns) + b"\xf3\x90\x4a\x75\xfb"        # PAUSE; DEC EDX; JNZ
-        + range_registers() + b"\xf3\xaf"                        # REPE SCASD
+        + memory + b"\x66\x0f\x7e\xf8\xf3\xaf"                 # MOVD EAX, XMM7; REPE SCASD
         + b"\x0f\x95\xc0\x0f\xb6\xc0\xba" + word(DEBUG_EXIT) + b"\xef\xf4\xeb\xfd")
 
 

@@ -44,6 +44,7 @@ BareHardware::BareHardware() {
   tsc_aux_ = has(cpuid(0x8000'0001, 0).edx, 27);
   if (!xsave_) return;
   asm volatile("mov %0, %%cr4" : : "r"(read_control_register<4>() | os_xsave));
+  states_ = cpuid(0xd, 0).eax & guest_states;
   write_xcr0(1);
 }
 
@@ -96,14 +97,16 @@ void BareHardware::set_xcr0(u64 value) {
 }
 
 // CR0.TS is the guest's where it runs in user state; it must not stop the hypervisor.
-void BareHardware::save_extended_state(HostPhysical area, u64 /*xcr0*/) {
+void BareHardware::save_extended_state(HostPhysical area, u64 xcr0) {
   asm volatile("clts");
   u8* page = at(area);
   if (xsave_) {
+    if (xcr0 != states_) write_xcr0(states_);
     if constexpr (wide)
       asm volatile("xsave64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
     else
       asm volatile("xsave (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+    if (xcr0 != states_) write_xcr0(xcr0);
   } else {
     if constexpr (wide)
       asm volatile("fxsave64 (%0)" : : "r"(page) : "memory");
@@ -117,11 +120,12 @@ void BareHardware::load_extended_state(HostPhysical area, u64 xcr0) {
   asm volatile("clts");
   const u8* page = at(area);
   if (xsave_) {
-    write_xcr0(xcr0);
+    write_xcr0(states_);
     if constexpr (wide)
       asm volatile("xrstor64 (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
     else
       asm volatile("xrstor (%0)" : : "r"(page), "a"(~u32{0}), "d"(~u32{0}) : "memory");
+    if (xcr0 != states_) write_xcr0(xcr0);
   } else {
     if constexpr (wide)
       asm volatile("fxrstor64 (%0)" : : "r"(page) : "memory");

@@ -49,6 +49,7 @@ class BareHardware final : public PcHardware {
 
   PagePool* pool_ = nullptr;
   bool xsave_ = false, tsc_aux_ = false;
+  u64 states_ = 1;                   ///< that are saved
   UserState* user_state_ = nullptr;  ///< at the top of the switch area's stack
   // Of the guest in user state that ran last, while they are loaded.
   u32 gdt_ = 0;

@@ -30,6 +30,7 @@ void HostedHardware::start(PagePool& pool) {
   pool_ = &pool;
   world_.enter();
   start_devices();
+  states_ = HostedHardware::cpuid(0xd, 0).eax & guest_states;
   set_xcr0(1);
 }
 
@@ -134,14 +135,17 @@ void HostedHardware::execute_on_page(Routine routine, HostPhysical page) {
   execute(routine);
 }
 
-void HostedHardware::save_extended_state(HostPhysical area, u64 /*xcr0*/) {
+void HostedHardware::save_extended_state(HostPhysical area, u64 xcr0) {
+  if (xcr0 != states_) set_xcr0(states_);
   execute_on_page(xsave_ ? Routine::Xsave : Routine::Fxsave, area);
+  if (xcr0 != states_) set_xcr0(xcr0);
   execute_on_page(Routine::SaveDebugRegisters, area + debug_registers_at);
 }
 
 void HostedHardware::load_extended_state(HostPhysical area, u64 xcr0) {
-  set_xcr0(xcr0);
+  set_xcr0(states_);
   execute_on_page(xsave_ ? Routine::Xrstor : Routine::Fxrstor, area);
+  if (xcr0 != states_) set_xcr0(xcr0);
   execute_on_page(Routine::LoadDebugRegisters, area + debug_registers_at);
 }
 

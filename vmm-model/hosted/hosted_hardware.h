@@ -75,6 +75,7 @@ class HostedHardware final : public PcHardware {
   HostedWorld world_;
   PagePool* pool_ = nullptr;
   bool xsave_, tsc_aux_;
+  u64 states_ = 1;                  ///< that are saved
   u64 computed_ = 0;                ///< thousandths of cycles that have not been charged
   u64 references_ = 0, lines_ = 0;  ///< since computing was last charged to something
   u64 logged_ = 0;                  ///< references that an observed core's log holds at most
