@@ -88,6 +88,15 @@ class RandomGuest:
             lambda: b"\xbe" + word(far) + b"\xbf" + word(self.address()) + b"\xb9" + word(pick.randrange(64)) + b"\xf3\xa5",
             lambda: b"\xbf" + word(far) + load + pick.choice((b"\xf0\x0f\xb1\x0f", b"\x87\x07", b"\x0f\xc7\x0f", b"\x0f\xab\x07",
                                                               b"\xff\x37", b"\x8f\x07", b"\x0f\xc1\x07", b"\xd1\x27")),
+            # SHLD, DIV, IMUL, SETZ, CALL, JMP, BOUND, CMPXCHG, NOT; MOVUPS, FLDCW, LDMXCSR; strings both ways.
+            lambda: b"\xbf" + word(far) + load + pick.choice((
+                b"\x0f\xa5\x07", b"\xf7\x37", b"\x0f\xaf\x07", b"\x0f\x94\x07", b"\xff\x17", b"\xff\x27", b"\x62\x07",
+                b"\x66\xf0\x0f\xb1\x0f", b"\xf6\x17", b"\x0f\x10\x07", b"\x0f\x11\x0f", b"\xd9\x2f", b"\x0f\xae\x17",
+                b"\xd8\x07", b"\x0f\x58\x07", b"\xfd\xaf\xfc", b"\xa7")),
+            # The same with the stack there, which the next phrase puts back.
+            lambda: b"\x89\xe6\xbc" + word(far) + load + pick.choice((
+                b"\x50", b"\x58", b"\x60", b"\x61", b"\x9c", b"\xc8\x08\x00\x02", b"\xc9", b"\xc3", b"\xcf", b"\xe8\0\0\0\0"))
+            + b"\x89\xf4",
             lambda: ports + load + pick.choice((b"\xee", b"\xef", b"\x66\xef")),
             lambda: ports + pick.choice((b"\xec", b"\xed", b"\x66\xed")),
             lambda: ports + b"\xbf" + word(far) + b"\xb9" + word(pick.randrange(8)) + b"\xf3\x6d",

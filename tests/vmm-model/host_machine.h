@@ -107,7 +107,7 @@ class StillProcessor final : public GuestExecution {
   void intercept_invlpg(bool) override {}
   void flush_translations() override { ++flushes; }
   void flush_page(Linear) override {}
-  void inject(const Event&) override {}
+  void inject(const Event& event) override { injected = event; }
   bool event_pending() override { return false; }
   void request_interrupt_window(bool) override {}
   Exit enter() override { return script ? script(*this) : Exit{}; }
@@ -119,6 +119,7 @@ class StillProcessor final : public GuestExecution {
   SecondStageFormat format = SecondStageFormat::Npt;
   unsigned flushes = 0;
   bool can_pass_missing = false;
+  Event injected;  ///< last
 };
 
 }  // namespace bunshin::vmm
