@@ -220,14 +220,17 @@ bool Emulation::vector_masked() {
 
 bool Emulation::vector_masked_bytes() {
   const Vector mask = vector(insn_.rm), all = vector(insn_.reg);
-  const u64 base = cpu_.segment_base[static_cast<unsigned>(insn_.segment)] + masked(cpu_.registers[rdi]);
-  const u64 wrap = cpu_.code_bits == 64 ? ~u64{0} : 0xffff'ffff;
+  const u64 base = cpu_.segment_base[static_cast<unsigned>(insn_.segment)];
   const auto chosen = [&](unsigned i) { return (lane(mask, 1, i) & 0x80) != 0; };
+  const auto place = [&](unsigned i) {
+    const u64 linear = base + masked(cpu_.registers[rdi] + i);
+    return cpu_.code_bits == 64 ? linear : linear & 0xffff'ffff;
+  };
   for (unsigned i = 0; i < insn_.vector_size; ++i) {
-    if (chosen(i) && !access_.permits((base + i) & wrap, 1, Intent::Modify)) return false;
+    if (chosen(i) && !access_.permits(place(i), 1, Intent::Modify)) return false;
   }
   for (unsigned i = 0; i < insn_.vector_size; ++i) {
-    if (chosen(i) && !access_.write((base + i) & wrap, 1, lane(all, 1, i))) return false;
+    if (chosen(i) && !access_.write(place(i), 1, lane(all, 1, i))) return false;
   }
   return true;
 }
