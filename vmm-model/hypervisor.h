@@ -35,6 +35,8 @@ class Hypervisor {
   template <class T, class... Arguments>
   T* create(Arguments&&... arguments);
   bool choose_back_end();
+  /// Why the guest cannot have second-stage pages of 1 GiB; empty: it can.
+  static std::string_view no_gigabyte_pages(const GuestMemory& memory, const GuestExecution& execution);
   /// Fills `parts`, and returns how many it took; 0: no room.
   unsigned allocate_ram(u64 bytes, std::span<GuestMemory::Part, GuestMemory::max_parts> parts);
   bool has_gigabyte_pages();

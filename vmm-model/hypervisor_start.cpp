@@ -130,6 +130,21 @@ unsigned Hypervisor::allocate_ram(u64 bytes, std::span<GuestMemory::Part, GuestM
   return count;
 }
 
+// Pages of 2 MiB are had where there is room for them, as everywhere; pages of 1 GiB somebody has asked for.
+std::string_view Hypervisor::no_gigabyte_pages(const GuestMemory& memory, const GuestExecution& execution) {
+  constexpr u64 gib = u64{1} << 30, four_gib = 4 * gib;
+  if (execution.largest_second_stage_page() < gib) {
+    return "this processor's second stage has no pages of 1 GiB: nested_page is 4K or 2M here";
+  }
+  // Video memory is a hole in the first GiB.
+  if (memory.size() < 2 * gib)
+    return "nested_page = 1G needs a guest with 2 GiB or more: its first GiB takes small pages";
+  for (GuestPhysical page(gib); page.value < four_gib + memory.high_size(); page = page + gib) {
+    if (memory.adjacent(page, gib) && memory.host(page).value % gib == 0) return {};
+  }
+  return "nested_page = 1G needs memory for it that begins at a multiple of 1 GiB, and there is none";
+}
+
 bool Hypervisor::has_gigabyte_pages() { return (guest_cpuid(hardware_, 0x8000'0001, 0, false).edx >> 26 & 1) != 0; }
 bool Hypervisor::has_pse36() { return (guest_cpuid(hardware_, 1, 0, false).edx >> 17 & 1) != 0; }
 
@@ -152,11 +167,14 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   const auto ram = std::span<const GuestMemory::Part>(parts).first(allocate_ram(config.memory, parts));
   const HostPhysical state_area = pool_.allocate();
   if (ram.empty() || state_area.value == 0) return refuse(config, "the machine has no memory left for it");
-  // What a boot loader, or whoever used the memory before, has left there is nobody's to read.
-  for (const GuestMemory::Part& part : ram) hardware_.clear(part.host, part.bytes);
   auto* memory = create<GuestMemory>(hardware_, ram);
   GuestExecution* execution = back_end_->create_execution(hardware_, pool_);
   if (memory == nullptr || execution == nullptr) return refuse(config, "the machine has no memory left for it");
+  if (config.paging == PagingChoice::Nested && config_.nested_page > medium_page) {
+    if (const std::string_view why = no_gigabyte_pages(*memory, *execution); !why.empty()) return refuse(config, why);
+  }
+  // What a boot loader, or whoever used the memory before, has left there is nobody's to read.
+  for (const GuestMemory::Part& part : ram) hardware_.clear(part.host, part.bytes);
   if (config.paging == PagingChoice::SoftwareTlb &&
       !(SoftwareTlb::supported(hardware_) && execution->keeps_translations())) {
     return refuse(config,

@@ -19,7 +19,6 @@ HostPhysical PagePool::allocate() {
     page = HostPhysical(free_list_);
     free_list_ = hardware_.load(page, 8);
   } else {
-    // From the bottom: blocks come from the top.
     for (unsigned i = 0; i < count_ && page.value == 0; ++i) {
       if (ranges_[i].begin == ranges_[i].end) continue;
       page = HostPhysical(ranges_[i].begin);
@@ -43,6 +42,12 @@ HostPhysical PagePool::allocate_block(u64 bytes, u64 alignment, u64 limit) {
   for (unsigned i = count_; i-- > 0;) {
     Range& range = ranges_[i];
     if (range.end > limit || bytes > range.end - range.begin) continue;
+    // What may lie anywhere leaves the top to guests with large pages, whose places are few.
+    if (alignment <= page_size) {
+      range.begin += bytes;
+      free_ -= bytes / page_size;
+      return HostPhysical(range.begin - bytes);
+    }
     const u64 base = (range.end - bytes) & ~(alignment - 1);
     if (base < range.begin) continue;
     // What alignment cuts off at the top becomes a range of its own where there is room for one.

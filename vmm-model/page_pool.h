@@ -18,7 +18,7 @@ class PagePool {
   HostPhysical allocate();
   void release(HostPhysical page);
   /// Adjacent pages that are never given back, not zeroed. `alignment` is a power of two, at least a page. Address 0: no room.
-  /// The highest there is in ranges that end by `limit`.
+  /// In ranges that end by `limit`; if aligned to more than a page, the highest there is.
   HostPhysical allocate_block(u64 bytes, u64 alignment, u64 limit = ~u64{0});
 
   /// As much of that as there is in one place: `bytes` becomes less if it must, by multiples of `alignment`. The highest

@@ -95,6 +95,47 @@ class ColdWalks(unittest.TestCase):
         self.check("zen3", "4K", "walk2m", [4, 3, 2], [4, 3, 2, 1], 19)
 
 
+class NestedGigabytes(unittest.TestCase):
+    """vmm.nested_page: 1G is what a running guest gets, or an error."""
+
+    def boot(self, profile, nested_page, memory="2GiB", machine="4GiB", options=()):
+        settings = {"include": SOURCE / f"configs/cpu/{profile}.yaml", "guest.kernel": GUESTS / "gigabyte",
+                    "machine.memory": machine, "vmm.binding": "bare", "vmm.paging": "nested", "vmm.guest_memory": memory,
+                    "vmm.nested_page": nested_page, **NO_CACHES}
+        return run("lab.yaml", settings, ("--quiet", "--timing", "none", *options))
+
+    def references(self, profile, nested_page):
+        """Of the walks of a guest all of whose tables and data lie in its second GiB."""
+        with tempfile.TemporaryDirectory() as directory:
+            file = pathlib.Path(directory) / "walks"
+            end = self.boot(profile, nested_page, options=("--walk-trace", file))
+            self.assertEqual(end.status, 0, end)
+            self.assertIn(b"gigabyte: 0 of 512 words wrong", end.console)
+            walks = [json.loads(line) for line in file.read_text().splitlines()]
+        window = [w for w in walks if int(w["linear"], 16) >> 39 == 1 and w["result"] == "translated"]
+        self.assertGreater(len(window), 500)
+        levels = {tuple(s["level"] for s in w["steps"] if s["dimension"] == 2) for w in window}
+        return {w["references"] for w in window}, levels
+
+    def test_a_walk_on_amd_v_and_vt_x_makes_15_accesses(self):
+        for profile in ("zen3", "barcelona", "haswell"):
+            with self.subTest(profile):
+                self.assertEqual(self.references(profile, "1G"), ({14}, {(4, 3) * 5}))
+
+    def test_with_2m_it_makes_20(self):
+        self.assertEqual(self.references("zen3", "2M"), ({19}, {(4, 3, 2) * 5}))
+
+    def test_who_cannot_have_them_is_told_why(self):
+        for profile, memory, machine, why in (
+                ("nehalem", "2GiB", "4GiB", "this processor's second stage has no pages of 1 GiB"),
+                ("zen3", "1536MiB", "4GiB", "needs a guest with 2 GiB or more"),
+                ("zen3", "2GiB", "2560MiB", "begins at a multiple of 1 GiB")):
+            with self.subTest(why):
+                end = self.boot(profile, "1G", memory, machine)
+                self.assertEqual(end.status, 1, end)
+                self.assertIn(why, end.messages)
+
+
 class SoftwareFilledTlb(unittest.TestCase):
     """S14: no tables but the guest's; what the TLB lacks the hypervisor puts in."""
 

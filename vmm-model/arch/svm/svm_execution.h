@@ -21,6 +21,8 @@ class SvmProcessor final : public ExecutionBackEnd {
   std::string_view enable(Hardware& hardware, PagePool& pool) override;
   bool nested_paging() const override { return nested_paging_; }
   GuestExecution* create_execution(Hardware& hardware, PagePool& pool) override;
+  /// In bytes.
+  u64 largest_nested_page() const { return gigabyte_pages_ ? u64{1} << 30 : u64{2} << 20; }
   HostPhysical host_state() const { return host_state_; }
   HostPhysical msr_permissions() const { return msr_permissions_; }
   HostPhysical io_permissions() const { return io_permissions_; }
@@ -34,7 +36,7 @@ class SvmProcessor final : public ExecutionBackEnd {
  private:
   void permit_msr(Hardware& hardware, u32 number, bool write) const;
 
-  bool nested_paging_ = false, flushes_by_asid_ = false;
+  bool nested_paging_ = false, flushes_by_asid_ = false, gigabyte_pages_ = false;
   HostPhysical host_state_, msr_permissions_, io_permissions_;
   u32 asids_ = 0, next_asid_ = 1;
   u64 generation_ = 1;
@@ -51,6 +53,7 @@ class SvmExecution final : public GuestExecution {
   void set_segment(SegmentName name, const SegmentState& state) override;
   void use_second_stage(HostPhysical root) override;
   SecondStageFormat second_stage_format() const override { return SecondStageFormat::Npt; }
+  u64 largest_second_stage_page() const override { return processor_.largest_nested_page(); }
   void use_shadow(HostPhysical root) override;
   void intercept_invlpg(bool wanted) override;
   void flush_translations() override { flush_ = true; }

@@ -5,7 +5,7 @@ namespace bunshin::vmm::svm {
 namespace {
 
 constexpr u32 svm_leaf = 0x8000'000a, svm_feature = 1 << 2, nested_paging_feature = 1 << 0,
-              flush_by_asid_feature = 1 << 6;
+              flush_by_asid_feature = 1 << 6, gigabyte_pages_feature = 1 << 26;
 constexpr u64 vm_cr_disabled = 1 << 4;
 constexpr u64 msr_map_bytes = 0x2000, io_map_bytes = 0x3000;
 
@@ -19,6 +19,7 @@ std::string_view SvmProcessor::enable(Hardware& hardware, PagePool& pool) {
   const CpuidResult features = hardware.cpuid(svm_leaf, 0);
   asids_ = features.ebx;
   nested_paging_ = (features.edx & nested_paging_feature) != 0;
+  gigabyte_pages_ = (hardware.cpuid(0x8000'0001, 0).edx & gigabyte_pages_feature) != 0;
   flushes_by_asid_ = (features.edx & flush_by_asid_feature) != 0;
   const HostPhysical hardware_save = pool.allocate();
   host_state_ = pool.allocate();
