@@ -37,34 +37,28 @@ void PagePool::release(HostPhysical page) {
   ++free_;
 }
 
+/// From the top of a range. Address 0: it has no room.
+HostPhysical PagePool::cut(Range& range, u64 bytes, u64 alignment) {
+  const u64 base = (range.end - bytes) & ~(alignment - 1), above = base + bytes, end = range.end;
+  if (bytes > end - range.begin || base < range.begin) return HostPhysical(0);
+  range.end = base;
+  free_ -= (end - base) / page_size;
+  // What alignment cuts off at the top becomes a range of its own where there is room for one.
+  if (above < end) add(above, end);
+  return HostPhysical(base);
+}
+
 HostPhysical PagePool::allocate_block(u64 bytes, u64 alignment, u64 limit) {
   bytes = (bytes + page_size - 1) & ~(page_size - 1);
   for (unsigned i = count_; i-- > 0;) {
     Range& range = ranges_[i];
     if (range.end > limit || bytes > range.end - range.begin) continue;
-    // What may lie anywhere leaves the top to guests with large pages, whose places are few.
     if (alignment <= page_size) {
       range.begin += bytes;
       free_ -= bytes / page_size;
       return HostPhysical(range.begin - bytes);
     }
-    const u64 base = (range.end - bytes) & ~(alignment - 1);
-    if (base < range.begin) continue;
-    // What alignment cuts off at the top becomes a range of its own where there is room for one.
-    const u64 above = base + bytes;
-    if (above < range.end) {
-      free_ -= (range.end - above) / page_size;
-      if (count_ < max_ranges) {
-        const u64 end = range.end;
-        range.end = base;
-        free_ -= bytes / page_size;
-        add(above, end);
-        return HostPhysical(base);
-      }
-    }
-    range.end = base;
-    free_ -= bytes / page_size;
-    return HostPhysical(base);
+    if (const HostPhysical block = cut(range, bytes, alignment); block.value != 0) return block;
   }
   return HostPhysical(0);
 }
@@ -74,7 +68,7 @@ HostPhysical PagePool::allocate_part(u64& bytes, u64 alignment) {
     const u64 begin = (ranges_[i].begin + alignment - 1) & ~(alignment - 1), end = ranges_[i].end & ~(alignment - 1);
     if (begin >= end) continue;
     bytes = std::min(bytes, end - begin);
-    return allocate_block(bytes, alignment);
+    return cut(ranges_[i], bytes, alignment);
   }
   return HostPhysical(0);
 }

@@ -18,7 +18,8 @@ class PagePool {
   HostPhysical allocate();
   void release(HostPhysical page);
   /// Adjacent pages that are never given back, not zeroed. `alignment` is a power of two, at least a page. Address 0: no room.
-  /// In ranges that end by `limit`; if aligned to more than a page, the highest there is.
+  /// In ranges that end by `limit`. If aligned to more than a page, the highest there is; else one from the bottom, which leaves
+  /// guests with large pages their places.
   HostPhysical allocate_block(u64 bytes, u64 alignment, u64 limit = ~u64{0});
 
   /// As much of that as there is in one place: `bytes` becomes less if it must, by multiples of `alignment`. The highest
@@ -31,6 +32,8 @@ class PagePool {
   struct Range {
     u64 begin = 0, end = 0;
   };
+  HostPhysical cut(Range& range, u64 bytes, u64 alignment);
+
   Hardware& hardware_;
   std::array<Range, max_ranges> ranges_{};
   unsigned count_ = 0;

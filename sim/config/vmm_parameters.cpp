@@ -60,7 +60,9 @@ void VmmParameters::describe(ParameterVisitor& v) {
       "How guests' memory is translated: second-stage tables that the hardware walks; a virtual TLB, filled on "
       "faults; shadow tables that follow the guest's writes to its own; or no tables, under the translation scheme "
       "`software`.");
-  v.choice("nested_page", nested_page, nested_pages, "Pages of the second stage.");
+  v.choice("nested_page", nested_page, nested_pages,
+           "Pages of the second stage. 2M: where memory lies so. 1G: a guest of 2GiB or more, on a processor that has "
+           "them.");
   v.integer("slice", slice, {100, 1'000'000'000}, "us", "A guest's turn, when there are several.");
   v.choice(
       "execution", execution, executions,

@@ -63,10 +63,10 @@ class Processor:
                 result = self.boot(configuration, "lab", "lab32", memory="3328MiB")
                 self.assertEqual(result.status, 0, str(result))
 
-    def test_nested_pages_of_every_size(self):
+    def test_nested_pages_of_several_sizes(self):
         if "nested" not in self.paging:
             self.skipTest("the processor has no nested paging")
-        for size in ("4K", "2M", "1G"):
+        for size in ("4K", "2M"):  # 1G: hypervisor_walks_test
             with self.subTest(size=size):
                 result = self.boot(f"nested_page = {size}\n" + guest("a", "lab", cmdline="run=check"), "lab")
                 self.assertEqual(result.status, 0, str(result))
