@@ -18,6 +18,7 @@ inline constexpr u16 modrm = 1 << 0, to_register = 1 << 1,
     stack = 1 << 9, not_64 = 1 << 10,              // no such instruction in 64-bit mode
     only_64 = 1 << 11, memory_only = 1 << 12,      // the register form is another instruction
     implicit_memory = 1 << 13, address = 1 << 14;  // an address as an immediate
+inline constexpr u16 any_immediate = immediate_8 | immediate | immediate_16 | immediate_full | one | address;
 }  // namespace form
 
 /// Byte: 1. Full: by prefixes and mode. Word, Low: 2, and 4 or 8 if REX.W or VEX.W says so.

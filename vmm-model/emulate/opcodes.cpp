@@ -16,6 +16,7 @@ u8 Decoder::width_of(const OpcodeRow& row) const {
 }
 
 void Decoder::immediates(u16 form) {
+  if ((form & form::any_immediate) == 0) return;
   const u8 full = insn_.operand_size;
   if ((form & form::address) != 0) insn_.displacement = static_cast<i64>(take(insn_.address_size));
   if ((form & form::immediate_full) != 0) immediate(full);
@@ -134,8 +135,8 @@ void Decoder::two_bytes(u8 opcode) {
   }
   const OpcodeRow& row = two_byte_opcode(opcode);
   const unsigned reg = peek() >> 3 & 7;
-  const bool another = prefixed_opcode(1, opcode, prefix(), false, reg) != nullptr;
-  if (another && (insn_.repeat || row.operation == Operation::Unknown)) return prefixed(1);
+  const bool by_prefix = insn_.repeat || (row.operation == Operation::Unknown && row.group == OpcodeGroup::None);
+  if (by_prefix && prefixed_opcode(1, opcode, prefix(), false, reg) != nullptr) return prefixed(1);
   apply(row);
   if (insn_.operation == Operation::MovZero || insn_.operation == Operation::MovSign) {
     insn_.source_size = (opcode & 1) != 0 ? 2 : 1;

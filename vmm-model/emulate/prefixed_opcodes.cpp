@@ -1,5 +1,8 @@
 // Instructions that a prefix makes what they are (SDM vol. 2, tables ): vectors that move, and integers of late.
 
+#include <array>
+#include <iterator>
+
 #include "vmm-model/emulate/opcode_map.h"
 
 namespace bunshin::vmm {
@@ -124,13 +127,27 @@ constexpr Row rows[] = {
     {3, 0xf0, f2, ShiftPlain, gpr, Row::Vex, any, true},
 };
 
+constexpr unsigned maps = 3;
+static_assert(std::size(rows) < 256);
+
+/// Of each opcode; one without any has what is behind all.
+constexpr auto first_row = [] {
+  std::array<std::array<u8, 256>, maps> first{};
+  for (auto& map : first) map.fill(std::size(rows));
+  for (unsigned i = std::size(rows); i-- > 0;) first[rows[i].map - 1][rows[i].opcode] = static_cast<u8>(i);
+  return first;
+}();
+
 }  // namespace
 
 const PrefixedRow* prefixed_opcode(u8 map, u8 opcode, u8 prefix, bool vex, unsigned reg) {
   const u8 encoding = vex ? Row::Vex : Row::Legacy;
-  for (const Row& row : rows) {
-    if (row.opcode != opcode || row.map != map || (row.prefixes & prefix) == 0) continue;
-    if ((row.encoding & encoding) != 0 && (row.reg == any || row.reg == reg)) return &row;
+  if (map < 1 || map > maps) return nullptr;
+  for (unsigned i = first_row[map - 1][opcode]; i < std::size(rows); ++i) {
+    const Row& row = rows[i];
+    if (row.opcode != opcode || row.map != map) return nullptr;
+    if ((row.prefixes & prefix) == 0 || (row.encoding & encoding) == 0) continue;
+    if (row.reg == any || row.reg == reg) return &row;
   }
   return nullptr;
 }
