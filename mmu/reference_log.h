@@ -2,6 +2,7 @@
 
 // What an observed core did to memory, in program order: the raw material of timing models and statistics.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
@@ -65,13 +66,16 @@ class ReferenceLog {
     references_[size_] = reference;
     references_[size_++].hits_before = hit_count_;
   }
-  /// Whether hits in the line filter (mmu/memory/line_filter.h) are noted. Without, nobody asks for them.
+  /// Whether hits in the line filter (mmu/memory/line_filter.h) are noted one by one. They are counted in any case.
   void note_hits(bool on) { notes_hits_ = on; }
   void add_hit(u64 linear, bool store) {
-    if (notes_hits_ && hit_count_ < hit_capacity) hits_[hit_count_++] = {linear << 1 | u64{store}};
+    if (notes_hits_ && hit_count_ < hit_capacity) hits_[hit_count_] = {linear << 1 | u64{store}};
+    ++hit_count_;
   }
-  /// Accesses that the line filter served, in program order.
-  std::span<const LineHit> hits() const { return {hits_.data(), hit_count_}; }
+  /// Accesses that the line filter served, in program order, if they are noted.
+  std::span<const LineHit> hits() const {
+    return {hits_.data(), notes_hits_ ? std::min<std::size_t>(hit_count_, hit_capacity) : 0};
+  }
   std::span<const MemoryReference> references() const { return {references_.data(), size_}; }
   std::size_t size() const { return size_; }
   u32 hit_count() const { return hit_count_; }

@@ -27,9 +27,9 @@ struct BlockRun {
   /// instruction or its fetch.
   std::span<const MemoryReference> references;
   std::size_t before = 0;
-  /// Of the line filter, if ReferenceLog::note_hits() asks for them; the first `hits_before` belong to what is before.
+  /// Of the line filter, if ReferenceLog::note_hits() asks for them.
   std::span<const LineHit> hits;
-  u32 hits_before = 0;
+  u32 hits_before = 0;                        ///< so many of them, noted or not, belong to what is before
   bool event = false;                         ///< an exception or interrupt was delivered before the block
   TlbOutcome fetch = TlbOutcome::FirstLevel;  ///< of the block's page, if first-level TLBs are modeled
   u64 cr3 = 0;                                ///< when the block was entered

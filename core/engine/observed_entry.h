@@ -37,6 +37,7 @@ void Observation::finish_for(Observer& observer, Cpu& cpu, unsigned completed, u
     if (!late_ && log_.size() == 0 && observer.plain_run(*block_, rip_, next_rip, cycle_, completed, cycles))
         [[likely]] {
       cpu.spend(cycles - completed);
+      log_.clear();
       return;
     }
   }

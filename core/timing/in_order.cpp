@@ -39,8 +39,9 @@ const BlockPlan::Entry& InOrderPipeline::entry_of_reference(const BlockPlan& pla
 }
 
 void InOrderPipeline::stall_on_references(Log& log, const BlockRun& run, const BlockPlan& plan) {
-  for (u64 index = 0; !log.empty(); ++index) {
+  for (u64 logged = 0; !log.empty(); ++logged) {
     const u64 before = now_;
+    const u64 index = logged + log.hits_passed() - run.hits_before;
     const bool is_store = log.next_is(MemoryReference::Kind::Store);
     const Visit v = visit(log, now_, run.rip);
     if (is_store) {

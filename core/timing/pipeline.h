@@ -4,6 +4,7 @@
 // A pipeline replays what a watched core did, block by block (core/engine/observation.h): the log says which memory was
 // touched and which tables were walked, the pipeline says when.
 
+#include <algorithm>
 #include <memory>
 
 #include "base/stats.h"
@@ -93,7 +94,9 @@ class Pipeline : public BlockObserver {
    public:
     explicit Log(std::span<const MemoryReference> references) : references_(references) {}
     explicit Log(const BlockRun& run)
-        : references_(run.references.subspan(run.before)), hits_(run.hits), hit_at_(run.hits_before) {}
+        : references_(run.references.subspan(run.before)),
+          hits_(run.hits),
+          hit_at_(std::min<std::size_t>(run.hits_before, run.hits.size())) {}
     /// True if the next access to memory was served by the line filter.
     bool next_is_hit() const {
       return hit_at_ < hits_.size() && (at_ == references_.size() || references_[at_].hits_before > hit_at_);
@@ -111,6 +114,8 @@ class Pipeline : public BlockObserver {
     /// Of the references that the line filter did not serve.
     bool empty() const { return at_ == references_.size(); }
     const MemoryReference& take() { return references_[at_++]; }
+    /// Accesses that the line filter served before the next reference.
+    u32 hits_passed() const { return references_[at_].hits_before; }
     std::size_t left() const { return references_.size() - at_ + hits_.size() - hit_at_; }
 
    private:

@@ -134,6 +134,17 @@ TYPED_TEST(TimingStatisticsTest, TheHottestInstructionOfAMultiplyChainIsTheMulti
   EXPECT_EQ(hottest.bits, 64U);
 }
 
+/// The load before it hits, and is served without a record.
+TYPED_TEST(TimingStatisticsTest, AMissIsChargedToTheLoadThatMissed) {
+  this->core_.pipeline.attach(this->core_.machine.processor.cpu());
+  // mov ecx, 300; mov esi, 0x10000; loop: mov rax, [0x5000]; mov rbx, [rsi]; add rsi, 64; dec ecx; jnz loop; hlt
+  this->core_.run({0xb9, 0x2c, 0x01, 0x00, 0x00, 0xbe, 0x00, 0x00, 0x01, 0x00, 0x48, 0x8b, 0x04, 0x25, 0x00,
+                   0x50, 0x00, 0x00, 0x48, 0x8b, 0x1e, 0x48, 0x83, 0xc6, 0x40, 0xff, 0xc9, 0x75, 0xed, 0xf4});
+  const HotInstruction hottest = this->core_.plans.hot_instructions().hottest().front();
+  EXPECT_EQ(hottest.length, 3U);
+  EXPECT_EQ(hottest.bytes[2], 0x1e);
+}
+
 TYPED_TEST(TimingStatisticsTest, WalksAreCountedByLevelAndPage) {
   this->core_.run(memory_loop);
   const WalkCounters& w = this->core_.state.statistics.walks(Privilege::Supervisor);
