@@ -68,7 +68,6 @@ CAUSES = {
     "forkwait": LINUX,
     ("native", "ptemod"): "a few operations, whose loop's start is counted with them",
     ("shadow", "in"): "ours answers in the monitor itself; who serves port 80H in theirs is not said, 15826 cycles are three round trips",
-    ("shadow", "pgfault"): "two exits here, the fault itself and the kernel's write of the entry",
     ("deprivileged", "callret"): "there is no translator: returns run as they are",
     ("deprivileged-vtlb", "callret"): "there is no translator: returns run as they are",
     ("deprivileged-vtlb", "ptemod"): "nobody watches guest tables in this mode; theirs are traced",
