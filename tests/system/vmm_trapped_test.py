@@ -4,7 +4,7 @@ and across the ends of pages of different kinds, and compares; natively, on QEMU
 
 import unittest
 
-from bunshin_process import GUESTS, main, run_qemu
+from bunshin_process import GUESTS, SOURCE, main, run, run_qemu
 from hypervisor_process import guest, run_hypervisor, run_machine
 
 # QEMU 7.2's results are others than those of the processors that oracle_test compares the simulator's with.
@@ -35,6 +35,15 @@ class Trapped(unittest.TestCase):
                     result = run_hypervisor(cpu, f"paging = {paging}\n" + guest("a", "trapped"), GUESTS / "trapped", timeout=300)
                     self.assertEqual(result.status, 0, str(result))
                     self.assertEqual(result.console, native, str(result))
+
+    def test_the_same_where_the_hypervisor_is_hosted(self):
+        for cpu, paging in (("zen3", "shadow"), ("skylake", "nested")):
+            with self.subTest(cpu=cpu, paging=paging):
+                settings = {"include": SOURCE / f"configs/cpu/{cpu}.yaml", "guest.kernel": GUESTS / "trapped", "guest.initrd": "",
+                            "vmm.paging": paging}
+                result = run("lab.yaml", settings, options=("--timing", "none", "--vmm", "hosted"), timeout=300)
+                self.assertEqual(result.status, 0, str(result))
+                self.assertEqual(digests(result.console), digests(self.native(cpu)))
 
     def test_as_on_qemu(self):
         console, value = run_qemu(GUESTS / "trapped", memory=256)
