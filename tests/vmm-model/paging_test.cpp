@@ -266,6 +266,35 @@ TEST_P(HiddenPaging, GivesWhatTheGuestsTablesSay) {
   EXPECT_EQ(passed_ > rounds / 1000, GetParam().passes) << passed_;
 }
 
+TEST(ShadowPaging, ALoadOfCr3FindsWhatItLedToLastTime) {
+  HostMachine machine(64 << 20);
+  PagePool pool(machine);
+  pool.add(0x1000, 16 << 20);
+  GuestMemory memory(machine, HostPhysical(32 << 20), 6 << 20);
+  StillProcessor processor;
+  constexpr u64 first = 0x10'0000, second = 0x20'0000;
+  for (const u64 directory : {first, second}) {
+    memory.store(GuestPhysical(directory), 4, (directory + page_size) | present | writable);
+    memory.store(GuestPhysical(directory + page_size), 4, 0x30'0000 | present | writable);
+  }
+  processor.set(StateField::cr0, cr0::PE | cr0::PG);
+  processor.set(StateField::cr3, first);
+  ShadowPaging paging({machine, pool, memory, processor, 40});
+  ASSERT_TRUE(paging.start());
+  const auto linked = [&] { return (machine.load(processor.root, 8) & present) != 0; };
+  EXPECT_FALSE(linked());
+  Exit exit;
+  exit.reason = ExitReason::PageFault;
+  EXPECT_EQ(paging.fault(exit).outcome, FaultOutcome::Resume);
+  EXPECT_TRUE(linked());
+  processor.set(StateField::cr3, second);
+  ASSERT_TRUE(paging.root_written());
+  EXPECT_FALSE(linked());
+  processor.set(StateField::cr3, first);
+  ASSERT_TRUE(paging.root_written());
+  EXPECT_TRUE(linked());
+}
+
 std::string case_name(const testing::TestParamInfo<Case>& chosen) {
   constexpr const char* formats[] = {"TwoLevel", "Pae", "FourLevel"};
   return std::string(chosen.param.shadow ? "Shadow" : "Vtlb") + formats[static_cast<unsigned>(chosen.param.format)] +

@@ -191,5 +191,78 @@ TEST(UserState, WhatTheSwitchCannotLoadIsTheGuestsFault) {
   EXPECT_FALSE(refused());
 }
 
+TEST(UserState, AnInstructionThatWasWrittenOverIsDecodedAgain) {
+  UserStateRig rig;
+  for (unsigned round = 0; round < 3; ++round) {
+    for (const bool on : {true, false}) {
+      rig.execution.set(StateField::rip, UserStateRig::code);
+      EXPECT_FALSE(perform(rig, {static_cast<u8>(on ? 0xfb : 0xfa)}));
+      EXPECT_EQ((rig.execution.get(StateField::rflags) & rflags::IF) != 0, on);
+    }
+  }
+}
+
+TEST(UserState, ADescriptorThatIsWrittenIsMadeAnewAndNoOther) {
+  UserStateRig rig;
+  HostPhysical table;
+  u16 selector = 0;
+  rig.machine.in_user = [&](const UserSpace& space, UserState& state) {
+    const u64 at = 8 * (switch_area::first_guest_page + 1);
+    table = HostPhysical(rig.machine.load(space.area_table + at, 8) & ~u64{0xfff});
+    selector = static_cast<u16>(state.ds);
+    state.vector = 0x20;
+  };
+  rig.at_level(3);
+  rig.execution.enter();
+  EXPECT_EQ(selector, UserStateRig::user_data);
+  const u64 code_before = rig.machine.load(table + (UserStateRig::user_code & ~7u), 8),
+            based = UserStateRig::flat(0xf3);
+  const u32 at = UserStateRig::gdt + (UserStateRig::user_data & ~7u);
+  rig.machine.store(table + (UserStateRig::user_code & ~7u), 8,
+                    0);  // whoever makes all of it anew makes this good again
+  rig.store(at, 8, based | u64{0x1234} << 16);
+  rig.execution.memory_written(GuestPhysical(at), 8);
+  rig.execution.enter();
+  EXPECT_EQ(rig.machine.load(table + (UserStateRig::user_data & ~7u), 8), based | u64{0x1234} << 16);
+  EXPECT_NE(selector, UserStateRig::user_data) << "DS holds what the descriptor was when it was loaded";
+  EXPECT_EQ(rig.machine.load(table + (UserStateRig::user_code & ~7u), 8), 0u);
+  EXPECT_NE(code_before, 0u);
+}
+
+TEST(UserState, TranslationsAreKeptAsATlbKeepsThem) {
+  constexpr u32 directory = 0x2'0000, table = 0x2'1000, local = 0x5000, global = 0x6000;
+  constexpr u64 present_writable = 3, global_page = 0x100;
+  UserStateRig rig;
+  rig.store(directory, 4, table | present_writable);
+  const auto map = [&](u64 to) {
+    rig.store(table + 4 * (local >> 12), 4, to | present_writable);
+    rig.store(table + 4 * (global >> 12), 4, to | present_writable | global_page);
+  };
+  rig.execution.set(StateField::cr4, cr4::PGE);
+  rig.execution.set(StateField::cr3, directory);
+  rig.execution.set(StateField::cr0, cr0::PE | cr0::PG);
+  deprivileged::LinearMemory linear(rig.machine);
+  linear.attach(rig.memory, rig.paging, rig.execution);
+  const auto at = [&](u32 address) {
+    GuestPhysical found;
+    EXPECT_TRUE(linear.translate(address, {}, found));
+    return found.value;
+  };
+  map(0x10'0000);
+  EXPECT_EQ(at(local), 0x10'0000u);
+  EXPECT_EQ(at(global), 0x10'0000u);
+  map(0x11'0000);
+  EXPECT_EQ(at(local), 0x10'0000u);
+  linear.forget_local();
+  EXPECT_EQ(at(local), 0x11'0000u);
+  EXPECT_EQ(at(global), 0x10'0000u);
+  linear.forget(global);
+  EXPECT_EQ(at(global), 0x11'0000u);
+  map(0x12'0000);
+  linear.forget();
+  EXPECT_EQ(at(local), 0x12'0000u);
+  EXPECT_EQ(at(global), 0x12'0000u);
+}
+
 }  // namespace
 }  // namespace bunshin::vmm

@@ -153,7 +153,7 @@ void CodeScanner::branch_taken(u32 linear, u32 target, u32 base, unsigned bits, 
   const bool new_target = !known(target);
   prepare(target, base, bits);
   GuestPhysical at;
-  if (!linear_.translate(linear, fetch, at)) return;
+  if (targets == Targets::Any || !linear_.translate(linear, fetch, at)) return;
   Page* page = find(at);
   if (page == nullptr) return;
   for (unsigned i = 0; i < page->rewrites; ++i) {
