@@ -44,7 +44,8 @@ class Hypervisor {
   bool create_disk(const GuestConfig& config, std::span<const BootModule> modules, VirtualPcSetup& setup);
   bool create_guest(const GuestConfig& config, std::span<const BootModule> modules);
   GuestPaging* create_paging(PagingChoice choice, const PagingContext& context);
-  std::span<const u8> find_module(std::string_view name, std::span<const BootModule> modules) const;
+  /// No bytes: there is none.
+  BootModule find_module(std::string_view name, std::span<const BootModule> modules) const;
   bool refuse(const GuestConfig& config, std::string_view why);
   Guest* next_ready();
   void give_processor(Guest& guest);

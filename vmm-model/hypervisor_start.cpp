@@ -82,16 +82,16 @@ bool Hypervisor::choose_back_end() {
   return false;
 }
 
-std::span<const u8> Hypervisor::find_module(std::string_view name, std::span<const BootModule> modules) const {
+BootModule Hypervisor::find_module(std::string_view name, std::span<const BootModule> modules) const {
   const auto found =
       std::find_if(modules.begin() + 1, modules.end(), [&](const BootModule& m) { return short_name(m.name) == name; });
-  if (found != modules.end()) return found->bytes;
+  if (found != modules.end()) return *found;
   u64 number = 0;
   for (const char c : name) {
     if (c < '0' || c > '9' || number > modules.size()) return {};
     number = number * 10 + static_cast<u64>(c - '0');
   }
-  return number >= 1 && number < modules.size() ? modules[number].bytes : std::span<const u8>{};
+  return number >= 1 && number < modules.size() ? modules[number] : BootModule{};
 }
 
 bool Hypervisor::refuse(const GuestConfig& config, std::string_view why) {
@@ -149,7 +149,7 @@ bool Hypervisor::has_gigabyte_pages() { return (guest_cpuid(hardware_, 0x8000'00
 bool Hypervisor::has_pse36() { return (guest_cpuid(hardware_, 1, 0, false).edx >> 17 & 1) != 0; }
 
 bool Hypervisor::create_disk(const GuestConfig& config, std::span<const BootModule> modules, VirtualPcSetup& setup) {
-  const std::span<const u8> image = find_module(config.disk, modules);
+  const std::span<const u8> image = find_module(config.disk, modules).bytes;
   if (image.size() < VirtioBlk::sector_bytes) return refuse(config, "there is no boot module for its disk");
   void* pages = hardware_.allocate_object(GuestDisk::blocks(image.size()) * sizeof(u64));
   if (pages != nullptr) setup.disk = create<GuestDisk>(hardware_, pool_, image, static_cast<u64*>(pages));
@@ -157,7 +157,8 @@ bool Hypervisor::create_disk(const GuestConfig& config, std::span<const BootModu
 }
 
 bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootModule> modules) {
-  GuestImage image{find_module(config.kernel, modules), find_module(config.initrd, modules), config.cmdline};
+  const BootModule kernel = find_module(config.kernel, modules), initrd = find_module(config.initrd, modules);
+  const GuestImage image{kernel.bytes, initrd.bytes, config.cmdline, short_name(kernel.name), short_name(initrd.name)};
   if (image.kernel.empty()) return refuse(config, "there is no boot module for its kernel");
   if (!config.initrd.empty() && image.initrd.empty()) return refuse(config, "there is no boot module for its initrd");
   if (config.paging == PagingChoice::Nested && !back_end_->nested_paging()) {

@@ -91,7 +91,7 @@ class VmxExecutionTest : public testing::Test {
     return guest->enter();
   }
 
-  HostMachine machine{u64{1} << 20};
+  HostMachine machine{u64{4} << 20};
   PagePool pool{machine};
   TableVmx vmx;
   VmxProcessor processor{vmx};

@@ -15,6 +15,7 @@ struct GuestImage {
   std::span<const u8> kernel;
   std::span<const u8> initrd;
   std::string_view cmdline;
+  std::string_view kernel_name, initrd_name;  ///< of their files, as boot loaders tell Multiboot kernels
 };
 
 /// Empty, or what is wrong with the image for this guest.
@@ -27,7 +28,7 @@ bool is_linux(std::span<const u8> image);
 /// Where the loader's own tables lie in guest memory.
 namespace boot_layout {
 inline constexpr u64 gdt = 0x1000, page_tables = 0x2000, information = 0x9000, cmdline = 0xa000, cmdline_max = 0x10000,
-                     low_end = 0x9fc00, high_begin = 0x10'0000;
+                     module_string = 0x1b000, low_end = 0x9fc00, high_begin = 0x10'0000;
 }
 
 /// Flat segments, as both protocols want them; long mode has identity tables for the first 4 GiB.

@@ -79,6 +79,21 @@ struct Information {
   GuestMemory& memory;
 
   void put(u64 offset, u64 value) { memory.store(GuestPhysical(boot_layout::information + offset), 4, value); }
+  /// Where the text ends; a zero stands there.
+  u64 put_string(u64 at, std::string_view text) {
+    for (const char c : text) memory.store(GuestPhysical(at++), 1, static_cast<u8>(c));
+    memory.store(GuestPhysical(at), 1, 0);
+    return at;
+  }
+  /// The kernel's name comes first: kernels take the first word for that, whatever it is.
+  void put_command_line(const GuestImage& image) {
+    u64 at = put_string(boot_layout::cmdline, image.kernel_name);
+    if (!image.cmdline.empty()) {
+      at = put_string(at, " ");
+      put_string(at, image.cmdline);
+    }
+    put(16, boot_layout::cmdline);
+  }
 };
 
 void put_memory_map(Information& info) {
@@ -107,7 +122,8 @@ std::string_view put_module(Information& info, const GuestImage& image, u64 kern
   if (!info.memory.write(GuestPhysical(at), image.initrd)) return "its memory does not hold kernel and initrd";
   info.memory.store(GuestPhysical(list), 4, at);
   info.memory.store(GuestPhysical(list + 4), 4, at + image.initrd.size());
-  info.memory.store(GuestPhysical(list + 8), 8, 0);
+  info.put_string(boot_layout::module_string, image.initrd_name);
+  info.memory.store(GuestPhysical(list + 8), 8, boot_layout::module_string);
   info.put(20, 1);
   info.put(24, list);
   return {};
@@ -127,11 +143,7 @@ std::string_view load_multiboot(const GuestImage& image, GuestMemory& memory, Gu
   info.put(0, 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6);
   info.put(4, boot_layout::low_end / 1024);
   info.put(8, (memory.low_size() - boot_layout::high_begin) / 1024);
-  for (std::size_t i = 0; i < image.cmdline.size(); ++i) {
-    memory.store(GuestPhysical(boot_layout::cmdline + i), 1, static_cast<u8>(image.cmdline[i]));
-  }
-  memory.store(GuestPhysical(boot_layout::cmdline + image.cmdline.size()), 1, 0);
-  info.put(16, boot_layout::cmdline);
+  info.put_command_line(image);
   put_memory_map(info);
   if (const std::string_view problem = put_module(info, image, placed.end); !problem.empty()) return problem;
   enter_protected_mode(memory, execution, placed.entry);
