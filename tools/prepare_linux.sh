@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes what configs/experiment/linux.yaml boots, from the distribution's packages, none of which is installed:
-#   DIRECTORY/vmlinuz-FLAVOUR   the kernel of linux-image-cloud-amd64, linux-image-amd64 or (i386) linux-image-686
+#   DIRECTORY/vmlinuz-FLAVOUR   the kernel of linux-image-cloud-amd64, linux-image-amd64, linux-image-rt-amd64, or (i386)
+#                               linux-image-686, linux-image-686-pae
 #   DIRECTORY/initramfs.img     busybox and tools/initramfs_init, which runs a small workload and powers off
-#   tools/prepare_linux.sh [--flavour cloud|generic|686] [--load shell|threads|disk] [--output DIRECTORY]
-# 686 is for 32-bit processors, with an initramfs of its own.
+#   tools/prepare_linux.sh [--flavour cloud|generic|rt|686|686-pae] [--load shell|threads|disk] [--output DIRECTORY]
+# 686 and 686-pae are for 32-bit processors, with an initramfs of its own.
 # --load threads names DIRECTORY/threads.img instead, whose only program is guests/linux/threads.c; --load disk names
 # DIRECTORY/disk-check.img, which reads and writes a virtio disk (tools/disk_check_init).
 # Exit status 3: the packages cannot be downloaded here.
@@ -22,8 +23,9 @@ done
 case $flavour in
   cloud) package=linux-image-cloud-amd64 ;;
   generic) package=linux-image-amd64 ;;
-  686) package=linux-image-686 architecture=i386 ;;
-  *) echo "prepare_linux: the flavour is cloud, generic or 686, not '$flavour'" >&2; exit 2 ;;
+  rt) package=linux-image-rt-amd64 ;;
+  686 | 686-pae) package=linux-image-$flavour architecture=i386 ;;
+  *) echo "prepare_linux: the flavour is cloud, generic, rt, 686 or 686-pae, not '$flavour'" >&2; exit 2 ;;
 esac
 
 case $load in
