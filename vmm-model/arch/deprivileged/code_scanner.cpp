@@ -147,8 +147,8 @@ void CodeScanner::undo(Page& page, GuestPhysical at) {
   }
 }
 
-// A direct branch needs to trap only until its target has been found. All that kernels call through registers goes through the
-// same few thunks where compilers keep processors from guessing: such a branch never knows all its targets.
+// A direct branch needs to trap only until its target has been found. All that kernels call through registers goes
+// through the same few thunks where compilers keep processors from guessing: such a branch never knows all its targets.
 void CodeScanner::branch_taken(u32 linear, u32 target, u32 base, unsigned bits, Targets targets) {
   const bool new_target = !known(target);
   prepare(target, base, bits);
