@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Debian's other kernels under the project's hypervisor (docs/hypervisor.md, "Guests that have been tried")."""
+"""Debian's other kernels, and another machine, under the project's hypervisor (docs/hypervisor.md, "Guests that have been tried")."""
 
+import pathlib
+import shutil
+import subprocess
+import tempfile
 import unittest
 
-from bunshin_process import main, prepare
-from hypervisor_process import guest, run_hypervisor
+from bunshin_process import GUESTS, main, prepare
+from hypervisor_process import IMAGE, guest, run_hypervisor
 from linux_test import WORKLOAD
 
 # Flavour, processor, paging: each processor and each way of paging is somewhere; 32-bit kernels page in two ways.
@@ -26,6 +30,30 @@ class Flavours(unittest.TestCase):
         for line in WORKLOAD:
             self.assertIn(line, result.console)
         self.assertNotIn(b"unchecked MSR access", result.console)
+
+
+class OnQemu(unittest.TestCase):
+    def test_debian_and_a_lab_guest_at_once(self):
+        program = shutil.which("qemu-system-x86_64")
+        if program is None:
+            self.skipTest("qemu-system-x86_64 is not installed")
+        kernel, initramfs = prepare("prepare_linux.sh")
+        lab = GUESTS / "lab"
+        with tempfile.TemporaryDirectory() as directory:
+            folder = pathlib.Path(directory)
+            (folder / "vmm.cfg").write_text(
+                guest("debian", kernel, initrd=initramfs.name, memory="160M", cmdline="console=ttyS0 panic=-1") +
+                guest("lab", lab, memory="32M", paging="shadow", cmdline="run=check"))
+            subprocess.run(
+                [program, "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none", "-no-reboot", "-kernel", IMAGE,
+                 "-initrd", f"{folder}/vmm.cfg,{kernel},{initramfs},{lab}", "-serial", f"file:{folder}/com1",
+                 "-serial", f"file:{folder}/com2", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=900, check=False)
+            guests, own = (folder / "com1").read_bytes(), (folder / "com2").read_text()
+        for line in WORKLOAD:
+            self.assertIn(b"debian| " + line, guests)
+        self.assertIn(b"lab| lab: power off, 0 failed", guests)
+        self.assertIn("bunshin-vmm: all guests ended well", own)
 
 
 def add_tests():
