@@ -62,6 +62,8 @@ FORWARDING = "both branches are predicted and cost nothing beyond their stack re
              "modeled, costs a pair more"
 TRAPS = "ours traps at ring 0, emulates and switches address spaces each time; their translator calls the monitor from " \
         "translated code"
+SYSTEM_CALL = "three exits: INT, the kernel's call through a register, whose target must have been scanned, and IRET; " + TRAPS
+FAULT = "up to seven exits: the fault, MOV from CR2, writes of entries, INVLPG, IRET, the missing translation; " + TRAPS
 # Why a figure may be missed on the profile p4-672.
 CAUSES = {
     "callret": FORWARDING,
@@ -70,6 +72,10 @@ CAUSES = {
     ("shadow", "in"): "ours answers in the monitor itself; who serves port 80H in theirs is not said, 15826 cycles are three round trips",
     ("deprivileged", "callret"): "there is no translator: returns run as they are",
     ("deprivileged-vtlb", "callret"): "there is no translator: returns run as they are",
+    ("deprivileged", "syscall"): SYSTEM_CALL,
+    ("deprivileged-vtlb", "syscall"): SYSTEM_CALL,
+    ("deprivileged", "pgfault"): FAULT,
+    ("deprivileged-vtlb", "pgfault"): FAULT,
     ("deprivileged-vtlb", "ptemod"): "nobody watches guest tables in this mode; theirs are traced",
     "deprivileged": TRAPS,
     "deprivileged-vtlb": TRAPS,
@@ -83,7 +89,8 @@ def cause(mode, name):
 # What must come out of the mechanism: operation, slower mode, at least so many times, faster mode.
 ORDER = (
     ("ptemod", "shadow", 10, "vtlb"),
-    ("ptemod", "shadow", 2, "deprivileged"),
+    ("ptemod", "shadow", 3, "deprivileged"),
+    ("in", "shadow", 2, "deprivileged"),
     ("ptemod", "shadow", 10, "deprivileged-vtlb"),
     ("ptemod", "deprivileged", 10, "native32"),
     ("divzero", "deprivileged", 3, "native32"),
