@@ -85,8 +85,9 @@ class Run final : public RunSupervisor {
       if (const std::string error = exit_trace_->close(); !error.empty()) end = {ExitStatus::Usage, error, {}};
     }
     if (hypervisor_console_ && end.status != ExitStatus::Success) {
-      if (end.exit_value) end.reason = fmt::format("the hypervisor gave up: {}", hypervisor_console_->complaint());
-      std::fputs(fmt::format("bunshin: the hypervisor said:\n{}", hypervisor_console_->brief()).c_str(), stderr);
+      if (end.exit_value) end = of_the_hypervisor(end);
+      if (end.status != ExitStatus::Usage)
+        std::fputs(fmt::format("bunshin: the hypervisor said:\n{}", hypervisor_console_->brief()).c_str(), stderr);
     }
     if (debugger_) debugger_->exited(static_cast<int>(end.status));
     report(end, seconds);
@@ -132,6 +133,16 @@ class Run final : public RunSupervisor {
   }
 
  private:
+  /// A guest that it does not start is a mistake in the configuration.
+  RunEnd of_the_hypervisor(RunEnd end) const {
+    const std::string complaint = hypervisor_console_->complaint();
+    if (!hypervisor_console_->started()) {
+      return {ExitStatus::Usage, "the hypervisor refuses " + with_guests_files(config_, complaint), end.exit_value};
+    }
+    end.reason = "the hypervisor gave up: " + complaint;
+    return end;
+  }
+
   void note(const std::string& text) const {
     if (!options_.quiet) std::fputs(fmt::format("bunshin: {}\n", text).c_str(), stderr);
   }
@@ -192,7 +203,9 @@ class Run final : public RunSupervisor {
     const std::string summary = fmt::format(
         "{} after {} cycles ({:.6f} s simulated), {} instructions, {:.2f} s, {:.1f} MIPS, state {:016x}", end.reason,
         machine_.loop().cycle(), machine_.seconds(), instructions, seconds, mips, machine_.state_hash());
-    if (failed)
+    if (end.status == ExitStatus::Usage)
+      std::fputs(fmt::format("bunshin: {}\n", end.reason).c_str(), stderr);
+    else if (failed)
       std::fputs(fmt::format("bunshin: {}\n", summary).c_str(), stderr);
     else
       note(summary);

@@ -144,6 +144,7 @@ void Guest::emulate_instruction(GuestPhysical address) {
     exit.address = address.value;
     return fail("the delivery of an event accessed a device or a read-only page", exit);
   }
+  hardware_.worked(Work::Instruction, 1);
   Instruction instruction;
   bool fault = false;
   const bool known = fetch(instruction, fault);

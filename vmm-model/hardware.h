@@ -21,6 +21,11 @@ struct CpuidResult {
 /// What guests may have beside general registers (SDM vol. 1, 13.1): x87, SSE, AVX, AVX-512.
 inline constexpr u32 guest_states = 0x7 | 0xe0;
 
+/// Computing that no reference to memory tells of: an instruction performed for a guest, an element of the hypervisor's own tables
+/// visited with all the others.
+enum class Work : u8 { Instruction, Element };
+inline constexpr unsigned work_kinds = 2;
+
 class Hardware {
  public:
   // --- Memory. Addresses are of RAM that the boot loader reported; `size` is 1, 2, 4 or 8. ---
@@ -79,6 +84,7 @@ class Hardware {
   virtual void working_for(std::string_view /*paging*/) {}
   virtual void guests_ready() {}
   virtual void exit_handled(ExitReason /*reason*/) {}
+  virtual void worked(Work /*work*/, u64 /*times*/) {}
 
   // --- Consoles ---
   /// The hypervisor's own: what it says of itself.

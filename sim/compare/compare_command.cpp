@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <ranges>
 #include <sstream>
 #include <thread>
 
@@ -14,6 +15,7 @@
 #include "sim/compare/compare_options.h"
 #include "sim/compare/comparison.h"
 #include "sim/console.h"
+#include "sim/vmm/hypervisor_boot.h"
 
 namespace bunshin {
 
@@ -87,13 +89,17 @@ ChildRun child_of(const CompareMode& mode, const CompareOptions& options, const 
   return run;
 }
 
-/// What is wrong with any mode's configuration is said before one of them runs.
+/// What is wrong with any mode's configuration, or the files of those under the hypervisor, is said before one of them runs.
+/// The native mode comes last, because its configuration has been made of theirs.
 void check_modes(const CompareOptions& options, const ComparePlan& plan) {
-  for (const CompareMode& mode : plan.modes) {
+  bool files_checked = false;
+  for (const CompareMode& mode : plan.modes | std::views::reverse) {
     std::vector<std::string> overrides = options.overrides;
     overrides.insert(overrides.end(), mode.overrides.begin(), mode.overrides.end());
     try {
-      static_cast<void>(read_config(options.config, overrides));
+      const MachineConfig config = read_config(options.config, overrides);
+      if (config.vmm.wanted() && !files_checked) HypervisorBoot{config};
+      files_checked = files_checked || config.vmm.wanted();
     } catch (const ConfigError& e) {
       throw ConfigError(fmt::format("the mode {}: {}", mode.name, e.what()));
     }
@@ -147,7 +153,10 @@ void write_results(const CompareOptions& options, const Folder& folder, const Co
 ExitStatus compare_command(const std::vector<std::string>& arguments) {
   const std::optional<CompareOptions> options = parse_compare_options(arguments);
   if (!options) return ExitStatus::Success;
-  const MachineConfig config = read_config(options->config, options->overrides);
+  // Each mode chooses its own way of paging; what the experiment says must not be what the processor lacks.
+  std::vector<std::string> overrides = options->overrides;
+  overrides.emplace_back("vmm.paging=shadow");
+  const MachineConfig config = read_config(options->config, overrides);
   const ComparePlan plan = plan_modes(*options, config);
   check_modes(*options, plan);
   const Folder folder(options->out);

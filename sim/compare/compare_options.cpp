@@ -64,17 +64,6 @@ Strings parse_modes(const std::string& list) {
   return modes;
 }
 
-/// What the hypervisor asks of a machine for this way of paging: the sentence that says what it lacks, or "".
-std::string lacking_for_paging(const std::string& paging, const CpuProfile& cpu, const std::string& scheme) {
-  const bool intel = cpu.has(Feature::Vmx);
-  if (paging == "nested" && !cpu.has(intel ? Feature::Ept : Feature::Npt)) {
-    return fmt::format("the processor has no second stage of translation ({}).", intel ? "EPT" : "NPT");
-  }
-  if (paging != "software") return "";
-  if (scheme != "software") return "the hardware fills the TLB (--set translation.scheme=software has it filled).";
-  return intel && !cpu.has(Feature::Vpid) ? "the processor's TLB does not tell guests apart (VPID)." : "";
-}
-
 /// Why the machine cannot, or "".
 std::string reason_against(const std::string& mode, const MachineConfig& config, bool asked) {
   if (mode == "native") return "";
@@ -87,7 +76,8 @@ std::string reason_against(const std::string& mode, const MachineConfig& config,
   }
   if (!extension) return "the processor has neither VT-x nor AMD-V.";
   if (!cpu.has(Feature::Lm)) return "the hypervisor uses VT-x and AMD-V in 64-bit mode, and the processor has none.";
-  return lacking_for_paging(mode, cpu, config.translation.scheme);
+  const std::string lacking = lacking_for_paging(mode, cpu, config.translation.scheme);
+  return lacking.empty() ? "" : lacking + ".";
 }
 
 /// The guest finds the same memory in every mode, and one processor, which is what the hypervisor has for it.

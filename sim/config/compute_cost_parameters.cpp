@@ -38,6 +38,7 @@ u64 thousandths(const std::string& item, std::string_view text) {
 bool assign(vmm::ComputeCosts::Mode& mode, std::string_view name, u64 cost) {
   if (name == "start") return mode.start = cost, true;
   if (name == "entry") return mode.entry = cost, true;
+  if (name == "switch") return mode.world_switch = cost, true;
   for (unsigned i = 0; i < vmm::exit_reasons; ++i) {
     if (vmm::exit_row(static_cast<vmm::ExitReason>(i)).name == name) return mode.exit[i] = cost, true;
   }
@@ -46,7 +47,11 @@ bool assign(vmm::ComputeCosts::Mode& mode, std::string_view name, u64 cost) {
 
 bool assign(vmm::ComputeCosts& costs, std::string_view name, u64 cost) {
   if (name == "reference") return costs.reference = cost, true;
+  if (name == "field") return costs.field = cost, true;
   if (name == "line") return costs.line = cost, true;
+  for (unsigned i = 0; i < vmm::work_kinds; ++i) {
+    if (vmm::work_names[i] == name) return costs.work[i] = cost, true;
+  }
   const std::size_t point = name.find('.');
   bool known = false;
   for (unsigned i = 0; i < vmm::paging_choices; ++i) {
@@ -67,7 +72,9 @@ vmm::ComputeCosts parse_compute_costs(const std::vector<std::string>& items) {
     const u64 cost = thousandths(item, text.substr(std::min(equals + 1, text.size())));
     if (!assign(costs, text.substr(0, equals), cost)) {
       refuse(item,
-             "there is no such cost: reference, line, or [PAGING.]start, .entry, or an exit's name as in vmm.log");
+             "there is no such cost: reference, field, line, instruction, element, or [PAGING.]start, .entry, .switch, "
+             "or an "
+             "exit's name as in vmm.log");
     }
   }
   return costs;
@@ -80,9 +87,11 @@ void ComputeCostTables::describe(ParameterVisitor& v) {
         fmt::format(
             "With the timing `{}`: items `NAME=CYCLES`. `reference` and `line`: around each word, and each 64 bytes of "
             "a "
-            "block, that the hypervisor loads or stores. `start`: from boot to the first guest. `entry`: around each "
-            "world switch. An exit's name as in vmm.log: its handler. The last three may have a paging mode in front: "
-            "`shadow.page_fault=1200.5`.",
+            "block, that the hypervisor loads or stores. `instruction`: performed for a guest. `element`: of its own "
+            "tables, gone through as a whole. `start`: from boot to the first guest. `switch`: a world switch. "
+            "`entry`: "
+            "from a handler to it. An exit's name as in vmm.log: its handler. The last four may have a paging mode in "
+            "front: `shadow.page_fault=1200.5`.",
             timing_mode_names[i]));
   }
 }

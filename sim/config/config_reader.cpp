@@ -78,9 +78,13 @@ void ConfigReader::integer(std::string_view name, u64& value, Range range, std::
                                           example, node->scalar));
   }
   if (*number < range.min || *number > range.max) {
+    const auto with_unit = [&](u64 bound) {
+      const std::string text = format_quantity(bound, unit);
+      const bool has_one = text.find_first_not_of("0123456789") != std::string::npos;
+      return has_one || unit.empty() ? text : fmt::format("{} {}", text, unit);
+    };
     throw error(dotted(name),
-                fmt::format("{} is out of range: {} to {}{}{}", node->scalar, format_quantity(range.min, unit),
-                            format_quantity(range.max, unit), unit.empty() ? "" : " ", unit));
+                fmt::format("{} is out of range: {} to {}", node->scalar, with_unit(range.min), with_unit(range.max)));
   }
   value = *number;
 }

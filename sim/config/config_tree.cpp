@@ -220,7 +220,9 @@ void apply_override(ConfigNode& root, const std::string& assignment) {
   if (equals == std::string::npos || equals == 0) {
     throw ConfigError(fmt::format("--set {}: expected KEY=VALUE, for example machine.cores=2", assignment));
   }
-  Position where{"--set " + assignment, 1, 1, fs::path()};
+  constexpr std::size_t most_shown = 120;
+  const bool long_one = assignment.size() > most_shown;
+  Position where{"--set " + assignment.substr(0, most_shown) + (long_one ? "…" : ""), 1, 1, fs::path()};
   const std::string value = assignment.substr(equals + 1);
   ConfigNode leaf;
   if (!value.empty() && value.front() == '[') {

@@ -75,6 +75,7 @@ void check_vmm(const MachineConfig& config, const ConfigReader& reader) {
     throw reader.error("vmm." + key, what);
   };
   config.vmm.check(config.machine.memory, fail);
+  config.vmm.check_paging(config.cpu, config.translation.scheme, fail);
   if (!config.vmm.wanted()) return;
   if (config.guest.disks.size() > 1)
     throw reader.error("guest.disks", "a guest of the hypervisor has one disk at most");
@@ -103,12 +104,12 @@ void check_meaning(MachineConfig& config, const ConfigReader& reader) {
   if (const auto problem = config.caches.problem(config.machine.cores)) {
     throw reader.error("caches." + problem->key, problem->what);
   }
-  check_vmm(config, reader);
   try {
     config.cpu.resolve();
   } catch (const std::runtime_error& e) {
     throw reader.error("cpu.features", e.what());
   }
+  check_vmm(config, reader);
 }
 
 constexpr std::string_view reference_head = R"(# Configuration reference

@@ -85,6 +85,38 @@ u64 VmmParameters::guest_memory_of(u64 machine_memory) const {
   return guest_memory != 0 ? guest_memory : machine_memory / 4 * 3 / grain * grain;
 }
 
+bool only_user_state(const CpuProfile& cpu) {
+  return !cpu.has(Feature::Lm) || !(cpu.has(Feature::Vmx) || cpu.has(Feature::Svm));
+}
+
+std::string lacking_for_paging(const std::string& paging, const CpuProfile& cpu, const std::string& scheme) {
+  const bool intel = cpu.has(Feature::Vmx);
+  if (paging == "nested" && !cpu.has(intel ? Feature::Ept : Feature::Npt)) {
+    return fmt::format("the processor has no second stage of translation ({})", intel ? "EPT" : "NPT");
+  }
+  if (paging != "software") return "";
+  if (scheme != "software") return "the hardware fills the TLB (--set translation.scheme=software has it filled)";
+  return intel && !cpu.has(Feature::Vpid) ? "the processor's TLB does not tell guests apart (VPID)" : "";
+}
+
+void VmmParameters::check_paging(CpuProfile cpu, const std::string& scheme, const Fail& fail) const {
+  if (!wanted()) return;
+  cpu.resolve();
+  const bool user_state = execution == "deprivileged" || only_user_state(cpu);
+  const auto check_one = [&](const std::string& key, const std::string& wanted_paging) {
+    const bool tables = wanted_paging == "shadow" || wanted_paging == "vtlb";
+    const std::string lacking =
+        user_state && !tables ? "guests run in user state here" : lacking_for_paging(wanted_paging, cpu, scheme);
+    if (!lacking.empty())
+      fail(key, fmt::format("'{}' is not possible: {}: use shadow or vtlb", wanted_paging, lacking));
+  };
+  if (guests.empty()) check_one("paging", paging);
+  for (std::size_t i = 0; i < guests.size(); ++i) {
+    const bool own = guests[i].paging != "default";
+    check_one(own ? fmt::format("guests[{}].paging", i) : "paging", own ? guests[i].paging : paging);
+  }
+}
+
 void VmmParameters::check(u64 machine_memory, const Fail& fail) const {
   costs.check([&fail](const std::string& key, const std::string& what) { fail("costs." + key, what); });
   if (!wanted()) return;

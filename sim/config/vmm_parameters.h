@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/parameters.h"
+#include "core/profile.h"
 #include "sim/config/compute_cost_parameters.h"
 
 namespace bunshin {
@@ -24,6 +25,12 @@ struct VmmGuestParameters {
 
   void describe(ParameterVisitor& v);
 };
+
+/// Whether guests run in user state on this processor: it has no virtualization extension that the hypervisor can use. `cpu` has
+/// been resolved.
+bool only_user_state(const CpuProfile& cpu);
+/// What the machine lacks for this way of paging, as a sentence without a full stop; "" if nothing.
+std::string lacking_for_paging(const std::string& paging, const CpuProfile& cpu, const std::string& scheme);
 
 struct VmmParameters {
   std::string binding = "none";
@@ -45,6 +52,9 @@ struct VmmParameters {
   /// What the declarations cannot say. `fail(key, what)`, the key within this group, throws.
   void check(u64 machine_memory,
              const std::function<void(const std::string& key, const std::string& what)>& fail) const;
+  /// The same for ways of paging, which need something of the processor and the translation scheme.
+  void check_paging(CpuProfile cpu, const std::string& scheme,
+                    const std::function<void(const std::string& key, const std::string& what)>& fail) const;
 };
 
 }  // namespace bunshin

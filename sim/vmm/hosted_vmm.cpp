@@ -32,11 +32,16 @@ void HostedVmm::add_to(std::map<std::string, StatValue>& stats) const {
     stats[prefix + "times"] = {work.times, "", "times that the hosted hypervisor's computing was charged to it"};
     stats[prefix + "references"] = {work.references, "references",
                                     "words that the hypervisor loaded and stored for it"};
+    stats[prefix + "fields"] = {work.fields, "", "fields of control blocks that it read and wrote for it"};
     stats[prefix + "lines"] = {work.lines, "lines", "of 64 bytes that the hypervisor copied or cleared for it"};
+    for (unsigned i = 0; i < vmm::work_kinds; ++i) {
+      stats[prefix + std::string(vmm::work_names[i]) + "s"] = {work.work[i], "", "as `vmm.costs` has them"};
+    }
   };
   const vmm::ComputeCounters& counters = hypervisor_.counters();
   add("start", counters.start);
   add("entry", counters.entry);
+  add("switch", counters.world_switch);
   for (unsigned i = 0; i < vmm::exit_reasons; ++i) {
     add("exits." + std::string(vmm::exit_row(static_cast<vmm::ExitReason>(i)).name), counters.exit[i]);
   }

@@ -25,7 +25,7 @@ class HostedVmm final : public HostProgram, private vmm::HostedMachine {
   void run() override;
   bool marked(u16 code) override { return hypervisor_.marked(code); }
 
-  /// Adds what a table of costs is made from: `vmm.hosted.WHERE.times`, `.references` and `.lines`.
+  /// Adds what a table of costs is made from: `vmm.hosted.WHERE.times`, and what work was counted there.
   void add_to(std::map<std::string, StatValue>& stats) const;
 
  private:

@@ -1,8 +1,10 @@
 #include "sim/vmm/hypervisor_boot.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace bunshin {
 
@@ -34,6 +36,23 @@ std::string hypervisor_image(const MachineConfig& config) {
       fmt::format("vmm.image: there is no {}: build the target bunshin_vmm_image, or name an image", image));
 }
 
+std::string with_guests_files(const MachineConfig& config, const std::string& refusal) {
+  const auto described = [&](const std::string& name, const std::string& kernel, const std::string& initrd,
+                             u64 memory) {
+    const std::string start = "guest " + name + ": ";
+    if (!refusal.starts_with(start)) return std::string();
+    return fmt::format("{} (kernel {}{}{}, {} MiB of memory)", refusal, kernel, initrd.empty() ? "" : ", initrd ",
+                       initrd, memory >> 20);
+  };
+  for (const VmmGuestParameters& g : config.vmm.guests) {
+    if (const std::string text = described(g.name, g.kernel, g.initrd, g.memory); !text.empty()) return text;
+  }
+  const std::string text =
+      described("guest", config.guest.kernel, fmt::format("{}", fmt::join(config.guest.initrd, " ")),
+                config.vmm.guest_memory_of(config.machine.memory));
+  return text.empty() ? refusal : text;
+}
+
 std::string hypervisor_symbols_file(const MachineConfig& config) {
   const std::string image = hypervisor_image(config);
   std::error_code error;
@@ -43,6 +62,8 @@ std::string hypervisor_symbols_file(const MachineConfig& config) {
 HypervisorBoot::HypervisorBoot(const MachineConfig& config)
     : image_(config.vmm.binding == "bare" ? hypervisor_image(config) : "") {
   const VmmParameters& vmm = config.vmm;
+  machine_memory_ = config.machine.memory;
+  if (!image_.empty()) check_image();
   configuration_ = fmt::format("paging = {}\nnested_page = {}\nslice = {}us\n", vmm.paging, vmm.nested_page, vmm.slice);
   // What is as the hypervisor has it by itself need not be said.
   if (vmm.execution != "auto") configuration_ += fmt::format("execution = {}\n", vmm.execution);
@@ -64,9 +85,23 @@ void HypervisorBoot::add_single_guest(const MachineConfig& config) {
   add_guest(guest, kernel, module_of(config.guest.initrd, config.guest.kernel));
 }
 
+/// Another kernel would ignore its modules and go its own way.
+void HypervisorBoot::check_image() const {
+  constexpr std::string_view greeting = "bunshin-vmm: ";
+  const ImageFile image = ImageFile::open(image_);
+  if (std::ranges::search(image.bytes(), greeting).empty()) {
+    throw ConfigError(fmt::format("vmm.image: {} is not the hypervisor: build the target bunshin_vmm_image", image_));
+  }
+}
+
 std::size_t HypervisorBoot::module_of(const std::string& path) {
   for (std::size_t i = 0; i < modules_.size(); ++i) {
     if (modules_[i].name() == path) return i + 1;
+  }
+  std::error_code error;
+  if (const u64 bytes = fs::file_size(path, error); !error && bytes >= machine_memory_) {
+    throw ConfigError(
+        fmt::format("{}: does not fit into machine.memory: {} MiB of {}", path, bytes >> 20, machine_memory_ >> 20));
   }
   modules_.push_back(ImageFile::open(path));
   if (modules_.back().size() == 0) modules_.back().fail("is empty");

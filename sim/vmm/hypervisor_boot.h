@@ -27,13 +27,18 @@ class HypervisorBoot {
   void add_guest(const VmmGuestParameters& guest, std::size_t kernel, std::size_t initrd);
   void add_single_guest(const MachineConfig& config);
 
+  void check_image() const;
+
   std::string image_;
+  u64 machine_memory_ = 0;
   std::string configuration_;
   std::vector<ImageFile> modules_;
 };
 
 /// The image that the configuration means. Throws ConfigError if there is no such file.
 std::string hypervisor_image(const MachineConfig& config);
+/// "guest NAME: why", as the hypervisor refuses a guest, with what the configuration gives it to run.
+std::string with_guests_files(const MachineConfig& config, const std::string& refusal);
 /// Where the hypervisor's symbols are: the 64-bit file from which its image was made, or the image itself.
 std::string hypervisor_symbols_file(const MachineConfig& config);
 

@@ -22,6 +22,8 @@ class HypervisorConsole final : public SerialPort {
   const std::string& text() const { return text_; }
   /// The same without the counts, for a person: the last few lines.
   std::string brief() const;
+  /// It has started its guests. If not, there is something wrong with what it was given.
+  bool started() const { return text_.find(" guests take ") != std::string::npos; }
   /// Why it failed: what it said last of a guest's failure or its own, else last at all.
   std::string complaint() const;
 

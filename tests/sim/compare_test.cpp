@@ -180,8 +180,9 @@ TEST(Compare, TheProcessorDecidesTheModes) {
   EXPECT_THAT(names(plan("zen3")), ElementsAre("native", "shadow", "vtlb", "nested"));
   const ComparePlan old = plan("merom");
   EXPECT_THAT(names(old), ElementsAre("native", "shadow", "vtlb"));
-  ASSERT_EQ(old.left_out.size(), 2u);
+  ASSERT_EQ(old.left_out.size(), 3u);
   EXPECT_THAT(old.left_out[0].second, HasSubstr("EPT"));
+  EXPECT_THAT(old.left_out[1].second, HasSubstr("translation.scheme=software"));
   EXPECT_THAT(names(plan("p4-northwood")), ElementsAre("native", "deprivileged"));
   EXPECT_THROW(plan("p4-northwood", {"nested"}), ConfigError);
 }

@@ -146,7 +146,7 @@ TEST(Config, WrongTypesNameTheirPlace) {
 }
 
 TEST(Config, OutOfRangeSaysTheRange) {
-  EXPECT_EQ(error_of("tank: 2GiB\n"), "car.yaml:1:7: tank: 2GiB is out of range: 4KiB to 1GiB bytes");
+  EXPECT_EQ(error_of("tank: 2GiB\n"), "car.yaml:1:7: tank: 2GiB is out of range: 4KiB to 1GiB");
   EXPECT_THAT(error_of("engine: {power: 0}"), HasSubstr("0 is out of range: 1 to 500"));
   EXPECT_THAT(error_of("engine: {power: 99999999999999999999}"), HasSubstr("expected a whole number"));
 }

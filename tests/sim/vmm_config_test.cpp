@@ -41,6 +41,7 @@ class Vmm : public ::testing::Test {
     std::filesystem::create_directories(directory_);
     for (const char* name : {"image", "kernel", "other kernel", "disk", "more"})
       std::ofstream(directory_ / name) << name;
+    std::ofstream(directory_ / "image") << "bunshin-vmm: greets";
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
 

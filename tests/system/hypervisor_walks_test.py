@@ -157,8 +157,8 @@ class SoftwareFilledTlb(unittest.TestCase):
         for profile, scheme in (("zen3", "radix"), ("p4-672", "software")):
             with self.subTest(profile):
                 end = self.boot(profile, scheme)
-                self.assertEqual(end.status, 1, end)
-                self.assertIn("software paging needs", end.messages)
+                self.assertEqual(end.status, 2, end)
+                self.assertIn("vmm.paging: 'software' is not possible", end.messages)
 
 
 class GuestSwitches(unittest.TestCase):

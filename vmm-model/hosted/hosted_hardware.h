@@ -27,6 +27,8 @@ class HostedHardware final : public PcHardware {
   HostedWorld& world() { return world_; }
   /// Charges what has been computed until now, then has the core execute.
   void execute(Routine routine);
+  /// A field of a control block that is no memory.
+  void count_field() { ++done_.fields; }
   /// On both sides of a world switch: where the guest's registers lie for it.
   HostPhysical begin_switch(const GeneralRegisters& registers);
   void end_switch(GeneralRegisters& registers);
@@ -51,6 +53,7 @@ class HostedHardware final : public PcHardware {
   void working_for(std::string_view paging) override;
   void guests_ready() override { compute(mode_costs().start, counters_.start); }
   void exit_handled(ExitReason reason) override;
+  void worked(Work work, u64 times) override { done_.work[static_cast<unsigned>(work)] += times; }
 
   // MachineInstructions
   u32 in(u16 port, unsigned size) override;
@@ -67,6 +70,7 @@ class HostedHardware final : public PcHardware {
   void stop() override;
   Cpu& cpu() { return machine_.processor().cpu(); }
   void execute_on_page(Routine routine, HostPhysical page);
+  void count_reference(HostPhysical address);
   void count_lines(u64 bytes);
   const ComputeCosts::Mode& mode_costs() const { return machine_.costs().modes[mode_]; }
   void compute(u64 cost, ComputeCounters::Work& work);
@@ -75,11 +79,13 @@ class HostedHardware final : public PcHardware {
   HostedWorld world_;
   PagePool* pool_ = nullptr;
   bool xsave_, tsc_aux_;
-  u64 states_ = 1;                  ///< that are saved
-  u64 computed_ = 0;                ///< thousandths of cycles that have not been charged
-  u64 references_ = 0, lines_ = 0;  ///< since computing was last charged to something
-  u64 logged_ = 0;                  ///< references that an observed core's log holds at most
-  unsigned mode_ = 0;               ///< of the guest at work: a PagingChoice
+  u64 states_ = 1;                       ///< that are saved
+  u64 computed_ = 0;                     ///< thousandths of cycles that have not been charged
+  HostPhysical control_block_{~u64{0}};  ///< of the guest that ran last
+  ComputeCounters::Work done_;           ///< since computing was last charged to something
+  unsigned stamps_owed_ = 0;             ///< reads of the time-stamp counter until the way to the next entry is charged
+  u64 logged_ = 0;                       ///< references that an observed core's log holds at most
+  unsigned mode_ = 0;                    ///< of the guest at work: a PagingChoice
   ComputeCounters counters_;
   std::vector<std::unique_ptr<u8[], PageAligned>> objects_;
 };

@@ -27,6 +27,7 @@ Status HostedVmx::on_region(Routine routine, HostPhysical region) {
 }
 
 u64 HostedVmx::read(Field field) {
+  hardware_.count_field();
   gpr(rcx) = static_cast<u64>(field);
   gpr(rax) = 0;
   hardware_.execute(Routine::VmRead);
@@ -34,6 +35,7 @@ u64 HostedVmx::read(Field field) {
 }
 
 void HostedVmx::write(Field field, u64 value) {
+  hardware_.count_field();
   gpr(rcx) = static_cast<u64>(field);
   gpr(rax) = value;
   hardware_.execute(Routine::VmWrite);

@@ -37,6 +37,7 @@ void ShadowPages::release_all() {
     free_writers_ = i;
   }
   for (u64 i = 0; i < memory_.pages(); ++i) new (&pages_[i]) Page;
+  hardware_.worked(Work::Element, count_ + writer_count_ + memory_.pages());
 }
 
 u32 ShadowPages::allocate() {
