@@ -1,7 +1,7 @@
 #pragma once
 
-// Instructions that have been decoded before: a guest's kernel traps at the same ones again and again. One is good for as long as
-// memory has the same bytes there, so that nobody has to tell of writes.
+// Instructions that have been decoded before: a guest's kernel traps at the same ones again and again. One is good for as long
+// as memory has the same bytes there, so that nobody has to tell of writes.
 
 #include "vmm-model/arch/deprivileged/code.h"
 
@@ -9,8 +9,8 @@ namespace bunshin::vmm::deprivileged {
 
 class CodeCache {
  public:
-  /// `load(0)`, `load(1)`: eight bytes each that memory has at the instruction. `generation`: of what the scanner has replaced by
-  /// traps. Null: not known.
+  /// `load(0)`, `load(1)`: eight bytes each that memory has at the instruction. `generation`: of what the scanner has replaced
+  /// by traps. Null: not known.
   template <class Load>
   const Code* find(u32 linear, unsigned bits, u32 generation, Load load) const {
     const Entry& e = entries_[index(linear)];

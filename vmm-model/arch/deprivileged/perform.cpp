@@ -140,31 +140,6 @@ bool DeprivilegedExecution::load_table(SegmentName name) {
   return true;
 }
 
-bool DeprivilegedExecution::read_descriptor(u16 selector, u64& descriptor, bool& there) {
-  const bool local = (selector & DescriptorTables::table_mask) != 0;
-  const SegmentState& table = seg(local ? SegmentName::ldtr : SegmentName::gdtr);
-  const u32 offset = selector & 0xfff8;
-  there = offset + 7 <= table.limit && (!local || (table.selector & 0xfffc) != 0);
-  descriptor = 0;
-  if (!there) return true;
-  return linear_.read(static_cast<u32>(table.base) + offset, 8, descriptor, false) || page_fault_event();
-}
-
-/// What a descriptor says of a segment. Those in tables that are watched need not be read again.
-bool DeprivilegedExecution::read_segment(u16 selector, SegmentState& state, bool& there) {
-  const bool current = !stale_[(selector & DescriptorTables::table_mask) != 0 ? 1 : 0];
-  if (const SegmentState* const known = current ? tables_.state_of(selector) : nullptr) {
-    state = *known;
-    there = true;
-    return true;
-  }
-  u64 descriptor = 0;
-  if (!read_descriptor(selector, descriptor, there)) return false;
-  state = segment_of(selector, descriptor);
-  if (there && current) tables_.keep_state(state);
-  return true;
-}
-
 bool DeprivilegedExecution::load_ldt(u16 selector) {
   u64 descriptor = 0;
   bool there = false;
