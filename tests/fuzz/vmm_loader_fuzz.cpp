@@ -77,7 +77,8 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   if (kind % 4 == 3) make_elf(input, kernel);
   vmm::StillProcessor processor;
   const std::string cmdline(text.begin(), text.end());
-  vmm::load_guest({kernel, initrd, cmdline}, machine.memory, processor);
+  const std::string name = cmdline.substr(0, kind);
+  vmm::load_guest({kernel, initrd, cmdline, name, name}, machine.memory, processor);
   machine.check_guards();
   return 0;
 }
