@@ -74,6 +74,13 @@ TEST_P(DecoderLength, IsCapstones) {
 
 INSTANTIATE_TEST_SUITE_P(Modes, DecoderLength, testing::Values(16u, 32u, 64u));
 
+TEST(Decoder, KnowsNoSeventhSegmentRegister) {
+  for (u8 reg = 0; reg < 8; ++reg) {
+    const std::vector<u8> store{0x8c, static_cast<u8>(reg << 3)};
+    EXPECT_EQ(decode_instruction(store, 64).operation == Operation::StoreSegment, reg < 6) << unsigned{reg};
+  }
+}
+
 TEST(Decoder, NeverReadsBehindTheEnd) {
   const std::vector<u8> bytes = {0x48, 0x81, 0x84, 0x88, 1, 2, 3, 4, 5, 6, 7, 8};
   for (unsigned length = 0; length < bytes.size(); ++length) {

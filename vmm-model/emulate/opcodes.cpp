@@ -85,6 +85,8 @@ void Decoder::one_byte(u8 opcode) {
     case 0x8c:
       apply(one_byte_opcode(opcode));
       if (insn_.memory) insn_.operand_size = 2;
+      // There are six of them.
+      if ((insn_.reg & 7) > static_cast<u8>(SegmentName::gs)) insn_.operation = Operation::Unknown;
       return;
     default: break;
   }
