@@ -136,7 +136,7 @@ class Errors(unittest.TestCase):
 
     def test_what_no_mode_can_begin_with_is_said_once(self):
         for setting, what in (("guest.kernel=/nowhere", "/nowhere: cannot be read"),
-                              ("vmm.guest_memory=384MiB", "the mode shadow: "),
+                              ("vmm.guest_memory=384MiB", "the mode nested: "),
                               ("vmm.guest_memory=1MiB", "the mode native: ")):
             process, modes = lab("--set", setting)
             self.assertEqual((process.returncode, modes), (2, {}), process.stderr)

@@ -132,7 +132,7 @@ class NestedGigabytes(unittest.TestCase):
                 ("zen3", "2GiB", "2560MiB", "begins at a multiple of 1 GiB")):
             with self.subTest(why):
                 end = self.boot(profile, "1G", memory, machine)
-                self.assertEqual(end.status, 1, end)
+                self.assertEqual(end.status, 2, end)
                 self.assertIn(why, end.messages)
 
 

@@ -2,6 +2,7 @@
 """What the hypervisor cannot be given: bad configurations and images end with status 2 and one message that names them."""
 
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -61,7 +62,7 @@ def bunshin(command, *settings):
 class Refusals(unittest.TestCase):
     def assert_refused(self, process, why):
         self.assertEqual(process.returncode, 2, process.stderr)
-        messages = ["bunshin: " + text for text in process.stderr.split("bunshin: ")[1:] if "entered at" not in text]
+        messages = [text for text in re.split("^bunshin: ", process.stderr, flags=re.MULTILINE)[1:] if "entered at" not in text]
         self.assertEqual(len(messages), 1, process.stderr)
         self.assertIn(why, messages[0])
         self.assertLess(len(messages[0]), 400)
