@@ -19,10 +19,10 @@ Cache::Cache(const Parameters& p, u64 seed, Inclusion inclusion, u64 line_cycles
     : set_mask_(p.size / line_bytes / p.ways - 1),
       ways_(p.ways),
       latency_(p.latency),
-      tags_(new (std::align_val_t{line_bytes}) u64[p.size / line_bytes + ways_a_word]),
+      tags_(new (std::align_val_t{line_bytes}) u64[p.size / line_bytes + packed::bytes_a_word]),
       recent_(nullptr),
       hint_shift_(line_shift + static_cast<unsigned>(std::bit_width(set_mask_))),
-      hint_words_((p.ways + ways_a_word - 1) / ways_a_word),
+      hint_words_((p.ways + packed::bytes_a_word - 1) / packed::bytes_a_word),
       hints_((set_mask_ + 1) * hint_words_),
       valid_(set_mask_ + 1),
       lines_(p.size / line_bytes),
@@ -33,7 +33,7 @@ Cache::Cache(const Parameters& p, u64 seed, Inclusion inclusion, u64 line_cycles
       mshrs_(p.mshrs),
       prefetcher_(p.prefetcher) {
   recent_ = replacement_.recent_ways();
-  std::fill_n(tags_.get(), lines_ + ways_a_word, no_line);
+  std::fill_n(tags_.get(), lines_ + packed::bytes_a_word, no_line);
 }
 
 Cache::Cache(const L1Parameters& p, u64 seed) : Cache(p, seed, Inclusion::NonInclusive, 0) {}
@@ -61,7 +61,7 @@ Cache::Victim Cache::fill(u64 line, LineState state, u64 flags) {
     while (tags_[index] != no_line) ++index;
   }
   ++valid_[set];
-  set_hint(set, static_cast<unsigned>(index - begin), line);
+  packed::set_byte(&hints_[set * hint_words_], static_cast<unsigned>(index - begin), hint_of(line));
   tags_[index] = line | flags | fill_flags_ | static_cast<u64>(state);
   replacement_.insert(set, static_cast<unsigned>(index - begin));
   set_changed(line);

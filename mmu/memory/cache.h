@@ -11,6 +11,7 @@
 #include "mmu/memory/hierarchy_parameters.h"
 #include "mmu/memory/line_filter.h"
 #include "mmu/memory/mshr.h"
+#include "mmu/memory/packed_bytes.h"
 #include "mmu/memory/prefetcher.h"
 #include "mmu/memory/replacement.h"
 #include "mmu/memory/request_kind.h"
@@ -82,12 +83,10 @@ class Cache {
   /// Index of a line that is here, or npos.
   u64 find(u64 line) const {
     const u64 set = set_of(line);
-    const u64 sought = hint_of(line) * low_bits;
+    const u64 sought = hint_of(line);
     for (u64 word = 0; word < hint_words_; ++word) {
-      const u64 differs = hints_[set * hint_words_ + word] ^ sought;
-      // A byte that is zero, or (rarely, above one) looks like it.
-      for (u64 zeros = (differs - low_bits) & ~differs & high_bits; zeros != 0; zeros &= zeros - 1) {
-        const u64 index = set * ways_ + word * ways_a_word + static_cast<unsigned>(std::countr_zero(zeros)) / 8;
+      for (u64 ways = packed::matches(hints_[set * hint_words_ + word], sought); ways != 0; ways &= ways - 1) {
+        const u64 index = set * ways_ + word * packed::bytes_a_word + static_cast<unsigned>(std::countr_zero(ways)) / 8;
         if ((tags_[index] ^ line) < line_bytes) return index;
       }
     }
@@ -156,15 +155,7 @@ class Cache {
   template <class Parameters>
   Cache(const Parameters& parameters, u64 seed, Inclusion inclusion, u64 line_cycles);
 
-  static constexpr unsigned ways_a_word = 8;
-  static constexpr u64 low_bits = 0x0101010101010101ULL;
-  static constexpr u64 high_bits = 0x8080808080808080ULL;
   u64 hint_of(u64 line) const { return line >> hint_shift_ & 0xff; }
-  void set_hint(u64 set, unsigned way, u64 line) {
-    u64& word = hints_[set * hint_words_ + way / ways_a_word];
-    const unsigned shift = way % ways_a_word * 8;
-    word = (word & ~(u64{0xff} << shift)) | hint_of(line) << shift;
-  }
   u64 set_of(u64 line) const { return (line >> line_shift) & set_mask_; }
   void set_changed(u64 line) {
     if (hit_elsewhere_ != nullptr) [[unlikely]]

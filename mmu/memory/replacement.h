@@ -11,6 +11,7 @@
 
 #include "base/state_hash.h"
 #include "base/types.h"
+#include "mmu/memory/packed_bytes.h"
 
 namespace bunshin {
 
@@ -50,7 +51,7 @@ class Replacement {
     switch (policy_) {
       case ReplacementPolicy::Lru: make_youngest(words, way); break;
       case ReplacementPolicy::TreePlru: words[0] = (words[0] & ~tree_mask_[way]) | tree_value_[way]; break;
-      case ReplacementPolicy::Srrip: set_byte(words, way, 0); break;
+      case ReplacementPolicy::Srrip: packed::set_byte(words, way, 0); break;
       case ReplacementPolicy::Random: break;
     }
   }
@@ -61,7 +62,7 @@ class Replacement {
       touch(set, way);
     } else {
       recent_[set] = static_cast<u8>(way);
-      set_byte(&state_[set * words_], way, srrip_long);
+      packed::set_byte(&state_[set * words_], way, srrip_long);
     }
   }
 
@@ -90,7 +91,10 @@ class Replacement {
       for (u64 set = 0; set < recent_.size(); ++set) {
         for (unsigned way = 0; way < words_ * 8; ++way) {
           const unsigned rank = way < ways_ ? way : unused;
-          set_byte(&state_[set * words_], way, policy_ == ReplacementPolicy::Lru ? rank : way < ways_ ? 3 : unused);
+          packed::set_byte(&state_[set * words_], way,
+                           policy_ == ReplacementPolicy::Lru ? rank
+                           : way < ways_                     ? 3
+                                                             : unused);
         }
       }
     }
@@ -102,46 +106,37 @@ class Replacement {
   }
 
  private:
-  static constexpr u64 low_bits = 0x0101010101010101ULL;
-  static constexpr u64 high_bits = 0x8080808080808080ULL;
   static constexpr unsigned unused = 0x7f;  ///< of ways that do not exist: never younger than a rank, never a victim
   static constexpr unsigned srrip_long = 2;
   static constexpr unsigned srrip_distant = 3;
 
-  static unsigned byte(const u64* words, unsigned way) { return (words[way / 8] >> (way % 8 * 8)) & 0xff; }
-  static void set_byte(u64* words, unsigned way, unsigned value) {
-    u64& word = words[way / 8];
-    const unsigned shift = way % 8 * 8;
-    word = (word & ~(u64{0xff} << shift)) | u64{value} << shift;
-  }
   /// The first way with this byte; way 0 if there is none.
   unsigned find_byte(const u64* words, unsigned value) const {
     for (unsigned i = 0; i < words_; ++i) {
-      const u64 differs = words[i] ^ value * low_bits;
-      const u64 zeros = (differs - low_bits) & ~differs & high_bits;
-      if (zeros != 0) return i * 8 + static_cast<unsigned>(std::countr_zero(zeros)) / 8;
+      const u64 found = packed::matches(words[i], value);
+      if (found != 0) return i * 8 + static_cast<unsigned>(std::countr_zero(found)) / 8;
     }
     return 0;
   }
 
   /// Ranks are a permutation, 0 the youngest: everything younger than `way` ages by one.
   void make_youngest(u64* words, unsigned way) {
-    const unsigned rank = byte(words, way);
+    const unsigned rank = packed::byte(words, way);
     if (rank == 0) return;
     for (unsigned i = 0; i < words_; ++i) {
-      const u64 younger = ~((words[i] | high_bits) - rank * low_bits) & high_bits;
+      const u64 younger = ~((words[i] | packed::high_bits) - rank * packed::low_bits) & packed::high_bits;
       words[i] += younger >> 7;
     }
-    set_byte(words, way, 0);
+    packed::set_byte(words, way, 0);
   }
 
   unsigned srrip_victim(u64* words) const {
     unsigned oldest = 0;
-    for (unsigned way = 0; way < ways_; ++way) oldest = std::max(oldest, byte(words, way));
+    for (unsigned way = 0; way < ways_; ++way) oldest = std::max(oldest, packed::byte(words, way));
     const u64 aging = srrip_distant - oldest;
     if (aging != 0) {
       for (unsigned way = 0; way < ways_; ++way) {
-        set_byte(words, way, byte(words, way) + static_cast<unsigned>(aging));
+        packed::set_byte(words, way, packed::byte(words, way) + static_cast<unsigned>(aging));
       }
     }
     return find_byte(words, srrip_distant);
