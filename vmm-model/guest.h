@@ -66,6 +66,8 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   /// Performs the instruction at RIP, whose operand is a device or a page table.
   void emulate_instruction(GuestPhysical address);
   void inject(const Event& event);
+  /// #PF, with CR2.
+  void inject_page_fault(u64 linear, u32 error_code);
   /// The event whose delivery the exit interrupted has been delivered by its handler.
   void forget_interrupted_event() { kept_ = {}; }
   void halt();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "vmm-model/emulate/arithmetic.h"
 #include "vmm-model/guest.h"
 
 namespace bunshin::vmm {
@@ -28,14 +29,18 @@ void Guest::memory_written(GuestPhysical address, u64 bytes) {
   if (SoftwareProcessor* software = execution_.software()) software->memory_written(address, bytes);
 }
 
+void Guest::inject_page_fault(u64 linear, u32 error_code) {
+  execution_.set(StateField::cr2, linear);
+  inject(Event::exception(vector::PF, error_code));
+}
+
 bool Guest::translate(u64 linear, Intent intent, GuestPhysical& address) {
   const PagingControls controls = paging_.controls();
   const WalkAccess access{intent == Intent::Modify, false, execution_.get(StateField::cpl) == 3};
   const GuestTranslation t = walk_guest(memory_, controls, Linear(linear), access, true);
   address = t.address;
   if (!t.fault) return true;
-  execution_.set(StateField::cr2, linear);
-  inject(Event::exception(vector::PF, t.error_code));
+  inject_page_fault(linear, t.error_code);
   return false;
 }
 
@@ -45,8 +50,7 @@ bool Guest::access_system(u64 linear, unsigned size, bool write, u64& value) {
   for (unsigned i = 0; i < size; ++i) {
     const GuestTranslation t = walk_guest(memory_, controls, Linear(linear + i), access, true);
     if (t.fault) {
-      execution_.set(StateField::cr2, linear + i);
-      inject(Event::exception(vector::PF, t.error_code));
+      inject_page_fault(linear + i, t.error_code);
       return false;
     }
     if (!write) {
@@ -70,8 +74,7 @@ u64 Guest::load_part(GuestPhysical address, unsigned size) {
   u64 value = 0;
   for (unsigned done = 0; done < size; done += piece(done, size)) {
     const unsigned part = piece(done, size);
-    const u64 mask = part == 8 ? ~u64{0} : (u64{1} << 8 * part) - 1;
-    value |= (pc_.read_memory(address.value + done, part) & mask) << (8 * done);
+    value |= (pc_.read_memory(address.value + done, part) & size_mask(part)) << (8 * done);
   }
   return value;
 }
@@ -125,8 +128,7 @@ bool Guest::in_segment(SegmentName name, u64 offset, unsigned size, bool write) 
   const u64 last = offset + size - 1;
   if (code_bits() == 64) {
     const u64 base = name == SegmentName::fs || name == SegmentName::gs ? execution_.segment_base(name) : 0;
-    const u64 high = (base + offset) >> 47;
-    return high == 0 || high == 0x1'ffff || refused();
+    return is_canonical(base + offset, guest_linear_bits) || refused();
   }
   constexpr u16 code = 8, expand_down = 4, writable = 2;
   const SegmentState state = execution_.segment(name);

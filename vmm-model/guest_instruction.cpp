@@ -30,8 +30,7 @@ bool Guest::fetch(Instruction& instruction, bool& fault) {
     if (t.fault) {
       if (code_size_ != 0) break;
       fault = true;
-      execution_.set(StateField::cr2, at);
-      inject(Event::exception(vector::PF, t.error_code));
+      inject_page_fault(at, t.error_code);
       return false;
     }
     const unsigned part =

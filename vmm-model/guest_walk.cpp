@@ -54,6 +54,18 @@ u64 leaf_address(const PagingFormat& format, u64 entry, unsigned level, unsigned
   return low;
 }
 
+/// What the entry of one level takes away. `narrow`: of 4 bytes, which cannot forbid execution.
+void restrict_rights(GuestTranslation& t, u64 entry, bool narrow) {
+  t.writable &= (entry & pte::RW) != 0;
+  t.user &= (entry & pte::US) != 0;
+  t.executable &= narrow || (entry & pte::XD) == 0;
+}
+
+void describe_leaf(GuestTranslation& t, const PagingControls& c, u64 entry) {
+  t.dirty = (entry & pte::D) != 0;
+  t.global = (entry & pte::G) != 0 && (c.cr4 & cr4::PGE) != 0;
+}
+
 u32 error_code_of(const PagingControls& c, WalkAccess access, u32 cause) {
   u32 code = cause;
   if (access.write) code |= page_fault::W;
@@ -118,15 +130,12 @@ bool Walk::descend(u64 linear, u32& cause) {
     cause = page_fault::P | page_fault::RSVD;
     if ((entry & reserved.of(row, level, leaf, shift, large_level)) != 0) return false;
     if (!(row.root_in_registers && level == row.levels)) {
-      result.writable &= (entry & pte::RW) != 0;
-      result.user &= (entry & pte::US) != 0;
-      result.executable &= narrow || (entry & pte::XD) == 0;
+      restrict_rights(result, entry, narrow);
     }
     if (leaf) {
       result.leaf_level = static_cast<u8>(level);
       result.shift = static_cast<u8>(shift);
-      result.dirty = (entry & pte::D) != 0;
-      result.global = (entry & pte::G) != 0 && (controls.cr4 & cr4::PGE) != 0;
+      describe_leaf(result, controls, entry);
       result.address = GuestPhysical(leaf_address(row, entry, level, shift) | (linear & below(shift)));
       return true;
     }
@@ -216,12 +225,9 @@ GuestTranslation speculative_translation(const PagingControls& controls, const G
   for (unsigned level = found.levels; level >= 1; --level) {
     if (format.root_in_registers && level == format.levels) continue;
     const u64 rights = level == 1 ? entry : found.steps[level].entry;
-    t.writable &= (rights & pte::RW) != 0;
-    t.user &= (rights & pte::US) != 0;
-    t.executable &= narrow || (rights & pte::XD) == 0;
+    restrict_rights(t, rights, narrow);
   }
-  t.dirty = (entry & pte::D) != 0;
-  t.global = (entry & pte::G) != 0 && (controls.cr4 & cr4::PGE) != 0;
+  describe_leaf(t, controls, entry);
   t.address = GuestPhysical(leaf_address(format, entry, 1, page_shift));
   return t;
 }

@@ -9,9 +9,7 @@ void handle_memory_fault(Guest& guest, const Exit& exit) {
   const FaultResult result = guest.paging().fault(exit);
   switch (result.outcome) {
     case FaultOutcome::Resume: return;
-    case FaultOutcome::Inject:
-      guest.execution().set(StateField::cr2, exit.address);
-      return guest.inject(Event::exception(vector::PF, result.error_code));
+    case FaultOutcome::Inject: return guest.inject_page_fault(exit.address, result.error_code);
     case FaultOutcome::Emulate: return guest.emulate_instruction(result.address);
     case FaultOutcome::NoMemory: return guest.fail("no memory for its tables", exit);
   }

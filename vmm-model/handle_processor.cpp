@@ -98,11 +98,6 @@ constexpr StateMsr state_msrs[] = {
     {msr::sysenter_eip, StateField::sysenter_eip, true},
 };
 
-bool canonical(u64 address) {
-  const u64 high = address >> 47;
-  return high == 0 || high == 0x1'ffff;
-}
-
 /// False: not one of them.
 bool read_state_msr(GuestExecution& execution, u32 number, u64& value) {
   if (number == msr::fs_base || number == msr::gs_base) {
@@ -122,11 +117,11 @@ bool write_state_msr(GuestExecution& execution, u32 number, u64 value) {
     const SegmentName name = number == msr::fs_base ? SegmentName::fs : SegmentName::gs;
     SegmentState state = execution.segment(name);
     state.base = value;
-    if (canonical(value)) execution.set_segment(name, state);
-    return canonical(value);
+    if (is_canonical(value, guest_linear_bits)) execution.set_segment(name, state);
+    return is_canonical(value, guest_linear_bits);
   }
   for (const StateMsr& row : state_msrs) {
-    if (row.number != number || (row.address && !canonical(value))) continue;
+    if (row.number != number || (row.address && !is_canonical(value, guest_linear_bits))) continue;
     execution.set(row.field, value);
     return true;
   }

@@ -4,11 +4,14 @@
 
 #include <array>
 
-#include "base/types.h"
+#include "base/address.h"
 
 namespace bunshin::vmm {
 
 enum Gpr : u8 { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15 };
+
+/// Of canonical addresses in 64-bit mode: guests are not shown LA57.
+inline constexpr unsigned guest_linear_bits = 48;
 
 /// The order is the instruction encoding's and world_switch.S's.
 struct GeneralRegisters {

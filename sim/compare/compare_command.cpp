@@ -123,8 +123,9 @@ bool collect(const ChildRun& run, const Folder& folder, Comparison& comparison) 
 std::optional<std::string> common_reason(const std::vector<ChildRun>& runs) {
   std::optional<std::string> reason;
   for (const ChildRun& run : runs) {
+    if (run.status != static_cast<int>(ExitStatus::Usage)) return std::nullopt;
     const std::string own = reason_of(last_lines(run.messages), run.status);
-    if (run.status != static_cast<int>(ExitStatus::Usage) || (reason && *reason != own)) return std::nullopt;
+    if (reason && *reason != own) return std::nullopt;
     reason = own;
   }
   return reason;

@@ -8,11 +8,6 @@ namespace {
 
 constexpr u64 privilege_level = 3 << 12, nested_task = 1 << 14, identification = 1 << 21;
 
-constexpr bool canonical(u64 address) {
-  const u64 high = address >> 47;
-  return high == 0 || high == 0x1'ffff;
-}
-
 constexpr std::array<Gpr, 8> all_registers{rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi};
 
 }  // namespace
@@ -42,7 +37,7 @@ bool Emulation::push(u64 value) {
 /// Where this instruction leads.
 bool Emulation::go(u64 target) {
   if (cpu_.code_bits == 64) {
-    if (!canonical(target)) return raise(vector::GP);
+    if (!is_canonical(target, guest_linear_bits)) return raise(vector::GP);
   } else {
     target &= size_mask(insn_.operand_size);
     if (!access_.in_segment(SegmentName::cs, target, 1, false)) return false;

@@ -4,6 +4,7 @@
 // as memory has the same bytes there, so that nobody has to tell of writes.
 
 #include "vmm-model/arch/deprivileged/code.h"
+#include "vmm-model/emulate/arithmetic.h"
 
 namespace bunshin::vmm::deprivileged {
 
@@ -21,13 +22,12 @@ class CodeCache {
   }
   template <class Load>
   void keep(u32 linear, unsigned bits, u32 generation, const Code& code, Load load) {
-    const auto mask = [](unsigned bytes) { return bytes >= 8 ? ~u64{0} : (u64{1} << 8 * bytes) - 1; };
     const unsigned length = code.length;
     entries_[index(linear)] = {linear,
                                generation,
                                static_cast<u8>(bits),
                                {load(0), load(1)},
-                               {mask(length), mask(length > 8 ? length - 8 : 0)},
+                               {size_mask(length), size_mask(length > 8 ? length - 8 : 0)},
                                code};
   }
   static constexpr unsigned bytes_compared = 16;
