@@ -81,6 +81,10 @@ namespace {
 
 constexpr u32 first_x2apic_msr = 0x800, last_x2apic_msr = 0x8ff;
 
+bool is_apic_msr(u32 number) {
+  return number == msr::tsc_deadline || (number >= first_x2apic_msr && number <= last_x2apic_msr);
+}
+
 /// MSRs that are part of a guest's processor. Back ends let the guest have them without an exit, if the hardware can.
 struct StateMsr {
   u32 number;
@@ -156,10 +160,9 @@ bool read_msr(Guest& guest, u32 number, u64& value) {
     case msr::bios_signature: value = guest.hardware().read_msr(number); return true;
     case msr::platform_id: return read_platform_id(guest.hardware(), value);
     case msr::apic_base: value = guest.pc().apic().base_msr(); return true;
-    case msr::tsc_deadline: value = guest.pc().apic().tsc_deadline(); return true;
     default: break;
   }
-  if (number >= first_x2apic_msr && number <= last_x2apic_msr) return guest.pc().apic().read_msr(number, value);
+  if (is_apic_msr(number)) return guest.pc().read_apic_msr(number, value);
   return read_state_msr(execution, number, value) || guest.msrs().read(number, value);
 }
 
@@ -195,16 +198,13 @@ bool write_msr(Guest& guest, u32 number, u64 value) {
       return true;
     case msr::tsc: return true;  // guests share the machine's counter
     case msr::apic_base: return guest.pc().apic().set_base_msr(value);
-    case msr::tsc_deadline:
-      guest.pc().apic().set_tsc_deadline(value, value == 0 ? SimTime::never() : guest.hardware().time_of_tsc(value));
-      return true;
     case msr::tsc_aux:
       if (!guest.msrs().write(number, value)) return false;
       guest.hardware().write_msr(msr::tsc_aux, value);
       return true;
     default: break;
   }
-  if (number >= first_x2apic_msr && number <= last_x2apic_msr) return guest.pc().apic().write_msr(number, value);
+  if (is_apic_msr(number)) return guest.pc().write_apic_msr(number, value);
   return write_state_msr(execution, number, value) || guest.msrs().write(number, value);
 }
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vmm-model/guest_execution.h"
@@ -40,7 +41,7 @@ class HostMachine final : public Hardware {
     objects_.emplace_back((bytes + 15) / 16 * 2);
     return objects_.back().data();
   }
-  SimTime now() override { return time; }
+  SimTime now() override { return std::exchange(time, time + look_takes); }
   u64 tsc() override { return time.ps / 1000; }
   u64 tsc_hertz() const override { return 1'000'000'000; }
   SimTime time_of_tsc(u64 tsc) override { return SimTime{tsc * 1000}; }
@@ -74,7 +75,7 @@ class HostMachine final : public Hardware {
   std::function<void(HostPhysical)> in_vmcb = [](HostPhysical) {};
   UserState user_registers;
   u32 fault_at = 0;
-  SimTime time;
+  SimTime time, look_takes;           ///< the hypervisor's own time goes on: by so much whenever somebody looks at it
   u32 features = 0;                   ///< CPUID.1:ECX
   std::map<u32, CpuidResult> leaves;  ///< other leaves of CPUID
   std::map<u32, u64> msrs;

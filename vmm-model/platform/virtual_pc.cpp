@@ -116,6 +116,7 @@ void VirtualPc::place_bar(unsigned bar, bool io, u64 base, u64 size) {
 
 // An access that no one device spans is made of bytes, as the ISA bus does it.
 u64 VirtualPc::read_port(u16 port, unsigned size) {
+  const Access access(*this);
   if (const Claim* c = find_port(port, size)) return c->device->read(c->region, port - c->base, size);
   if (size == 1) return 0xff;
   u64 value = 0;
@@ -124,20 +125,37 @@ u64 VirtualPc::read_port(u16 port, unsigned size) {
 }
 
 void VirtualPc::write_port(u16 port, unsigned size, u64 value) {
+  const Access access(*this);
   if (const Claim* c = find_port(port, size)) return c->device->write(c->region, port - c->base, size, value);
   if (size == 1) return;
   for (unsigned i = 0; i < size; ++i) write_port(static_cast<u16>(port + i), 1, value >> (8 * i) & 0xff);
 }
 
 u64 VirtualPc::read_memory(u64 address, unsigned size) {
+  const Access access(*this);
   Claim scratch;
   const Claim* c = find_memory(address, size, scratch);
   return c != nullptr ? c->device->read(c->region, address - c->base, size) : ~u64{0};
 }
 
 void VirtualPc::write_memory(u64 address, unsigned size, u64 value) {
+  const Access access(*this);
   Claim scratch;
   if (const Claim* c = find_memory(address, size, scratch)) c->device->write(c->region, address - c->base, size, value);
+}
+
+bool VirtualPc::read_apic_msr(u32 number, u64& value) {
+  const Access access(*this);
+  if (number != msr::tsc_deadline) return apic_.read_msr(number, value);
+  value = apic_.tsc_deadline();
+  return true;
+}
+
+bool VirtualPc::write_apic_msr(u32 number, u64 value) {
+  const Access access(*this);
+  if (number != msr::tsc_deadline) return apic_.write_msr(number, value);
+  apic_.set_tsc_deadline(value, value == 0 ? SimTime::never() : hardware_.time_of_tsc(value));
+  return true;
 }
 
 bool VirtualPc::Host::dma_read(u64 address, std::span<u8> data) {
@@ -220,6 +238,7 @@ SimTime VirtualPc::next_alarm() const {
 }
 
 SimTime VirtualPc::run_devices() {
+  const Access access(*this);
   const SimTime present = hardware_.now();
   for (unsigned served = 0; served < chips * max_alarms; ++served) {
     unsigned first = chips;
@@ -228,12 +247,12 @@ SimTime VirtualPc::run_devices() {
       if (first == chips || hosts_[i].alarm < hosts_[first].alarm) first = i;
     }
     if (first == chips) break;
-    serving_ = true;
-    served_ = served < max_alarms ? hosts_[first].alarm : present;
+    // Served late, an alarm still sees the time it was set for: a pulse must not be over before its device looks.
+    access_time_ = served < max_alarms ? hosts_[first].alarm : present;
     hosts_[first].alarm = SimTime::never();
     alarmed_[first]->alarm();
   }
-  serving_ = alarm_set_ = false;
+  alarm_set_ = false;
   return next_alarm();
 }
 

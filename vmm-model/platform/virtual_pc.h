@@ -71,6 +71,9 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   /// What run_devices() has said last may be too late: a device has set its alarm since.
   bool alarm_set() const { return alarm_set_; }
   LocalApic& apic() { return apic_; }
+  /// The registers of the local APIC that are MSRs (x2APIC, IA32_TSC_DEADLINE); false raises #GP.
+  bool read_apic_msr(u32 number, u64& value);
+  bool write_apic_msr(u32 number, u64 value);
   /// A byte typed for the guest; false if its line is full.
   bool serial_input(u8 byte) { return com1_.receive(byte); }
 
@@ -110,8 +113,30 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   /// Alarms served at once; after that time jumps, or a guest with a fast timer could keep the hypervisor busy for ever.
   static constexpr unsigned max_alarms = 64;
 
-  /// Alarms are served late, but see the time they were set for: a pulse must not be over before its device looks.
-  SimTime now() const { return serving_ ? served_ : hardware_.now(); }
+  /// Throughout an access time stands still for the devices, as DeviceHost promises: the hypervisor's goes on between the bytes
+  /// of a counter. What a device causes while it is served belongs to the same access.
+  class Access {
+   public:
+    explicit Access(VirtualPc& pc) : pc_(pc), outermost_(!pc.in_access_) { pc_.in_access_ = true; }
+    ~Access() {
+      if (!outermost_) return;
+      pc_.in_access_ = false;
+      pc_.access_time_.reset();
+    }
+    Access(const Access&) = delete;
+    Access& operator=(const Access&) = delete;
+
+   private:
+    VirtualPc& pc_;
+    bool outermost_;
+  };
+  /// Looked up when the first device asks: most never do.
+  SimTime now() {
+    if (access_time_) return *access_time_;
+    const SimTime present = hardware_.now();
+    if (in_access_) access_time_ = present;
+    return present;
+  }
   Host& host(Chip chip) { return hosts_[static_cast<unsigned>(chip)]; }
   void claim(u16 port, u16 size, Device& device, u8 region);
   void claim_ports();
@@ -139,8 +164,8 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   GuestMemory& memory_;
   VirtualPcEvents& events_;
   // What devices reach through their hosts stands before them: they reset themselves when they are made.
-  bool serving_ = false, alarm_set_ = false;
-  SimTime served_;
+  bool in_access_ = false, alarm_set_ = false;
+  std::optional<SimTime> access_time_;
   bool legacy_replacement_ = false, pit_level_ = false, rtc_level_ = false;
   std::array<Host, chips> hosts_;
   std::array<Device*, chips> alarmed_{};

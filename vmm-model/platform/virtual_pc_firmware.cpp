@@ -8,6 +8,7 @@
 namespace bunshin::vmm {
 
 void VirtualPc::power_on() {
+  const Access access(*this);
   lines_.reset();
   legacy_replacement_ = pit_level_ = rtc_level_ = false;
   for (Host& h : hosts_) h.alarm = SimTime::never();

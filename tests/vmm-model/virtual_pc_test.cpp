@@ -1,0 +1,84 @@
+// The guest's board on a machine whose time goes on while the hypervisor works.
+
+#include "vmm-model/platform/virtual_pc.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/vmm-model/host_machine.h"
+#include "vmm-model/registers.h"
+
+namespace bunshin::vmm {
+namespace {
+
+constexpr u16 pm_timer = AcpiPm::pm_base + 8;
+constexpr u32 timer_mask = 0xff'ffff;
+
+struct Board final : VirtualPcEvents {
+  Board() { pc.power_on(); }
+  void power_off() override {}
+  void reset() override {}
+  void debug_exit(u32) override {}
+  void nmi() override {}
+  void serial_output(u8) override {}
+  void memory_written(GuestPhysical, u64) override {}
+
+  HostMachine machine{16 << 20};
+  GuestMemory memory{machine, HostPhysical(0), 4 << 20};
+  VirtualPc pc{machine, memory, *this, VirtualPcSetup{.apic = {true, true, 36}}};
+};
+
+// Bytes of one read came from different times: a carry between two of them put the timer 256 ticks ahead, and the next read
+// went back ("PM-Timer had inconsistent results").
+TEST(VirtualPc, PowerManagementTimerIsReadAtOneTime) {
+  Board board;
+  board.machine.look_takes = SimTime::from_ns(150);
+  u64 last = board.pc.read_port(pm_timer, 4);
+  for (unsigned i = 0; i < 20'000; ++i) {
+    const u64 next = board.pc.read_port(pm_timer, 4);
+    ASSERT_LT((next - last) & timer_mask, 100u) << std::hex << last << " then " << next;
+    last = next;
+  }
+}
+
+// One that is split because no device spans it is one access all the same.
+TEST(VirtualPc, TimeStandsStillInAnAccess) {
+  Board board;
+  board.machine.look_takes = SimTime::from_ns(1'000'000);
+  const SimTime before = board.machine.time;
+  board.pc.read_port(pm_timer - 2, 8);
+  EXPECT_EQ((board.machine.time - before).ps, board.machine.look_takes.ps);
+  board.pc.read_port(pm_timer, 4);
+  EXPECT_EQ((board.machine.time - before).ps, 2 * board.machine.look_takes.ps);
+}
+
+// An alarm that is served late sees the time it was set for, the access after it the present.
+TEST(VirtualPc, LateAlarmSeesItsOwnTime) {
+  Board board;
+  constexpr u16 deadline_count = 1000;  // PIT: 1000 ticks of 838 ns
+  board.pc.write_port(0x43, 1, 0x34);
+  board.pc.write_port(0x40, 1, deadline_count & 0xff);
+  board.pc.write_port(0x40, 1, deadline_count >> 8);
+  const SimTime alarm = board.pc.next_alarm();
+  ASSERT_NE(alarm, SimTime::never());
+  board.machine.time = alarm + SimTime::from_ns(100'000);
+  const SimTime next = board.pc.run_devices();
+  EXPECT_GT(next, board.machine.time);
+  EXPECT_EQ((board.pc.read_port(pm_timer, 4)), Clock{3'579'545}.ticks(board.machine.time));
+}
+
+// x2APIC registers and IA32_TSC_DEADLINE are accesses as well.
+TEST(VirtualPc, LocalApicMsrsArePartOfTheBoard) {
+  Board board;
+  constexpr u64 deadline = 0x1000;  // before the PIT's next tick
+  ASSERT_TRUE(board.pc.apic().set_base_msr(0xfee0'0900));
+  board.pc.write_memory(0xfee0'0320, 4, 0x4'0020);  // LVT timer: TSC-deadline
+  ASSERT_TRUE(board.pc.write_apic_msr(msr::tsc_deadline, deadline));
+  u64 value = 0;
+  ASSERT_TRUE(board.pc.read_apic_msr(msr::tsc_deadline, value));
+  EXPECT_EQ(value, deadline);
+  EXPECT_EQ(board.pc.next_alarm(), board.machine.time_of_tsc(deadline));
+  EXPECT_FALSE(board.pc.read_apic_msr(0x802, value)) << "not in x2APIC mode";
+}
+
+}  // namespace
+}  // namespace bunshin::vmm
