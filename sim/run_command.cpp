@@ -192,9 +192,9 @@ class Run final : public RunSupervisor {
     if (!options_.out.empty()) {
       time_line_.finish(sample());
       // A distribution's kernel has no symbols but those that it carries for itself.
-      if (machine_.timing() != nullptr && symbols_.empty())
-        symbols_ = Symbols(linux_symbols(machine_.processors().front()->cpu()));
-      CodeNames names(symbols_, machine_.processors().front()->state().msr.lstar);
+      CodeNames names(symbols_, machine_.timing() != nullptr
+                                    ? linux_kernels(machine_.processors().front()->cpu().memory)
+                                    : std::vector<LinuxKernel>{});
       if (config_.vmm.binding == "bare") names.set_hypervisor(Symbols::from_file(hypervisor_symbols_file(config_)));
       const nlohmann::json profile = make_profile({config_, options_.config, machine_.timing(), time_line_, names});
       write_report(options_.out, {config_, stats, profile, machine_.screen_text()});

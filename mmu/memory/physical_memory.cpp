@@ -191,6 +191,24 @@ void PhysicalMemory::hash(StateHash& hash) const {
   }
 }
 
+std::vector<PhysicalMemory::Run> PhysicalMemory::touched() const {
+  std::vector<Run> runs;
+  for_each_touched_page([&](u64 offset) {
+    const u8* const host = ram_ + offset;
+    const HostPhysical address = address_of(host);
+    if (page(address).host != host) return;  // behind video memory or a ROM
+    if (!runs.empty()) {
+      Run& last = runs.back();
+      if (last.begin + last.bytes.size() == address) {
+        last.bytes = {last.bytes.data(), last.bytes.size() + page_size};
+        return;
+      }
+    }
+    runs.push_back({address, {host, page_size}});
+  });
+  return runs;
+}
+
 u64 PhysicalMemory::resident_bytes() const {
   u64 bytes = 0;
   for_each_touched_page([&](u64) { bytes += page_size; });

@@ -101,6 +101,12 @@ class PhysicalMemory {
     return !watched_lines_.empty() && overlaps_watched(address.value, size);
   }
 
+  /// RAM that has been touched, in pieces that are contiguous, by address. Good until somebody writes.
+  struct Run {
+    HostPhysical begin;
+    std::span<const u8> bytes;
+  };
+  std::vector<Run> touched() const;
   /// Adds every page that is not all zero, with its address.
   void hash(StateHash& hash) const;
   /// Bytes of host memory that back touched RAM.

@@ -1,5 +1,6 @@
 #include "sim/debug/code_names.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -26,9 +27,15 @@ std::string readable(const std::string& symbol) {
 
 }  // namespace
 
-CodeNames::CodeNames(const Symbols& guest, u64 system_call_entry) : guest_(guest) {
-  const std::optional<u64> entry = guest.address("entry_SYSCALL_64");
-  if (entry && system_call_entry >> 63 != 0) slide_ = system_call_entry - *entry;
+CodeNames::CodeNames(const Symbols& guest, std::vector<LinuxKernel> kernels) : guest_(guest) {
+  constexpr const char* entry = "entry_SYSCALL_64";
+  const std::optional<u64> linked = guest.address(entry);
+  for (LinuxKernel& kernel : kernels) {
+    Kernel k{kernel.table, Symbols(std::move(kernel.symbols))};
+    const std::optional<u64> loaded = k.symbols.address(entry);
+    if (linked && loaded) k.slide = *loaded - *linked;
+    kernels_.push_back(std::move(k));
+  }
 }
 
 void CodeNames::set_hypervisor(const Symbols& symbols) {
@@ -43,7 +50,18 @@ void CodeNames::set_hypervisor(const Symbols& symbols) {
 
 std::string CodeNames::describe(u64 rip, u64 physical) const {
   if (is_hypervisor(rip, physical)) return hypervisor_.describe(rip);
-  return guest_.describe(rip >> 63 != 0 ? rip - slide_ : rip);
+  return describe_guest(rip, physical);
+}
+
+// Guests' kernels may have the same linear addresses. Whose code it is, its place in memory tells: near the table of its kernel.
+std::string CodeNames::describe_guest(u64 rip, u64 physical) const {
+  const auto distance = [physical](const Kernel& k) {
+    return std::max(physical, k.table.value) - std::min(physical, k.table.value);
+  };
+  const auto nearest = std::ranges::min_element(kernels_, {}, distance);
+  if (nearest == kernels_.end()) return guest_.describe(rip);
+  if (guest_.empty()) return nearest->symbols.describe(rip);
+  return guest_.describe(rip >> 63 != 0 ? rip - nearest->slide : rip);
 }
 
 std::string CodeNames::function(u64 rip, u64 physical) const {

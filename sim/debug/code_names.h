@@ -6,14 +6,16 @@
 #include <string>
 
 #include "base/types.h"
+#include "sim/debug/linux_symbols.h"
 #include "sim/debug/symbols.h"
 
 namespace bunshin {
 
 class CodeNames {
  public:
-  /// `system_call_entry` is LSTAR at the end of the run: where Linux has entry_SYSCALL_64, wherever it moved to (KASLR).
-  CodeNames(const Symbols& guest, u64 system_call_entry);
+  /// `guest`: of a file that was named, or of the kernel's own. `kernels`: found in memory; they say what a kernel's functions are
+  /// called if no file does, and else where it has moved to (KASLR).
+  CodeNames(const Symbols& guest, std::vector<LinuxKernel> kernels);
   /// The hypervisor's image, which runs where it lies, as C++ names it. Empty symbols: there is no hypervisor.
   void set_hypervisor(const Symbols& symbols);
 
@@ -24,8 +26,15 @@ class CodeNames {
   bool is_hypervisor(u64 rip, u64 physical) const { return rip == physical && rip >= first_ && rip < end_; }
 
  private:
+  struct Kernel {
+    HostPhysical table;
+    Symbols symbols;
+    u64 slide = 0;  ///< how far it has moved from where `guest_` has it
+  };
+  std::string describe_guest(u64 rip, u64 physical) const;
+
   const Symbols& guest_;
-  u64 slide_ = 0;
+  std::vector<Kernel> kernels_;
   Symbols hypervisor_;
   u64 first_ = 0, end_ = 0;
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -13,26 +12,32 @@ namespace {
 
 constexpr std::size_t tokens = 256, symbols_per_marker = 256;
 
-constexpr std::size_t aligned(std::size_t position) { return (position + 7) & ~std::size_t{7}; }
+/// The token of a character that names use is that character. So the digits' tokens stand in a row.
+constexpr std::string_view digit_tokens("0\0001\0002\0003\0004\0005\0006\0007\0008\0009\000", 20);
+
+/// Where they are, from `from` on; the image's size if they are not.
+std::size_t find_digits(std::span<const u8> image, std::size_t from) {
+  const std::string_view text(reinterpret_cast<const char*>(image.data()), image.size());
+  return std::min(text.find(digit_tokens, from), text.size());
+}
 
 /// As scripts/kallsyms.c writes it: names are compressed by a table of 256 tokens, an index into that, and markers, the
-/// positions of every 256th name. Addresses are 32-bit distances from a base.
+/// positions of every 256th name. Addresses are 32-bit distances from a base. Parts are aligned to a word of the kernel's.
 class KallsymsTable {
  public:
-  explicit KallsymsTable(std::span<const u8> image) : image_(image) {}
+  /// `word`: 8 bytes or 4.
+  KallsymsTable(std::span<const u8> image, std::size_t word) : image_(image), word_(word) {}
 
-  std::map<u64, std::string> read() {
+  /// Of the table whose digits' tokens stand at `digits`; empty if there is none.
+  std::map<u64, std::string> read(std::size_t digits) {
     std::map<u64, std::string> symbols;
-    for (std::size_t from = 0; find_tokens(from); from = digits_ + 1) {
-      if (find_names() && find_addresses()) {
-        collect(symbols);
-        return symbols;
-      }
-    }
+    digits_ = digits;
+    if (check_tokens() && find_names() && find_addresses()) collect(symbols);
     return symbols;
   }
 
  private:
+  std::size_t aligned(std::size_t position) const { return (position + word_ - 1) & ~(word_ - 1); }
   template <class T>
   T get(std::size_t position) const {
     T value{};
@@ -41,21 +46,7 @@ class KallsymsTable {
     return value;
   }
 
-  /// The token of a character that names use is that character. So the digits stand in a row, behind 48 other tokens.
-  bool find_tokens(std::size_t from) {
-    static constexpr std::array<u8, 20> digits{'0', 0, '1', 0, '2', 0, '3', 0, '4', 0,
-                                               '5', 0, '6', 0, '7', 0, '8', 0, '9', 0};
-    while (from < image_.size()) {
-      const auto found =
-          std::search(image_.begin() + static_cast<std::ptrdiff_t>(from), image_.end(), digits.begin(), digits.end());
-      if (found == image_.end()) return false;
-      digits_ = static_cast<std::size_t>(found - image_.begin());
-      if (check_tokens()) return true;
-      from = digits_ + 1;
-    }
-    return false;
-  }
-
+  /// The digits have 48 other tokens in front of them.
   /// Back to the second token, on to the index, which says where the first one begins: nothing need be in front of that.
   bool check_tokens() {
     std::size_t at = digits_;
@@ -85,9 +76,9 @@ class KallsymsTable {
   bool find_names() {
     constexpr std::size_t farthest = std::size_t{16} << 20;
     const std::size_t lowest = table_ > farthest ? table_ - farthest : 0;
-    for (std::size_t at = table_ & ~std::size_t{7}; at >= lowest + 16; at -= 8) {
-      count_ = get<u32>(at - 8);
-      if (get<u32>(at - 4) != 0 || count_ < symbols_per_marker || count_ > table_ - at) continue;
+    for (std::size_t at = table_ & ~(word_ - 1); at >= lowest + 2 * word_; at -= word_) {
+      count_ = get<u32>(at - word_);
+      if ((word_ == 8 && get<u32>(at - 4) != 0) || count_ < symbols_per_marker || count_ > table_ - at) continue;
       names_ = at;
       if (check_markers()) return true;
     }
@@ -117,18 +108,22 @@ class KallsymsTable {
     return at;
   }
 
+  /// An address in the half of the address space that kernels have.
+  bool is_kernel(u64 address) const { return word_ == 8 ? address >> 40 == 0xffffff : address >> 31 == 1; }
+  u64 address_at(std::size_t position) const { return word_ == 8 ? get<u64>(position) : get<u32>(position); }
+
   /// Until Linux 6.4 addresses stand in front of the names, then behind the tokens' index.
   bool find_addresses() {
-    const auto kernel = [](u64 address) { return address >> 40 == 0xffffff; };
-    base_ = get<u64>(names_ - 16);
-    if (kernel(base_)) {
-      if (names_ - 16 < 4 * count_) return false;
-      offsets_ = (names_ - 16 - 4 * count_) & ~std::size_t{7};
+    const std::size_t before = names_ - 2 * word_;
+    base_ = address_at(before);
+    if (is_kernel(base_)) {
+      if (before < 4 * count_) return false;
+      offsets_ = (before - 4 * count_) & ~(word_ - 1);
       return true;
     }
-    offsets_ = index_ + 2 * tokens;
-    base_ = get<u64>(aligned(offsets_ + 4 * count_));
-    return kernel(base_);
+    offsets_ = aligned(index_ + 2 * tokens);
+    base_ = address_at(aligned(offsets_ + 4 * count_));
+    return is_kernel(base_);
   }
 
   void collect(std::map<u64, std::string>& symbols) const {
@@ -153,29 +148,42 @@ class KallsymsTable {
   }
 
   std::span<const u8> image_;
+  std::size_t word_;
   std::size_t digits_ = 0;  ///< where the token of '0' is
   std::array<std::size_t, tokens> token_{};
   std::size_t table_ = 0, index_ = 0, markers_ = 0, names_ = 0, count_ = 0, offsets_ = 0;
   u64 base_ = 0;
 };
 
+std::map<u64, std::string> symbols_at(std::span<const u8> image, std::size_t digits) {
+  std::map<u64, std::string> symbols = KallsymsTable(image, 8).read(digits);
+  return symbols.empty() ? KallsymsTable(image, 4).read(digits) : symbols;
+}
+
 }  // namespace
 
-std::map<u64, std::string> linux_symbols(std::span<const u8> image) { return KallsymsTable(image).read(); }
-
-std::map<u64, std::string> linux_symbols(const Cpu& cpu) {
-  constexpr u64 before = u64{32} << 20;
-  constexpr u64 size = u64{96} << 20;
-  const u64 entry = cpu.state.msr.lstar;
-  if (entry >> 31 != 0x1ffffffff || cpu.mode.bits != 64) return {};
-  std::vector<u8> image(size);
-  const u64 begin = (entry - before) & ~(page_size - 1);
-  for (u64 at = 0; at < size; at += page_size) {
-    if (begin + at < begin) break;
-    const std::optional<HostPhysical> physical = cpu.mmu.peek(Linear(begin + at));
-    if (physical) cpu.memory.read(*physical, std::span(image).subspan(at, page_size));
+std::map<u64, std::string> linux_symbols(std::span<const u8> image) {
+  std::map<u64, std::string> symbols;
+  for (std::size_t at = find_digits(image, 0); at != image.size() && symbols.empty(); at = find_digits(image, at + 1)) {
+    symbols = symbols_at(image, at);
   }
-  return linux_symbols(image);
+  return symbols;
+}
+
+std::vector<LinuxKernel> linux_kernels(const PhysicalMemory& memory) {
+  // In front of their tokens the largest kernels have less than this of names and addresses, and behind them of addresses.
+  constexpr std::size_t before = std::size_t{32} << 20, behind = std::size_t{8} << 20;
+  std::vector<LinuxKernel> kernels;
+  for (const PhysicalMemory::Run& run : memory.touched()) {
+    const std::span<const u8> bytes = run.bytes;
+    for (std::size_t at = find_digits(bytes, 0); at != bytes.size(); at = find_digits(bytes, at + 1)) {
+      const std::size_t begin = at > before ? (at - before) & ~std::size_t{page_size - 1} : 0;
+      const std::size_t end = std::min(bytes.size(), at + behind);
+      std::map<u64, std::string> symbols = symbols_at(bytes.subspan(begin, end - begin), at - begin);
+      if (!symbols.empty()) kernels.push_back({run.begin + at, std::move(symbols)});
+    }
+  }
+  return kernels;
 }
 
 }  // namespace bunshin

@@ -15,7 +15,7 @@ const Symbols& guest() {
 }
 
 CodeNames names() {
-  CodeNames names(guest(), 0);
+  CodeNames names(guest(), {});
   names.set_hypervisor(Symbols({{0x100000, "_ZN7bunshin3vmm11handle_portERNS0_5GuestERKNS0_4ExitE"},
                                 {0x100040, "_ZThn8_N7bunshin3vmm4bare12BareHardware3tscEv"},
                                 {0x100080, "svm_switch"},
@@ -40,12 +40,21 @@ TEST(CodeNames, BeyondItsImageNothingIsTheHypervisors) {
 }
 
 TEST(CodeNames, WithoutOneEverythingIsTheGuests) {
-  EXPECT_EQ(CodeNames(guest(), 0).describe(0x100004, 0x100004), "start+0x4");
+  EXPECT_EQ(CodeNames(guest(), {}).describe(0x100004, 0x100004), "start+0x4");
 }
 
 TEST(CodeNames, AKernelThatHasMovedIsFound) {
-  const CodeNames moved(guest(), 0xffffffff91000000);
+  const CodeNames moved(guest(), {{HostPhysical(0x2000000), {{0xffffffff91000000, "entry_SYSCALL_64"}}}});
   EXPECT_EQ(moved.describe(0xffffffff91000002, 0x1000002), "entry_SYSCALL_64+0x2");
+}
+
+TEST(CodeNames, TwoKernelsAtTheSameAddressesLieInTwoPlaces) {
+  const Symbols none;
+  const CodeNames both(none, {{HostPhysical(0x2000000), {{0xffffffff81000000, "theirs"}}},
+                              {HostPhysical(0x8000000), {{0xffffffff81000000, "ours"}}}});
+  EXPECT_EQ(both.describe(0xffffffff81000010, 0x1000010), "theirs+0x10");
+  EXPECT_EQ(both.describe(0xffffffff81000010, 0x7000010), "ours+0x10");
+  EXPECT_EQ(both.function(0x400000, 0x3000000), "");
 }
 
 }  // namespace

@@ -10,13 +10,14 @@
 namespace bunshin {
 namespace {
 
-constexpr u64 base = 0xffffffff81000000;
+constexpr u64 base = 0xffffffff81000000, base_32 = 0xc1000000;
 constexpr u32 symbols = 600;
 
 class Image {
  public:
+  explicit Image(std::size_t word) : word_(word) {}
   std::size_t size() const { return bytes_.size(); }
-  void align() { bytes_.resize((bytes_.size() + 7) & ~std::size_t{7}); }
+  void align() { bytes_.resize((bytes_.size() + word_ - 1) & ~(word_ - 1)); }
   template <class T>
   void put(T value) {
     const std::size_t at = bytes_.size();
@@ -31,6 +32,7 @@ class Image {
 
  private:
   std::vector<u8> bytes_ = std::vector<u8>(4096);
+  std::size_t word_;
 };
 
 /// Symbol i is "tf" + its decimal digits, at base + 16 i. Token 1 is "tf", the others are their characters.
@@ -62,11 +64,21 @@ void put_addresses(Image& image) {
   image.put(base);
 }
 
-enum class Layout { Until64, With61Sequences, From65 };
+/// i386 has no per-CPU addresses: distances count upward.
+void put_addresses_32(Image& image) {
+  for (u32 i = 0; i < symbols; ++i) image.put(16 * i);
+  image.put(static_cast<u32>(base_32));
+}
+
+enum class Layout { Until64, With61Sequences, From65, Until64On32Bits, From65On32Bits };
+
+bool is_32(Layout layout) { return layout == Layout::Until64On32Bits || layout == Layout::From65On32Bits; }
 
 std::vector<u8> kernel(Layout layout) {
-  Image image;
-  if (layout != Layout::From65) put_addresses(image);
+  Image image(is_32(layout) ? 4 : 8);
+  const bool behind = layout == Layout::From65 || layout == Layout::From65On32Bits;
+  const auto addresses = [&] { return is_32(layout) ? put_addresses_32(image) : put_addresses(image); };
+  if (!behind) addresses();
   image.put(symbols);
   image.align();
   std::vector<u32> markers;
@@ -79,18 +91,34 @@ std::vector<u8> kernel(Layout layout) {
     image.align();
   }
   put_tokens(image);
-  if (layout == Layout::From65) put_addresses(image);
+  if (behind) addresses();
   image.align();
   return image.bytes();
 }
 
 TEST(LinuxSymbols, AreReadFromEachLayout) {
-  for (const Layout layout : {Layout::Until64, Layout::With61Sequences, Layout::From65}) {
+  for (const Layout layout :
+       {Layout::Until64, Layout::With61Sequences, Layout::From65, Layout::Until64On32Bits, Layout::From65On32Bits}) {
     const std::map<u64, std::string> found = linux_symbols(kernel(layout));
     ASSERT_EQ(found.size(), symbols) << static_cast<int>(layout);
-    EXPECT_EQ(found.at(base), "f0");
-    EXPECT_EQ(found.at(base + u64{16} * 599), "f599");
+    const u64 first = is_32(layout) ? base_32 : base;
+    EXPECT_EQ(found.at(first), "f0");
+    EXPECT_EQ(found.at(first + u64{16} * 599), "f599");
   }
+}
+
+TEST(LinuxSymbols, EveryKernelInMemoryIsFound) {
+  PhysicalMemory memory(64 << 20);
+  EXPECT_TRUE(linux_kernels(memory).empty());
+  const std::vector<u8> first = kernel(Layout::With61Sequences), second = kernel(Layout::Until64On32Bits);
+  memory.write(HostPhysical(3 << 20), first);
+  memory.write(HostPhysical(40 << 20), second);
+  const std::vector<LinuxKernel> kernels = linux_kernels(memory);
+  ASSERT_EQ(kernels.size(), 2u);
+  EXPECT_EQ(kernels[0].symbols.at(base + 16), "f1");
+  EXPECT_EQ(kernels[1].symbols.at(base_32 + 16), "f1");
+  EXPECT_LT(kernels[0].table - HostPhysical(3 << 20), first.size());
+  EXPECT_LT(kernels[1].table - HostPhysical(40 << 20), second.size());
 }
 
 TEST(LinuxSymbols, ThereAreNoneInOtherMemory) {
