@@ -84,7 +84,7 @@ if [[ ! -f $image || $newest != "$image" ]]; then
       strip --strip-debug "$file" -o "$root/modules/$((number++))-${file##*/}"
     done
   echo 'autoballoon="off"' >"$root/etc/xen/xl.conf"
-  cat >"$root/guest/pvh.cfg" <<'CONFIGURATION'
+  cat >"$root/guest/guest.cfg" <<'CONFIGURATION'
 type = "pvh"
 name = "pvh"
 kernel = "/guest/vmlinuz"

@@ -70,6 +70,7 @@ class Parser {
   std::string_view section(std::string_view text);
   std::string_view global(std::string_view key, std::string_view value);
   std::string_view of_guest(std::string_view key, std::string_view value);
+  static std::string_view add_initrd(GuestConfig& guest, std::string_view value);
   std::string_view check_last() const;
 
   VmmConfig& config_;
@@ -132,7 +133,7 @@ std::string_view Parser::of_guest(std::string_view key, std::string_view value) 
     return good ? "" : "memory is a size like 256M, whole pages, from 1M";
   }
   if (key == "kernel") return guest.kernel = value, "";
-  if (key == "initrd") return guest.initrd = value, "";
+  if (key == "initrd") return add_initrd(guest, value);
   if (key == "cmdline") return guest.cmdline = value, "";
   if (key == "disk") return guest.disk = value, "";
   if (key == "paging") {
@@ -141,6 +142,13 @@ std::string_view Parser::of_guest(std::string_view key, std::string_view value) 
   }
   if (key == "limit") return microseconds(value, guest.limit_us) ? "" : "limit is a time like 500ms, up to 1000s";
   return "unknown key; a guest has memory, kernel, initrd, cmdline, disk, paging and limit";
+}
+
+std::string_view Parser::add_initrd(GuestConfig& guest, std::string_view value) {
+  if (guest.initrd_count == guest.initrds.size()) return "too many initrds: a guest has at most 32";
+  const std::size_t blank = std::min(value.find_first_of(" \t"), value.size());
+  guest.initrds[guest.initrd_count++] = {value.substr(0, blank), trimmed(value.substr(blank))};
+  return {};
 }
 
 std::string_view Parser::check_last() const {

@@ -10,7 +10,8 @@
 //   [guest debian]
 //   memory = 256M
 //   kernel = vmlinuz           # a module, by the last part of its name or its number (the configuration is 0)
-//   initrd = initrd.gz
+//   initrd = initrd.gz         # a module; several lines: several, in that order
+//   initrd = dom0 console=hvc0 # Multiboot kernels: what is behind the module is for its string
 //   cmdline = console=ttyS0 panic=-1
 //   disk = root.img            # a module: a raw image, of which each guest sees a copy of its own
 //   paging = vtlb              # this guest's, if not the one above
@@ -25,14 +26,22 @@
 
 namespace bunshin::vmm {
 
+/// A RAM disk, or a module of a Multiboot kernel's.
+struct InitrdConfig {
+  std::string_view module;
+  std::string_view arguments;
+};
+
 enum class PagingChoice : u8 { Nested, VirtualTlb, Shadow, SoftwareTlb };
 inline constexpr unsigned paging_choices = 4;
 
 struct GuestConfig {
+  static constexpr unsigned max_initrds = 32;
   std::string_view name;
   u64 memory = u64{64} << 20;
   std::string_view kernel;
-  std::string_view initrd;
+  std::array<InitrdConfig, max_initrds> initrds;
+  unsigned initrd_count = 0;
   std::string_view cmdline;
   std::string_view disk;
   PagingChoice paging = PagingChoice::Nested;

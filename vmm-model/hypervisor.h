@@ -43,6 +43,9 @@ class Hypervisor {
   bool has_pse36();
   bool create_disk(const GuestConfig& config, std::span<const BootModule> modules, VirtualPcSetup& setup);
   bool create_guest(const GuestConfig& config, std::span<const BootModule> modules);
+  /// Why there is none; empty: `image` has it, its initrds in `initrds`.
+  std::string_view find_image(const GuestConfig& config, std::span<const BootModule> modules,
+                              std::span<GuestModule, GuestConfig::max_initrds> initrds, GuestImage& image) const;
   GuestPaging* create_paging(PagingChoice choice, const PagingContext& context);
   /// No bytes: there is none.
   BootModule find_module(std::string_view name, std::span<const BootModule> modules) const;

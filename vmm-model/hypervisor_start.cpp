@@ -156,11 +156,25 @@ bool Hypervisor::create_disk(const GuestConfig& config, std::span<const BootModu
   return setup.disk != nullptr || refuse(config, "the machine has no memory left for it");
 }
 
+std::string_view Hypervisor::find_image(const GuestConfig& config, std::span<const BootModule> modules,
+                                        std::span<GuestModule, GuestConfig::max_initrds> initrds,
+                                        GuestImage& image) const {
+  const BootModule kernel = find_module(config.kernel, modules);
+  if (kernel.bytes.empty()) return "there is no boot module for its kernel";
+  for (unsigned i = 0; i < config.initrd_count; ++i) {
+    const BootModule module = find_module(config.initrds[i].module, modules);
+    if (module.bytes.empty()) return "there is no boot module for its initrd";
+    initrds[i] = {module.bytes, short_name(module.name), config.initrds[i].arguments};
+  }
+  image = {kernel.bytes, initrds.first(config.initrd_count), config.cmdline, short_name(kernel.name)};
+  return {};
+}
+
 bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootModule> modules) {
-  const BootModule kernel = find_module(config.kernel, modules), initrd = find_module(config.initrd, modules);
-  const GuestImage image{kernel.bytes, initrd.bytes, config.cmdline, short_name(kernel.name), short_name(initrd.name)};
-  if (image.kernel.empty()) return refuse(config, "there is no boot module for its kernel");
-  if (!config.initrd.empty() && image.initrd.empty()) return refuse(config, "there is no boot module for its initrd");
+  std::array<GuestModule, GuestConfig::max_initrds> initrds;
+  GuestImage image;
+  if (const std::string_view why = find_image(config, modules, initrds, image); !why.empty())
+    return refuse(config, why);
   if (config.paging == PagingChoice::Nested && !back_end_->nested_paging()) {
     return refuse(config, "this processor has no nested paging: choose shadow or vtlb");
   }

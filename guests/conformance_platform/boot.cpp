@@ -36,16 +36,19 @@ bool any_region(Visit visit) {
 bool magic_is_right() { return boot_magic == magic; }
 bool flags_are_set() { return (word(0) & 0x4d) == 0x4d; }  // memory, command line, modules, memory map
 
-bool arguments_follow_the_name() {
-  u64 at = word(16);
+/// Names are the loader's affair: QEMU says the folder too.
+void print_behind_the_name(u64 at) {
   while (load<u8>(at) != 0 && load<u8>(at) != ' ') ++at;
   print("\"");
   for (; load<u8>(at) != 0; ++at) {
     const char text[2] = {static_cast<char>(load<u8>(at)), 0};
-    const bool leading = at == word(16);
-    if (!leading) print(text);
+    print(text);
   }
   print("\" ");
+}
+
+bool arguments_follow_the_name() {
+  print_behind_the_name(word(16));
   return true;
 }
 
@@ -58,6 +61,7 @@ bool modules_are_loaded() {
     u32 sum = 0;
     for (u32 at = begin; at < end; ++at) sum = sum * 31 + load<u8>(at);
     print("length ", end - begin, " sum ", Hex{sum}, " ");
+    print_behind_the_name(load<u32>(entry + 8));
     if (begin % 4096 != 0) return false;
   }
   return true;

@@ -82,6 +82,8 @@ void check_vmm(const MachineConfig& config, const ConfigReader& reader) {
   if (config.guest.cmdline.find_first_of("\r\n") != std::string::npos) {
     throw reader.error("guest.cmdline", "must be one line for a guest of the hypervisor");
   }
+  if (const std::string what = problem_of_initrds(config.guest.initrd); !what.empty())
+    throw reader.error("guest.initrd", what);
 }
 
 /// What the declarations' ranges cannot say.

@@ -1,5 +1,6 @@
 #include "sim/config/vmm_parameters.h"
 
+#include <algorithm>
 #include <array>
 #include <set>
 
@@ -16,7 +17,7 @@ constexpr std::array<std::string_view, 4> paging_modes{"nested", "vtlb", "shadow
 constexpr std::array<std::string_view, 5> guest_paging_modes{"default", "nested", "vtlb", "shadow", "software"};
 constexpr std::array<std::string_view, 3> nested_pages{"4K", "2M", "1G"};
 constexpr std::array<std::string_view, 2> executions{"auto", "deprivileged"};
-constexpr std::size_t most_guests = 128, longest_name = 32;
+constexpr std::size_t most_guests = 128, most_initrds = 32, longest_name = 32;
 constexpr u64 least_memory = u64{1} << 20;
 
 using Fail = std::function<void(const std::string& key, const std::string& what)>;
@@ -38,7 +39,7 @@ void VmmGuestParameters::describe(ParameterVisitor& v) {
   v.text("name", name, "What the hypervisor calls it, and puts before the lines that it prints.");
   v.integer("memory", memory, {least_memory, u64{1} << 40}, "bytes", "Its RAM, a multiple of 4KiB.");
   v.path("kernel", kernel, "Linux bzImage or Multiboot image. Must be set.");
-  v.path("initrd", initrd, "Initial RAM disk, or the Multiboot kernel's one module.");
+  v.paths("initrd", initrd, "As `guest.initrd`, at most 32.");
   v.text("cmdline", cmdline, "Its command line.");
   v.path("disk", disk, "Raw image of its virtio disk. It is read into memory; what the guest writes is lost with it.");
   v.choice("paging", paging, guest_paging_modes, "Its paging, if not `vmm.paging`.");
@@ -83,6 +84,14 @@ void VmmParameters::describe(ParameterVisitor& v) {
 u64 VmmParameters::guest_memory_of(u64 machine_memory) const {
   constexpr u64 grain = u64{2} << 20;
   return guest_memory != 0 ? guest_memory : machine_memory / 4 * 3 / grain * grain;
+}
+
+std::string problem_of_initrds(const std::vector<std::string>& entries) {
+  if (entries.size() > most_initrds)
+    return fmt::format("a guest of the hypervisor has at most {}, not {}", most_initrds, entries.size());
+  const bool lines = std::ranges::any_of(
+      entries, [](const std::string& entry) { return entry.find_first_of("\r\n") != std::string::npos; });
+  return lines ? "must be one line each for a guest of the hypervisor" : "";
 }
 
 bool only_user_state(const CpuProfile& cpu) {
@@ -135,6 +144,7 @@ void VmmParameters::check(u64 machine_memory, const Fail& fail) const {
     if (!names.insert(g.name).second) fail(key + "name", fmt::format("there are two guests called '{}'", g.name));
     check_size(key + "memory", g.memory, fail);
     if (g.kernel.empty()) fail(key + "kernel", "is not set: name an image");
+    if (const std::string what = problem_of_initrds(g.initrd); !what.empty()) fail(key + "initrd", what);
     if (g.cmdline.find_first_of("\r\n") != std::string::npos) fail(key + "cmdline", "must be one line");
     sum += g.memory;
     if (sum >= machine_memory) {

@@ -17,7 +17,7 @@ struct VmmGuestParameters {
   std::string name;
   u64 memory = u64{64} << 20;  ///< bytes
   std::string kernel;
-  std::string initrd;
+  std::vector<std::string> initrd;
   std::string cmdline;
   std::string disk;
   std::string paging = "default";
@@ -26,6 +26,8 @@ struct VmmGuestParameters {
   void describe(ParameterVisitor& v);
 };
 
+/// Why a guest of the hypervisor cannot have them; "" if it can.
+std::string problem_of_initrds(const std::vector<std::string>& entries);
 /// Whether guests run in user state on this processor: it has no virtualization extension that the hypervisor can use. `cpu` has
 /// been resolved.
 bool only_user_state(const CpuProfile& cpu);

@@ -9,21 +9,6 @@ namespace bunshin {
 
 namespace {
 
-std::string base_name(const std::string& path) { return std::filesystem::path(path).filename().string(); }
-
-/// Splits "FILE ARGUMENTS" where a file of that name exists: names may contain blanks.
-std::pair<std::string, std::string> split_module(const std::string& text) {
-  std::error_code error;
-  for (std::size_t blank = text.size();; blank = text.rfind(' ', blank - 1)) {
-    if (blank == std::string::npos || blank == 0) break;
-    if (std::filesystem::is_regular_file(text.substr(0, blank), error)) {
-      return {text.substr(0, blank), text.substr(std::min(text.size(), blank + 1))};
-    }
-  }
-  const std::size_t first = text.find(' ');
-  return {text.substr(0, first), first == std::string::npos ? "" : text.substr(first + 1)};
-}
-
 void reject_compressed(const ImageFile& image) {
   if (image.size() >= 2 && image.get<u16>(0, "magic") == 0x8b1f) image.fail("is compressed with gzip: unpack it first");
 }
@@ -56,6 +41,20 @@ LoadedGuest load_guest(const GuestFiles& files, const ImageFile& image, BootMemo
   if (files.protocol == "pvh") return load_pvh(context);
   if (files.protocol == "elf") return load_elf(context);
   throw std::runtime_error(fmt::format("{}: no loader is called '{}'", image.name(), files.protocol));
+}
+
+std::string base_name(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+
+std::pair<std::string, std::string> split_module(const std::string& text) {
+  std::error_code error;
+  for (std::size_t blank = text.size();; blank = text.rfind(' ', blank - 1)) {
+    if (blank == std::string::npos || blank == 0) break;
+    if (std::filesystem::is_regular_file(text.substr(0, blank), error)) {
+      return {text.substr(0, blank), text.substr(std::min(text.size(), blank + 1))};
+    }
+  }
+  const std::size_t first = text.find(' ');
+  return {text.substr(0, first), first == std::string::npos ? "" : text.substr(first + 1)};
 }
 
 std::vector<LoadedModule> load_modules(const BootContext& context, u64 from) {

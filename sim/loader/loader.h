@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/state.h"
@@ -66,6 +67,11 @@ struct LoadedModule {
   u64 string = 0;    ///< address of the NUL-terminated text
   std::string text;  ///< file name without its directory, then the arguments
 };
+
+/// The path's last part: what a guest is told of a file.
+std::string base_name(const std::string& path);
+/// A module's file and its arguments, from "FILE ARGUMENTS", where a file of that name exists: names may contain blanks.
+std::pair<std::string, std::string> split_module(const std::string& text);
 
 /// Loads all modules page aligned from `from` up.
 std::vector<LoadedModule> load_modules(const BootContext& context, u64 from);

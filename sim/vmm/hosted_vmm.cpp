@@ -20,8 +20,10 @@ HostedVmm::HostedVmm(const MachineConfig& config, CoreLoop& loop, Processor& pro
 }
 
 void HostedVmm::run() {
+  std::vector<std::string> names;
+  for (const ImageFile& file : files_.modules) names.push_back(base_name(file.name()));
   std::vector<vmm::BootModule> modules;
-  for (const ImageFile& file : files_.modules) modules.push_back({file.name(), file.bytes()});
+  for (std::size_t i = 0; i < names.size(); ++i) modules.push_back({names[i], files_.modules[i].bytes()});
   hypervisor_.run(memory_, modules);
 }
 

@@ -37,19 +37,18 @@ std::string hypervisor_image(const MachineConfig& config) {
 }
 
 std::string with_guests_files(const MachineConfig& config, const std::string& refusal) {
-  const auto described = [&](const std::string& name, const std::string& kernel, const std::string& initrd,
+  const auto described = [&](const std::string& name, const std::string& kernel, const std::vector<std::string>& initrd,
                              u64 memory) {
     const std::string start = "guest " + name + ": ";
     if (!refusal.starts_with(start)) return std::string();
     return fmt::format("{} (kernel {}{}{}, {} MiB of memory)", refusal, kernel, initrd.empty() ? "" : ", initrd ",
-                       initrd, memory >> 20);
+                       fmt::join(initrd, ", "), memory >> 20);
   };
   for (const VmmGuestParameters& g : config.vmm.guests) {
     if (const std::string text = described(g.name, g.kernel, g.initrd, g.memory); !text.empty()) return text;
   }
   const std::string text =
-      described("guest", config.guest.kernel, fmt::format("{}", fmt::join(config.guest.initrd, " ")),
-                config.vmm.guest_memory_of(config.machine.memory));
+      described("guest", config.guest.kernel, config.guest.initrd, config.vmm.guest_memory_of(config.machine.memory));
   return text.empty() ? refusal : text;
 }
 
@@ -69,10 +68,7 @@ HypervisorBoot::HypervisorBoot(const MachineConfig& config)
   if (vmm.execution != "auto") configuration_ += fmt::format("execution = {}\n", vmm.execution);
   if (!vmm.scan) configuration_ += "scan = off\n";
   if (vmm.guests.empty()) add_single_guest(config);
-  for (const VmmGuestParameters& guest : vmm.guests) {
-    const std::size_t kernel = module_of(guest.kernel);
-    add_guest(guest, kernel, guest.initrd.empty() ? 0 : module_of(guest.initrd));
-  }
+  for (const VmmGuestParameters& guest : vmm.guests) add_guest(guest);
 }
 
 void HypervisorBoot::add_single_guest(const MachineConfig& config) {
@@ -81,8 +77,9 @@ void HypervisorBoot::add_single_guest(const MachineConfig& config) {
   guest.memory = config.vmm.guest_memory_of(config.machine.memory);
   guest.cmdline = config.guest.cmdline;
   if (!config.guest.disks.empty()) guest.disk = config.guest.disks.front();
-  const std::size_t kernel = module_of(config.guest.kernel);
-  add_guest(guest, kernel, module_of(config.guest.initrd, config.guest.kernel));
+  guest.kernel = config.guest.kernel;
+  guest.initrd = config.guest.initrd;
+  add_guest(guest);
 }
 
 /// Another kernel would ignore its modules and go its own way.
@@ -108,26 +105,14 @@ std::size_t HypervisorBoot::module_of(const std::string& path) {
   return modules_.size();
 }
 
-// Linux takes RAM disks one behind the other (its Documentation/driver-api/early-userspace/buffer-format.rst).
-std::size_t HypervisorBoot::module_of(const std::vector<std::string>& paths, const std::string& kernel) {
-  if (paths.empty()) return 0;
-  if (paths.size() == 1) return module_of(paths.front());
-  if (!is_linux(modules_[module_of(kernel) - 1])) {
-    throw ConfigError("guest.initrd: a Multiboot guest of the hypervisor has one module at most");
-  }
-  std::vector<u8> all;
-  for (const std::string& path : paths) {
-    const ImageFile file = ImageFile::open(path);
-    all.resize((all.size() + 3) / 4 * 4);
-    all.insert(all.end(), file.bytes().begin(), file.bytes().end());
-  }
-  modules_.emplace_back("initrd", std::move(all));
-  return modules_.size();
-}
-
-void HypervisorBoot::add_guest(const VmmGuestParameters& guest, std::size_t kernel, std::size_t initrd) {
+void HypervisorBoot::add_guest(const VmmGuestParameters& guest) {
+  const std::size_t kernel = module_of(guest.kernel);
   configuration_ += fmt::format("[guest {}]\nmemory = {}\nkernel = {}\n", guest.name, size_text(guest.memory), kernel);
-  if (initrd != 0) configuration_ += fmt::format("initrd = {}\n", initrd);
+  const bool linux = is_linux(modules_[kernel - 1]);
+  for (const std::string& entry : guest.initrd) {
+    const auto [path, arguments] = linux ? std::pair(entry, std::string()) : split_module(entry);
+    configuration_ += fmt::format("initrd = {}{}{}\n", module_of(path), arguments.empty() ? "" : " ", arguments);
+  }
   if (guest.cmdline.find_first_not_of(" \t") != std::string::npos) {
     configuration_ += fmt::format("cmdline = {}\n", guest.cmdline);
   }

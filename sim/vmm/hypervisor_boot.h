@@ -23,8 +23,7 @@ class HypervisorBoot {
  private:
   /// The module's number. What several guests name is loaded once.
   std::size_t module_of(const std::string& path);
-  std::size_t module_of(const std::vector<std::string>& paths, const std::string& kernel);
-  void add_guest(const VmmGuestParameters& guest, std::size_t kernel, std::size_t initrd);
+  void add_guest(const VmmGuestParameters& guest);
   void add_single_guest(const MachineConfig& config);
 
   void check_image() const;

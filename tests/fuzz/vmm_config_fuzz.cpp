@@ -16,6 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const bunshin::u8* data, std::size_t size)
     const GuestConfig& guest = config.guests[i];
     SIM_CHECK(!guest.name.empty() && !guest.kernel.empty());
     SIM_CHECK(guest.memory % 4096 == 0 && guest.memory >= 1 << 20);
+    SIM_CHECK(guest.initrd_count <= GuestConfig::max_initrds);
+    for (unsigned k = 0; k < guest.initrd_count; ++k) SIM_CHECK(!guest.initrds[k].module.empty());
     SIM_CHECK(guest.kernel.data() >= text.data() && guest.kernel.end() <= text.end());
   }
   return 0;

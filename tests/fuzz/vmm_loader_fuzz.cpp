@@ -1,5 +1,6 @@
-// Any kernel and initrd: the hypervisor's loaders put them into the guest's memory or say what is wrong.
+// Any kernel and initrds: the hypervisor's loaders put them into the guest's memory or say what is wrong.
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "tests/fuzz/target.h"
 #include "tests/fuzz/vmm_memory.h"
 #include "vmm-model/boot/guest_loader.h"
+#include "vmm-model/config.h"
 
 namespace {
 
@@ -78,7 +80,13 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, std::size_t size) {
   vmm::StillProcessor processor;
   const std::string cmdline(text.begin(), text.end());
   const std::string name = cmdline.substr(0, kind);
-  vmm::load_guest({kernel, initrd, cmdline, name, name}, machine.memory, processor);
+  std::array<vmm::GuestModule, vmm::GuestConfig::max_initrds> initrds;
+  const std::size_t count = input.byte() % (initrds.size() + 1);
+  const bool spoken = input.byte() % 2 != 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    initrds[i] = {initrd.subspan(initrd.size() * i / count), name, spoken ? std::string_view(cmdline) : ""};
+  }
+  vmm::load_guest({kernel, std::span(initrds).first(count), cmdline, name}, machine.memory, processor);
   machine.check_guards();
   return 0;
 }

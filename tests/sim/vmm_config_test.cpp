@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 MachineConfig read(const std::string& text, const std::filesystem::path& directory = "/lab") {
@@ -112,7 +113,8 @@ TEST_F(Vmm, TheOneGuestIsTheExperiments) {
   EXPECT_EQ(files.kernel, (directory_ / "image").string());
   EXPECT_EQ(guest.kernel, "1");
   EXPECT_EQ(files.modules[1].name(), (directory_ / "kernel").string());
-  EXPECT_EQ(guest.initrd, "2");
+  ASSERT_EQ(guest.initrd_count, 1u);
+  EXPECT_EQ(guest.initrds[0].module, "2");
   EXPECT_EQ(files.modules[2].name(), (directory_ / "disk").string());
 }
 
@@ -135,6 +137,53 @@ TEST_F(Vmm, GuestsOfAListReachTheHypervisor) {
   EXPECT_EQ(read_by_it.guests[1].disk, "4");
 }
 
+TEST_F(Vmm, InitrdsReachTheHypervisorWithTheirArguments) {
+  std::ofstream(directory_ / "disk one") << "disk";
+  const HypervisorBoot boot = this->boot(
+      "vmm:\n  binding: bare\n  image: image\n  guests:\n"
+      "    - {name: a, kernel: kernel, initrd: ['disk one console=hvc0 x=1,2', more, more again]}\n"
+      "    - {name: b, kernel: kernel, initrd: 'disk x,more'}\n"
+      "    - {name: c, kernel: kernel, initrd: disk}\n");
+  vmm::VmmConfig read_by_it;
+  ASSERT_EQ(vmm::parse_config(boot.configuration(), read_by_it).problem, "") << boot.configuration();
+  const auto initrds = [&](unsigned guest) {
+    std::string text;
+    for (unsigned i = 0; i < read_by_it.guests[guest].initrd_count; ++i) {
+      const vmm::InitrdConfig& one = read_by_it.guests[guest].initrds[i];
+      text += std::string(one.module) + "(" + std::string(one.arguments) + ")";
+    }
+    return text;
+  };
+  EXPECT_EQ(initrds(0), "2(console=hvc0 x=1,2)3()3(again)");
+  EXPECT_EQ(initrds(1), "4(x)3()");
+  EXPECT_EQ(initrds(2), "4()");
+  EXPECT_EQ(boot.files().modules.size(), 5u);
+}
+
+/// Linux has no arguments for a RAM disk: what there is, is the file's name, as without the hypervisor.
+TEST_F(Vmm, ALinuxKernelsInitrdIsAFileName) {
+  std::string kernel(0x400, '\0');
+  kernel.replace(0x1fe, 2, "\x55\xaa").replace(0x202, 4, "HdrS");
+  std::ofstream(directory_ / "kernel") << kernel;
+  std::ofstream(directory_ / "disk one") << "disk";
+  const std::string vmm_part = "vmm: {binding: bare, image: image}\n";
+  const HypervisorBoot good = boot("guest: {kernel: kernel, initrd: [disk one, disk]}\n" + vmm_part);
+  EXPECT_THAT(good.configuration(), HasSubstr("initrd = 2\ninitrd = 3\n"));
+  EXPECT_THROW(boot("guest: {kernel: kernel, initrd: [disk two]}\n" + vmm_part), std::runtime_error);
+}
+
+TEST(VmmKeys, InitrdsBeyondTheBoundAndLinesInThemNameTheirKey) {
+  std::string many = "[a";
+  for (unsigned i = 1; i < vmm::GuestConfig::max_initrds; ++i) many += ", a";
+  const std::string head = "vmm: {binding: bare}\nguest: {kernel: k, initrd: ";
+  EXPECT_EQ(error_of(head + many + "]}\n"), "no error");
+  EXPECT_THAT(error_of(head + many + ", a]}\n"),
+              StartsWith("lab.yaml:2:20: guest.initrd: a guest of the hypervisor has at most 32"));
+  EXPECT_THAT(error_of(head + "[\"a b\\ndisk = 2\"]}\n"), HasSubstr("guest.initrd: must be one line each"));
+  EXPECT_THAT(error_of("vmm: {binding: bare, guests: [{name: a, kernel: k, initrd: " + many + ", a]}]}\n"),
+              HasSubstr("vmm.guests[0].initrd: a guest of the hypervisor has at most 32"));
+}
+
 TEST_F(Vmm, AFileThatSeveralGuestsHaveIsLoadedOnce) {
   const HypervisorBoot boot = this->boot(
       "vmm: {binding: bare, image: image, guests: [{name: a, kernel: kernel}, {name: b, kernel: kernel, initrd: "
@@ -152,8 +201,8 @@ TEST_F(Vmm, AMissingFileIsNamed) {
     return "no error";
   };
   EXPECT_THAT(message("guest: {kernel: nowhere}\nvmm: {binding: bare, image: image}\n"), HasSubstr("nowhere"));
-  EXPECT_THAT(message("guest: {kernel: kernel, initrd: [disk, more]}\nvmm: {binding: bare, image: image}\n"),
-              HasSubstr("guest.initrd: a Multiboot guest"));
+  EXPECT_THAT(message("guest: {kernel: kernel, initrd: [disk, lost a b]}\nvmm: {binding: bare, image: image}\n"),
+              AllOf(HasSubstr("/lost: cannot be read"), Not(HasSubstr("lost a"))));
 }
 
 TEST(VmmStatistics, CountsComeFromItsConsole) {

@@ -27,9 +27,38 @@ TEST(VmmConfig, ReadsEveryKey) {
   EXPECT_EQ(config.slice_us, 500u);
   EXPECT_EQ(config.guests[0].memory, u64{256} << 20);
   EXPECT_EQ(config.guests[0].cmdline, "console=ttyS0 a=b");
+  EXPECT_EQ(config.guests[0].initrds[0].module, "i.gz");
   EXPECT_EQ(config.guests[0].disk, "d.img");
   EXPECT_EQ(config.guests[0].paging, PagingChoice::Shadow);
   EXPECT_EQ(config.guests[1].paging, PagingChoice::VirtualTlb);
+}
+
+TEST(VmmConfig, InitrdsAreInTheOrderOfTheirLines) {
+  VmmConfig config;
+  EXPECT_EQ(
+      parse_config("[guest a]\nkernel = k\ninitrd = dom0 \t console=hvc0  a=b \ninitrd = 3\n[guest b]\nkernel = k\n",
+                   config)
+          .problem,
+      "");
+  const GuestConfig& guest = config.guests[0];
+  ASSERT_EQ(guest.initrd_count, 2u);
+  EXPECT_EQ(guest.initrds[0].module, "dom0");
+  EXPECT_EQ(guest.initrds[0].arguments, "console=hvc0  a=b");
+  EXPECT_EQ(guest.initrds[1].module, "3");
+  EXPECT_EQ(guest.initrds[1].arguments, "");
+  EXPECT_EQ(config.guests[1].initrd_count, 0u);
+}
+
+TEST(VmmConfig, AnInitrdTooManyHasItsPlace) {
+  std::string text = "[guest a]\nkernel = k\n";
+  for (unsigned i = 0; i < GuestConfig::max_initrds; ++i) text += "initrd = i\n";
+  EXPECT_EQ(parse(text).problem, "");
+  text += " initrd = more\n";
+  const ConfigProblem problem = parse(text);
+  EXPECT_EQ(problem.problem, "too many initrds: a guest has at most 32");
+  EXPECT_EQ(problem.line, 3 + GuestConfig::max_initrds);
+  EXPECT_EQ(problem.column, 2u);
+  EXPECT_EQ(problem.text, " initrd = more");
 }
 
 TEST(VmmConfig, SaysWhereAndWhat) {

@@ -11,11 +11,17 @@
 
 namespace bunshin::vmm {
 
+/// A RAM disk, or a Multiboot module: its string is the name, a blank and the arguments.
+struct GuestModule {
+  std::span<const u8> bytes;
+  std::string_view name, arguments;
+};
+
 struct GuestImage {
   std::span<const u8> kernel;
-  std::span<const u8> initrd;
+  std::span<const GuestModule> initrds;  ///< at most GuestConfig::max_initrds
   std::string_view cmdline;
-  std::string_view kernel_name, initrd_name;  ///< of their files, as boot loaders tell Multiboot kernels
+  std::string_view kernel_name;  ///< of its file, as boot loaders tell Multiboot kernels
 };
 
 /// Empty, or what is wrong with the image for this guest.
@@ -28,7 +34,7 @@ bool is_linux(std::span<const u8> image);
 /// Where the loader's own tables lie in guest memory.
 namespace boot_layout {
 inline constexpr u64 gdt = 0x1000, page_tables = 0x2000, information = 0x9000, cmdline = 0xa000, cmdline_max = 0x10000,
-                     module_string = 0x1b000, low_end = 0x9fc00, high_begin = 0x10'0000;
+                     module_strings = 0x1b000, low_end = 0x9fc00, high_begin = 0x10'0000;
 }
 
 /// Flat segments, as both protocols want them; long mode has identity tables for the first 4 GiB.

@@ -61,15 +61,27 @@ void put_string(GuestMemory& memory, u64 address, std::string_view text) {
   memory.store(GuestPhysical(address + text.size()), 1, 0);
 }
 
-std::string_view place_initrd(const GuestImage& image, const ImageReader& kernel, u64 kernel_end, GuestMemory& memory) {
-  if (image.initrd.empty()) return {};
+/// One behind the other (Linux, Documentation/driver-api/early-userspace/buffer-format.rst).
+std::string_view place_initrds(const GuestImage& image, const ImageReader& kernel, u64 kernel_end,
+                               GuestMemory& memory) {
+  if (image.initrds.empty()) return {};
+  u64 size = 0;
+  for (const GuestModule& initrd : image.initrds) {
+    if (!initrd.arguments.empty()) return "a RAM disk of Linux has no arguments";
+    size = ((size + 3) & ~u64{3}) + initrd.bytes.size();
+  }
   const u64 limit = std::min(memory.low_size(), kernel.get(field::initrd_addr_max, 4) + 1);
-  if (image.initrd.size() > limit) return "its memory does not hold the initrd";
-  const u64 at = (limit - image.initrd.size()) & ~(page_size - 1);
-  if (at < kernel_end || !memory.write(GuestPhysical(at), image.initrd))
-    return "its memory does not hold kernel and initrd";
-  put(memory, field::ramdisk_image, 4, at);
-  put(memory, field::ramdisk_size, 4, image.initrd.size());
+  if (size > limit) return "its memory does not hold the initrd";
+  const u64 begin = (limit - size) & ~(page_size - 1);
+  if (begin < kernel_end) return "its memory does not hold kernel and initrd";
+  u64 at = begin;
+  for (const GuestModule& initrd : image.initrds) {
+    at = (at + 3) & ~u64{3};
+    if (!memory.write(GuestPhysical(at), initrd.bytes)) return "its memory does not hold kernel and initrd";
+    at += initrd.bytes.size();
+  }
+  put(memory, field::ramdisk_image, 4, begin);
+  put(memory, field::ramdisk_size, 4, size);
   return {};
 }
 
@@ -113,7 +125,7 @@ std::string_view load_linux(const GuestImage& image, GuestMemory& memory, GuestE
   put(memory, field::acpi_rsdp_addr, 8, FirmwareTables::rsdp);
   put_string(memory, boot_layout::cmdline, image.cmdline);
   put(memory, field::cmd_line_ptr, 4, boot_layout::cmdline);
-  if (const std::string_view problem = place_initrd(image, kernel, load + needed, memory); !problem.empty())
+  if (const std::string_view problem = place_initrds(image, kernel, load + needed, memory); !problem.empty())
     return problem;
   if ((kernel.get(field::xloadflags, 2) & has_entry64) != 0) {
     enter_long_mode(memory, execution, load + entry64_offset);

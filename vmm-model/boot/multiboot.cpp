@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "vmm-model/boot/guest_loader.h"
+#include "vmm-model/config.h"
 
 namespace bunshin::vmm {
 
@@ -74,7 +75,7 @@ Placed place_elf(const ImageReader& image, GuestMemory& memory) {
   return placed.end == 0 ? Placed{"its ELF file has nothing to load"} : placed;
 }
 
-/// The structure of 3.3: memory sizes, command line, one module, memory map.
+/// The structure of 3.3: memory sizes, command line, modules, memory map.
 struct Information {
   GuestMemory& memory;
 
@@ -87,12 +88,13 @@ struct Information {
   }
   /// The kernel's name comes first: kernels take the first word for that, whatever it is.
   void put_command_line(const GuestImage& image) {
-    u64 at = put_string(boot_layout::cmdline, image.kernel_name);
-    if (!image.cmdline.empty()) {
-      at = put_string(at, " ");
-      put_string(at, image.cmdline);
-    }
+    put_words(boot_layout::cmdline, image.kernel_name, image.cmdline);
     put(16, boot_layout::cmdline);
+  }
+  /// The name, and a blank and the arguments if there are any.
+  u64 put_words(u64 at, std::string_view name, std::string_view arguments) {
+    at = put_string(at, name);
+    return arguments.empty() ? at : put_string(put_string(at, " "), arguments);
   }
 };
 
@@ -115,16 +117,27 @@ void put_memory_map(Information& info) {
   info.put(48, at);
 }
 
-std::string_view put_module(Information& info, const GuestImage& image, u64 kernel_end) {
-  if (image.initrd.empty()) return {};
-  constexpr u64 list = boot_layout::information + 0x180;
-  const u64 at = (kernel_end + page_size - 1) & ~(page_size - 1);
-  if (!info.memory.write(GuestPhysical(at), image.initrd)) return "its memory does not hold kernel and initrd";
-  info.memory.store(GuestPhysical(list), 4, at);
-  info.memory.store(GuestPhysical(list + 4), 4, at + image.initrd.size());
-  info.put_string(boot_layout::module_string, image.initrd_name);
-  info.memory.store(GuestPhysical(list + 8), 8, boot_layout::module_string);
-  info.put(20, 1);
+/// Their places and strings are 32-bit fields; the list lies behind the memory map.
+std::string_view put_modules(Information& info, const GuestImage& image, u64 kernel_end) {
+  constexpr u64 list = boot_layout::information + 0x400, entry_bytes = 16;
+  static_assert(list + entry_bytes * GuestConfig::max_initrds <= boot_layout::information + page_size);
+  if (image.initrds.empty()) return {};
+  u64 at = std::max(kernel_end, boot_layout::high_begin), string = boot_layout::module_strings, entry = list;
+  for (const GuestModule& module : image.initrds) {
+    at = (at + page_size - 1) & ~(page_size - 1);
+    const u64 end = at + module.bytes.size();
+    if (end < at || end > info.memory.low_size() || !info.memory.write(GuestPhysical(at), module.bytes))
+      return "its memory does not hold kernel and initrd";
+    if (module.name.size() + module.arguments.size() + 2 > boot_layout::low_end - string)
+      return "the arguments of its initrds are too long";
+    info.memory.store(GuestPhysical(entry), 4, at);
+    info.memory.store(GuestPhysical(entry + 4), 4, end);
+    info.memory.store(GuestPhysical(entry + 8), 8, string);
+    string = info.put_words(string, module.name, module.arguments) + 1;
+    at = end;
+    entry += entry_bytes;
+  }
+  info.put(20, image.initrds.size());
   info.put(24, list);
   return {};
 }
@@ -145,7 +158,7 @@ std::string_view load_multiboot(const GuestImage& image, GuestMemory& memory, Gu
   info.put(8, (memory.low_size() - boot_layout::high_begin) / 1024);
   info.put_command_line(image);
   put_memory_map(info);
-  if (const std::string_view problem = put_module(info, image, placed.end); !problem.empty()) return problem;
+  if (const std::string_view problem = put_modules(info, image, placed.end); !problem.empty()) return problem;
   enter_protected_mode(memory, execution, placed.entry);
   execution.registers[rax] = loader_magic;
   execution.registers[rbx] = boot_layout::information;
