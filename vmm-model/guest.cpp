@@ -30,7 +30,7 @@ void Guest::enter_processor() {
   hardware_.load_extended_state(state_area_, xcr0_);
   hardware_.write_msr(msr::tsc_aux, msrs_.tsc_aux);
   if (!execution_.keeps_translations()) execution_.flush_translations();
-  timer_ = SimTime::never();
+  forget_timer();
 }
 
 void Guest::leave_processor() { hardware_.save_extended_state(state_area_, xcr0_); }
@@ -42,9 +42,10 @@ bool Guest::keep_time(SimTime slice_end, u64& again_at) {
   if (state_ != GuestState::Ready || now >= slice_end) return false;
   const SimTime next = std::min(pc_.run_devices(), slice_end);
   again_at = hardware_.tsc_at(std::min(next, limit_));
-  if (next != timer_) {
+  if (next != timer_ || timer_spent_) {
     hardware_.set_timer(next);
     timer_ = next;
+    timer_spent_ = false;
   }
   return state_ == GuestState::Ready;
 }
@@ -53,7 +54,8 @@ void Guest::run(SimTime slice_end) {
   hardware_.working_for(paging_.name());
   u64 again_at = 0;
   while (state_ == GuestState::Ready) {
-    if ((hardware_.tsc() >= again_at || pc_.alarm_set()) && !keep_time(slice_end, again_at)) return;
+    const bool look = hardware_.tsc() >= again_at || pc_.alarm_set() || timer_spent_;
+    if (look && !keep_time(slice_end, again_at)) return;
     prepare_interrupts();
     const u64 entered_at = hardware_.tsc();
     const Exit exit = execution_.enter();

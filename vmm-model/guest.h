@@ -42,8 +42,8 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
 
   void enter_processor();  ///< this guest's extended state into the machine
   void leave_processor();
-  /// Somebody else has set the machine's timer.
-  void forget_timer() { timer_ = SimTime::never(); }
+  /// Somebody else has set the machine's timer, or it has gone off.
+  void forget_timer() { timer_spent_ = true; }
 
   GuestState state() const { return state_; }
   std::string_view name() const { return name_; }
@@ -142,6 +142,7 @@ class Guest final : private VirtualPcEvents, private GuestAccess {
   std::array<ExitCounter, exit_reasons> counters_{};
   u64 guest_tsc_ = 0;
   SimTime timer_ = SimTime::never();
+  bool timer_spent_ = true;  ///< the machine's timer is not set to it, or not any more
   /// At RIP, as fetched last.
   std::array<u8, longest_instruction> code_{};
   unsigned code_size_ = 0;

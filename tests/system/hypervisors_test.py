@@ -1,12 +1,12 @@
 """What tools/prepare_kvm.sh, prepare_xen.sh and prepare_disk_image.sh --qemu make works here, on both makers' processors, and
-the first two on QEMU's interpreter, whose processors have SVM."""
+the first two on QEMU's interpreter, whose processors have SVM; Xen as a guest of the project's own hypervisor too."""
 
 import shutil
 import subprocess
 import unittest
 
 import bunshin_process
-from bunshin_process import prepare, run
+from bunshin_process import SOURCE, prepare, run
 from linux_test import WORKLOAD
 
 
@@ -54,6 +54,14 @@ class Here(Hypervisor):
         self.host(config, b"pvh| ", b"bunshin: the PVH guest powered off",
                   {"guest.kernel": hypervisor, "guest.initrd": f"[{kernel} console=hvc0 panic=-1, {initramfs}]"})
 
+    def hypervised_xen(self, cpu, binding, paging):
+        """Xen as the project's own hypervisor's guest, which has no virtualization extension: its guest is a paravirtual one."""
+        hypervisor, kernel, initramfs = prepare("prepare_xen.sh")
+        self.host("xen.yaml", b"pv| ", b"bunshin: the PV guest powered off",
+                  {"include": SOURCE / f"configs/cpu/{cpu}.yaml", "machine.memory": "1GiB", "vmm.guest_memory": "768MiB",
+                   "vmm.binding": binding, "vmm.paging": paging, "guest.kernel": hypervisor,
+                   "guest.initrd": f"[{kernel} console=hvc0 panic=-1 xl.type=pv, {initramfs}]"})
+
     def qemu(self, config, parameter):
         kernel, initramfs, image = prepare("prepare_disk_image.sh", "--qemu")
         self.host(config, b"L1| ", b"bunshin: QEMU's guest powered off",
@@ -97,6 +105,15 @@ class Here(Hypervisor):
 
     def test_xen_svm(self):
         self.xen("xen-svm.yaml")
+
+    def test_xen_on_the_hypervisor_nested(self):
+        self.hypervised_xen("skylake", "bare", "nested")
+
+    def test_xen_on_the_hypervisor_shadow(self):
+        self.hypervised_xen("zen3", "bare", "shadow")
+
+    def test_xen_on_the_hosted_hypervisor(self):
+        self.hypervised_xen("zen3", "hosted", "nested")
 
 
 class Qemu(Hypervisor):

@@ -44,11 +44,19 @@ TEST_P(HostedHypervisorTest, UsesMemoryAboveFourGib) {
   EXPECT_EQ(large.console, "pages\ntraps taken\ntick\n") << large.log;
 }
 
+/// The timer's clock and the time-stamp counter are measured, and agree but nearly. Spent before its time it was not set again: Xen,
+/// waiting for ticks of the PIT in a loop that does not exit, found "IO-APIC + timer doesn't work".
+TEST_P(HostedHypervisorTest, ATimerThatGoesOffEarlyIsSetAgain) {
+  ModeledMachine hasty(processor_of(GetParam()), u64{64} << 20, 2000);
+  EXPECT_EQ(hasty.run(configuration(), guest_image()), "well") << hasty.log;
+  EXPECT_EQ(hasty.console, "pages\ntraps taken\ntick\n") << hasty.log;
+}
+
 TEST_P(HostedHypervisorTest, ExitsAreThoseOfThePagingMode) {
   machine.run(configuration(), guest_image());
   const std::string mode = GetParam().paging;
   // Each character, the end, and what the timer and its controller are told.
-  EXPECT_EQ(machine.exits(ExitReason::Io), 23u + 1 + 9);
+  EXPECT_EQ(machine.exits(ExitReason::Io), 23u + 1 + 13);
   EXPECT_EQ(machine.exits(ExitReason::Hlt), 1u);
   EXPECT_EQ(machine.exits(ExitReason::InvalidatePage), mode == "vtlb" ? 16u : 0u);
   // CR3 twice, and CR0.PG, which VT-x's second stage has to be told of as well.

@@ -17,8 +17,10 @@ struct MachineEnd {
 
 class ModeledMachine final : public HostedMachine, private CoreEnvironment, private BusPort {
  public:
-  explicit ModeledMachine(CpuProfile cpu_profile, u64 memory_bytes = u64{64} << 20)
+  /// The local APIC's timer goes off so many cycles `early`, by the time-stamp counter.
+  explicit ModeledMachine(CpuProfile cpu_profile, u64 memory_bytes = u64{64} << 20, u64 early = 0)
       : profile_(std::move(cpu_profile)),
+        early_(early),
         memory_(memory_bytes),
         blocks_(memory_),
         apic_(0, 0, true, alarm_, interrupt_bus_, pins_, Clock{profile_.crystal}),
@@ -73,7 +75,10 @@ class ModeledMachine final : public HostedMachine, private CoreEnvironment, priv
     raise_alarm();
   }
   const ComputeCosts& costs() const override { return costs_; }
-  u64 next_alarm() const { return Clock{profile_.frequency}.tick_from(alarm_.alarm); }
+  u64 next_alarm() const {
+    const u64 at = Clock{profile_.frequency}.tick_from(alarm_.alarm);
+    return at > early_ && alarm_.alarm != SimTime::never() ? at - early_ : at;
+  }
   void raise_alarm() {
     if (processor_.cycles() < next_alarm()) return;
     alarm_.time = alarm_.alarm;
@@ -110,6 +115,7 @@ class ModeledMachine final : public HostedMachine, private CoreEnvironment, priv
   }
 
   CpuProfile profile_;
+  u64 early_;
   PhysicalMemory memory_;
   BlockCache blocks_;
   OpcodeTable table_;
