@@ -33,9 +33,10 @@ void ShadowPaging::unlink_child(u32 child, HostPhysical from, unsigned level) {
   ShadowPages::Table& t = pages_.table(child);
   --t.parents;
   if (t.parent == from.value) t.parent = 0;
-  // What CR3 leads to is kept for the next time that it does.
-  const bool root_of_guest = t.keyed && levels_ == 3 && level == 3;
-  if (t.parents != 0 || root_of_guest) return;
+  // What a root leads to is kept for the next time that one does: PAE's registers are loaded with CR3, and in long mode a
+  // kernel may copy a root from another at each switch, as Xen does against Meltdown.
+  const bool of_root = t.keyed && level == levels_;
+  if (t.parents != 0 || of_root) return;
   if (!t.keyed) t.key.level = static_cast<u8>(level - 1);
   remove_table(child);
 }
