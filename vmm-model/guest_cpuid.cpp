@@ -80,4 +80,11 @@ u8 physical_bits(Hardware& hardware) {
   return static_cast<u8>(hardware.cpuid(leaf, 0).eax);
 }
 
+Clock apic_timer_clock(Hardware& hardware, Clock otherwise) {
+  constexpr u32 leaf = 0x15;
+  if (guest_cpuid(hardware, 0, 0, false).eax < leaf) return otherwise;
+  const u32 crystal = guest_cpuid(hardware, leaf, 0, false).ecx;
+  return crystal != 0 ? Clock{crystal} : otherwise;
+}
+
 }  // namespace bunshin::vmm

@@ -202,6 +202,7 @@ bool Hypervisor::create_guest(const GuestConfig& config, std::span<const BootMod
   VirtualPcSetup setup;
   const CpuidResult features = guest_cpuid(hardware_, 1, 0, false);
   setup.apic = {(features.ecx >> 21 & 1) != 0, (features.ecx >> 24 & 1) != 0, physical_bits(hardware_)};
+  setup.apic_timer = apic_timer_clock(hardware_, setup.apic_timer);
   if (SoftwareProcessor* software = execution->software()) {
     if (!software->attach(*memory, *paging, config_.scan))
       return refuse(config, "the machine has no memory left for it");

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/vmm-model/host_machine.h"
+#include "vmm-model/guest_cpuid.h"
 #include "vmm-model/registers.h"
 
 namespace bunshin::vmm {
@@ -66,6 +67,52 @@ TEST(VirtualPc, LateAlarmSeesItsOwnTime) {
   EXPECT_EQ((board.pc.read_port(pm_timer, 4)), Clock{3'579'545}.ticks(board.machine.time));
 }
 
+// The timer's alarm saw a time before the counter that had just been read: all of its comparators seemed to have been passed.
+TEST(VirtualPc, HpetReadBeforeItsAlarmIsServed) {
+  Board board;
+  const auto write = [&board](u64 offset, u64 value) {
+    board.pc.write_memory(VirtualPc::hpet_base + offset, 8, value);
+  };
+  const auto status = [&board] { return board.pc.read_memory(VirtualPc::hpet_base + 0x20, 8); };
+  constexpr u64 level_interrupt = 6;
+  write(0x100, 16 << 9 | level_interrupt);
+  write(0x108, 1'000);
+  write(0x120, 17 << 9 | level_interrupt);
+  write(0x128, 1'000'000);
+  write(0x10, 1);
+  board.machine.time = board.pc.next_alarm() + SimTime::from_ns(100'000);
+  EXPECT_EQ(board.pc.read_memory(VirtualPc::hpet_base + 0xf0, 8), 11'000u);
+  board.pc.run_devices();
+  EXPECT_EQ(status(), 1u) << "only the first has been reached";
+}
+
+// Its counter moved the period on before the alarm had looked at the edge.
+TEST(VirtualPc, PitTickIsNotLostToAReadOfItsCount) {
+  Board board;
+  constexpr u8 request_register = 0x0a, timer_request = 1;
+  board.pc.write_port(0x20, 1, request_register);
+  board.pc.write_port(0x43, 1, 0x34);
+  board.pc.write_port(0x40, 1, 1000 & 0xff);
+  board.pc.write_port(0x40, 1, 1000 >> 8);
+  // The end of the first pulse raises the line; the read is in the next period.
+  board.machine.time = board.pc.next_alarm() + SimTime::from_ns(100'000);
+  board.pc.read_port(0x40, 1);
+  board.pc.run_devices();
+  EXPECT_EQ(board.pc.read_port(0x20, 1) & timer_request, timer_request);
+}
+
+// Register C said what had happened and was cleared by saying so, but for the interrupt, which had not been raised yet.
+TEST(VirtualPc, ClockInterruptIsNotLostToAReadOfRegisterC) {
+  Board board;
+  const auto select = [&board](u8 index) { board.pc.write_port(0x70, 1, index); };
+  select(0x0b);
+  board.pc.write_port(0x71, 1, 0x42);  // periodic interrupt, 24 hours
+  select(0x0c);
+  board.machine.time = board.pc.next_alarm() + SimTime::from_ns(100'000);
+  constexpr u64 interrupt_and_period = 0xc0;
+  EXPECT_EQ(board.pc.read_port(0x71, 1), interrupt_and_period);
+}
+
 // x2APIC registers and IA32_TSC_DEADLINE are accesses as well.
 TEST(VirtualPc, LocalApicMsrsArePartOfTheBoard) {
   Board board;
@@ -78,6 +125,20 @@ TEST(VirtualPc, LocalApicMsrsArePartOfTheBoard) {
   EXPECT_EQ(value, deadline);
   EXPECT_EQ(board.pc.next_alarm(), board.machine.time_of_tsc(deadline));
   EXPECT_FALSE(board.pc.read_apic_msr(0x802, value)) << "not in x2APIC mode";
+}
+
+// A guest that reads CPUID.15H does not measure: its timer ran four times too fast.
+TEST(VirtualPc, LocalApicTimerCountsTheCrystalThatCpuidTells) {
+  HostMachine machine;
+  constexpr Clock board{100'000'000};
+  constexpr u32 crystal = 24'000'000;
+  machine.leaves[0x15] = {2, 250, crystal, 0};
+  machine.leaves[0] = {0x14, 0, 0, 0};
+  EXPECT_EQ(apic_timer_clock(machine, board).hertz, board.hertz) << "a leaf that is not there";
+  machine.leaves[0].eax = 0x16;
+  EXPECT_EQ(apic_timer_clock(machine, board).hertz, crystal);
+  machine.leaves[0x15].ecx = 0;
+  EXPECT_EQ(apic_timer_clock(machine, board).hertz, board.hertz) << "the crystal is not told";
 }
 
 }  // namespace

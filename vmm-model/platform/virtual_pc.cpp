@@ -114,10 +114,20 @@ void VirtualPc::place_bar(unsigned bar, bool io, u64 base, u64 size) {
   if (!io) disk_bar_ = {base, size, &*disk_, static_cast<u8>(bar)};
 }
 
+u64 VirtualPc::read(const Claim& claim, u64 address, unsigned size) {
+  catch_up(*claim.device);
+  return claim.device->read(claim.region, address - claim.base, size);
+}
+
+void VirtualPc::write(const Claim& claim, u64 address, unsigned size, u64 value) {
+  catch_up(*claim.device);
+  claim.device->write(claim.region, address - claim.base, size, value);
+}
+
 // An access that no one device spans is made of bytes, as the ISA bus does it.
 u64 VirtualPc::read_port(u16 port, unsigned size) {
   const Access access(*this);
-  if (const Claim* c = find_port(port, size)) return c->device->read(c->region, port - c->base, size);
+  if (const Claim* c = find_port(port, size)) return read(*c, port, size);
   if (size == 1) return 0xff;
   u64 value = 0;
   for (unsigned i = 0; i < size; ++i) value |= read_port(static_cast<u16>(port + i), 1) << (8 * i);
@@ -126,7 +136,7 @@ u64 VirtualPc::read_port(u16 port, unsigned size) {
 
 void VirtualPc::write_port(u16 port, unsigned size, u64 value) {
   const Access access(*this);
-  if (const Claim* c = find_port(port, size)) return c->device->write(c->region, port - c->base, size, value);
+  if (const Claim* c = find_port(port, size)) return write(*c, port, size, value);
   if (size == 1) return;
   for (unsigned i = 0; i < size; ++i) write_port(static_cast<u16>(port + i), 1, value >> (8 * i) & 0xff);
 }
@@ -135,17 +145,18 @@ u64 VirtualPc::read_memory(u64 address, unsigned size) {
   const Access access(*this);
   Claim scratch;
   const Claim* c = find_memory(address, size, scratch);
-  return c != nullptr ? c->device->read(c->region, address - c->base, size) : ~u64{0};
+  return c != nullptr ? read(*c, address, size) : ~u64{0};
 }
 
 void VirtualPc::write_memory(u64 address, unsigned size, u64 value) {
   const Access access(*this);
   Claim scratch;
-  if (const Claim* c = find_memory(address, size, scratch)) c->device->write(c->region, address - c->base, size, value);
+  if (const Claim* c = find_memory(address, size, scratch)) write(*c, address, size, value);
 }
 
 bool VirtualPc::read_apic_msr(u32 number, u64& value) {
   const Access access(*this);
+  catch_up(apic_);
   if (number != msr::tsc_deadline) return apic_.read_msr(number, value);
   value = apic_.tsc_deadline();
   return true;
@@ -153,6 +164,7 @@ bool VirtualPc::read_apic_msr(u32 number, u64& value) {
 
 bool VirtualPc::write_apic_msr(u32 number, u64 value) {
   const Access access(*this);
+  catch_up(apic_);
   if (number != msr::tsc_deadline) return apic_.write_msr(number, value);
   apic_.set_tsc_deadline(value, value == 0 ? SimTime::never() : hardware_.time_of_tsc(value));
   return true;
@@ -237,9 +249,7 @@ SimTime VirtualPc::next_alarm() const {
   return next;
 }
 
-SimTime VirtualPc::run_devices() {
-  const Access access(*this);
-  const SimTime present = hardware_.now();
+void VirtualPc::serve_alarms(SimTime present) {
   for (unsigned served = 0; served < chips * max_alarms; ++served) {
     unsigned first = chips;
     for (unsigned i = 0; i < chips; ++i) {
@@ -252,6 +262,20 @@ SimTime VirtualPc::run_devices() {
     hosts_[first].alarm = SimTime::never();
     alarmed_[first]->alarm();
   }
+  access_time_ = present;
+}
+
+void VirtualPc::catch_up(const Device& device) {
+  for (unsigned i = 0; i < chips; ++i) {
+    if (alarmed_[i] != &device || hosts_[i].alarm == SimTime::never()) continue;
+    if (const SimTime present = now(); hosts_[i].alarm <= present) serve_alarms(present);
+    return;
+  }
+}
+
+SimTime VirtualPc::run_devices() {
+  const Access access(*this);
+  serve_alarms(hardware_.now());
   alarm_set_ = false;
   return next_alarm();
 }

@@ -142,6 +142,11 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   void claim_ports();
   const Claim* find_port(u16 port, unsigned size) const;
   const Claim* find_memory(u64 address, unsigned size, Claim& scratch);
+  u64 read(const Claim& claim, u64 address, unsigned size);
+  void write(const Claim& claim, u64 address, unsigned size, u64 value);
+  void serve_alarms(SimTime present);
+  /// A device's time does not go back: what it has asked for before the access that is made now comes first.
+  void catch_up(const Device& device);
   void pin_changed(Chip chip, unsigned pin, bool level);
   void drive_legacy_timers();
   void start_legacy_chips();
