@@ -125,6 +125,13 @@ void IoApic::send(unsigned pin) {
   bus_.send(message);
 }
 
+u8 IoApic::edge_vector(unsigned pin) const {
+  const u64 entry = entries_[pin];
+  const DeliveryMode mode = mode_of(entry);
+  const bool own = mode == DeliveryMode::Fixed || mode == DeliveryMode::LowestPriority;
+  return own && (entry & (entry_masked | entry_level)) == 0 ? static_cast<u8>(entry) : u8{0};
+}
+
 void IoApic::hash(StateHash& hash) const {
   hash.add(u64{select_} << 8 | id_);
   hash.add(inputs_);

@@ -26,6 +26,8 @@ class IoApic final : public Device {
   void reset() override;
   void hash(StateHash& hash) const override;
 
+  /// What an edge on the input asks for; 0 if it would go unnoticed, or not as a vector of the input's own.
+  u8 edge_vector(unsigned pin) const;
   /// A local APIC's EOI broadcast, or a write to the EOI register.
   void end_of_interrupt(u8 vector);
 

@@ -150,6 +150,13 @@ class LocalApic final : public Device {
   void set_tsc_deadline(u64 tsc_value, SimTime at);
   u64 tsc_deadline() const { return deadline_; }
 
+  /// The timer is periodic and its last interrupt has not been taken: the next would be lost in it.
+  bool timer_tick_waits() const;
+  /// The timer's interrupt once more.
+  void repeat_timer_tick() { deliver_local(lvt_timer); }
+  /// The vector has been asked for and not been taken.
+  bool requested(u8 vector) const { return irr_.test(vector); }
+
   /// CR8.
   u8 task_priority_class() const { return static_cast<u8>(tpr_ >> 4); }
   void set_task_priority_class(u8 priority_class);

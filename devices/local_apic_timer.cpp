@@ -69,6 +69,11 @@ void LocalApic::stop_timer() {
   deadline_at_ = SimTime::never();
 }
 
+bool LocalApic::timer_tick_waits() const {
+  const u32 lvt = lvt_[lvt_timer];
+  return timer_mode() == TimerMode::Periodic && (lvt & lvt_masked) == 0 && irr_.test(static_cast<u8>(lvt));
+}
+
 // One-shot and periodic share a running count; entering or leaving TSC-deadline mode disarms (10.5.4.1).
 void LocalApic::write_timer_lvt(u32 value) {
   service_timer();

@@ -26,6 +26,9 @@ class Pic final : public Device {
 
   /// Level of INTR.
   bool output() const { return output_; }
+  bool masked(unsigned pin) const { return (chips_[pin / 8].imr >> (pin % 8) & 1) != 0; }
+  /// An edge of the input has not been acknowledged yet. A mask lets it wait.
+  bool edge_waits(unsigned pin) const { return chips_[pin / 8].edge_waits(pin % 8); }
   /// The interrupt-acknowledge cycle: the vector, IR7's of the chip concerned if no request is left (spurious).
   u8 acknowledge();
 
@@ -49,6 +52,7 @@ class Pic final : public Device {
     bool poll = false;
     bool read_isr = false;
 
+    bool edge_waits(unsigned input) const { return initialised && ((irr & ~elcr) >> input & 1) != 0; }
     u8 requests() const { return static_cast<u8>((irr & ~elcr) | (lines & elcr)); }
     unsigned rank(unsigned input) const { return (input + 15u - lowest) & 7; }  ///< 0 = highest priority
     int highest(u8 inputs) const;

@@ -30,6 +30,7 @@ void Guest::enter_processor() {
   hardware_.load_extended_state(state_area_, xcr0_);
   hardware_.write_msr(msr::tsc_aux, msrs_.tsc_aux);
   if (!execution_.keeps_translations()) execution_.flush_translations();
+  pc_.guest_was_away();
   forget_timer();
 }
 
@@ -139,13 +140,14 @@ void Guest::prepare_event() {
     execution_.inject(kept_);
     kept_ = {};
   }
+  pc_.repay_ticks();
   set_interrupt_window(apic.interrupt_pending());
 }
 
 SimTime Guest::wake(SimTime now) {
   if (state_ != GuestState::Halted) return SimTime::never();
   if (now >= limit_) end(GuestState::Failed, "stopped: its time is over");
-  const SimTime next = pc_.next_alarm() <= now ? pc_.run_devices() : pc_.next_alarm();
+  const SimTime next = pc_.next_alarm() <= now ? pc_.guest_was_away() : pc_.next_alarm();
   if (state_ == GuestState::Halted && (pc_.apic().interrupt_pending() || nmi_pending_)) state_ = GuestState::Ready;
   return next;
 }

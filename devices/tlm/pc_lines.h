@@ -29,6 +29,15 @@ class InterruptLines {
       io_apic_.set_input(line, drivers_[line] != 0);
     }
   }
+  /// An edge of the line asks for an interrupt.
+  bool listened_to(unsigned line) const {
+    return io_apic_.edge_vector(io_apic_input(line)) != 0 || (line < pic_inputs && !pic_.masked(line));
+  }
+  /// The line's last edge still waits to be taken by the processor of this local APIC: one more would be lost in it.
+  bool edge_waits(unsigned line, const LocalApic& apic) const {
+    const u8 vector = io_apic_.edge_vector(io_apic_input(line));
+    return vector != 0 ? apic.requested(vector) : line < pic_inputs && pic_.edge_waits(line);
+  }
   /// A PIRQ that the LPC bridge routes to an ISA interrupt.
   void drive_pic_only(unsigned irq, bool level) {
     const u32 bit = u32{1} << (irq % pic_inputs);
@@ -41,6 +50,7 @@ class InterruptLines {
   }
 
  private:
+  static constexpr unsigned io_apic_input(unsigned line) { return line == 0 ? 2 : line; }
   void update_pic(unsigned irq) { pic_.set_input(irq, drivers_[irq] != 0 || (pirqs_ >> irq & 1) != 0); }
 
   Pic& pic_;

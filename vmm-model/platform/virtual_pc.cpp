@@ -121,6 +121,7 @@ u64 VirtualPc::read(const Claim& claim, u64 address, unsigned size) {
 
 void VirtualPc::write(const Claim& claim, u64 address, unsigned size, u64 value) {
   catch_up(*claim.device);
+  forget_debts(claim, address - claim.base);
   claim.device->write(claim.region, address - claim.base, size, value);
 }
 
@@ -198,6 +199,7 @@ void VirtualPc::pin_changed(Chip chip, unsigned pin, bool level) {
   switch (chip) {
     case Chip::pic: apic_.set_input(0, level); break;
     case Chip::pit:
+      if (level && !legacy_replacement_) note_edge(0);
       pit_level_ = level;
       drive_legacy_timers();
       break;
@@ -211,6 +213,7 @@ void VirtualPc::pin_changed(Chip chip, unsigned pin, bool level) {
         legacy_replacement_ = level;
         drive_legacy_timers();
       } else {
+        if (level) note_edge(pin);
         lines_.drive(Source::Hpet, pin, level);
       }
       break;
@@ -239,45 +242,6 @@ void VirtualPc::pin_changed(Chip chip, unsigned pin, bool level) {
       break;
     default: break;
   }
-}
-
-SimTime VirtualPc::next_alarm() const {
-  SimTime next = SimTime::never();
-  for (unsigned i = 0; i < chips; ++i) {
-    if (alarmed_[i] != nullptr && hosts_[i].alarm < next) next = hosts_[i].alarm;
-  }
-  return next;
-}
-
-void VirtualPc::serve_alarms(SimTime present) {
-  for (unsigned served = 0; served < chips * max_alarms; ++served) {
-    unsigned first = chips;
-    for (unsigned i = 0; i < chips; ++i) {
-      if (alarmed_[i] == nullptr || hosts_[i].alarm > present) continue;
-      if (first == chips || hosts_[i].alarm < hosts_[first].alarm) first = i;
-    }
-    if (first == chips) break;
-    // Served late, an alarm still sees the time it was set for: a pulse must not be over before its device looks.
-    access_time_ = served < max_alarms ? hosts_[first].alarm : present;
-    hosts_[first].alarm = SimTime::never();
-    alarmed_[first]->alarm();
-  }
-  access_time_ = present;
-}
-
-void VirtualPc::catch_up(const Device& device) {
-  for (unsigned i = 0; i < chips; ++i) {
-    if (alarmed_[i] != &device || hosts_[i].alarm == SimTime::never()) continue;
-    if (const SimTime present = now(); hosts_[i].alarm <= present) serve_alarms(present);
-    return;
-  }
-}
-
-SimTime VirtualPc::run_devices() {
-  const Access access(*this);
-  serve_alarms(hardware_.now());
-  alarm_set_ = false;
-  return next_alarm();
 }
 
 }  // namespace bunshin::vmm

@@ -68,6 +68,13 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   /// Serves the alarms that are due; the next one, never() if there is none.
   SimTime run_devices();
   SimTime next_alarm() const;
+  /// run_devices() for what came due while the guest did not have the processor. A timer's tick that finds the one before not taken yet would be
+  /// lost for what the guest cannot help, as no machine of its own would lose it: it is owed.
+  SimTime guest_was_away();
+  /// Raises a tick that is owed where the one before has been taken.
+  void repay_ticks() {
+    if (ticks_owed_ != 0) repay();
+  }
   /// What run_devices() has said last may be too late: a device has set its alarm since.
   bool alarm_set() const { return alarm_set_; }
   LocalApic& apic() { return apic_; }
@@ -110,8 +117,12 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
     u8 region = 0;
   };
   static constexpr unsigned max_claims = 24;
-  /// Alarms served at once; after that time jumps, or a guest with a fast timer could keep the hypervisor busy for ever.
-  static constexpr unsigned max_alarms = 64;
+  /// Alarms served at once; after that time jumps, or a guest with a fast timer could keep the hypervisor busy for ever. A second
+  /// of a tick of 250 Hz, whose pulses have two edges.
+  static constexpr unsigned max_alarms = 512;
+  /// Who ticks: lines of PIT and HPET, and the local APIC's timer.
+  enum class Ticker : u8 { line0, line8, local_apic, count };
+  static constexpr u16 max_owed = 1'000;
 
   /// Throughout an access time stands still for the devices, as DeviceHost promises: the hypervisor's goes on between the bytes
   /// of a counter. What a device causes while it is served belongs to the same access.
@@ -145,6 +156,14 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   u64 read(const Claim& claim, u64 address, unsigned size);
   void write(const Claim& claim, u64 address, unsigned size, u64 value);
   void serve_alarms(SimTime present);
+  void serve(unsigned chip);
+  void owe(Ticker ticker);
+  /// A timer is about to raise the line.
+  void note_edge(unsigned line);
+  bool waits(Ticker ticker) const;
+  void repay();
+  /// A guest that sets a timer anew begins to count anew.
+  void forget_debts(const Claim& claim, u64 offset);
   /// A device's time does not go back: what it has asked for before the access that is made now comes first.
   void catch_up(const Device& device);
   void pin_changed(Chip chip, unsigned pin, bool level);
@@ -172,6 +191,9 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   bool in_access_ = false, alarm_set_ = false;
   std::optional<SimTime> access_time_;
   bool legacy_replacement_ = false, pit_level_ = false, rtc_level_ = false;
+  bool guest_away_ = false;
+  unsigned ticks_owed_ = 0;
+  std::array<u16, static_cast<unsigned>(Ticker::count)> owed_{};
   std::array<Host, chips> hosts_;
   std::array<Device*, chips> alarmed_{};
   InterruptRouter router_;

@@ -10,6 +10,8 @@ namespace bunshin::vmm {
 void VirtualPc::power_on() {
   const Access access(*this);
   lines_.reset();
+  owed_ = {};
+  ticks_owed_ = 0;
   legacy_replacement_ = pit_level_ = rtc_level_ = false;
   for (Host& h : hosts_) h.alarm = SimTime::never();
   for (Device* device : std::initializer_list<Device*>{&pic_, &io_apic_, &pit_, &rtc_, &hpet_, &com1_, &keyboard_,
