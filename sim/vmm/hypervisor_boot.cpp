@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "vmm-model/bare/multiboot_information.h"
+
 namespace bunshin {
 
 namespace {
@@ -94,6 +96,11 @@ void HypervisorBoot::check_image() const {
 std::size_t HypervisorBoot::module_of(const std::string& path) {
   for (std::size_t i = 0; i < modules_.size(); ++i) {
     if (modules_[i].name() == path) return i + 1;
+  }
+  // Beside the configuration. The hosted hypervisor takes any number.
+  constexpr std::size_t most = vmm::bare::BootInformation::max_modules - 1;
+  if (!image_.empty() && modules_.size() == most) {
+    throw ConfigError(fmt::format("{}: the hypervisor's image takes {} files of guests at most", path, most));
   }
   std::error_code error;
   if (const u64 bytes = fs::file_size(path, error); !error && bytes >= machine_memory_) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -189,6 +190,24 @@ TEST_F(Vmm, AFileThatSeveralGuestsHaveIsLoadedOnce) {
       "vmm: {binding: bare, image: image, guests: [{name: a, kernel: kernel}, {name: b, kernel: kernel, initrd: "
       "disk}]}\n");
   EXPECT_EQ(boot.files().modules.size(), 3u);
+}
+
+/// The image left those beyond its bound out without a word.
+TEST_F(Vmm, MoreFilesThanTheImageTakesAreAnError) {
+  std::string initrds = "x0";
+  for (unsigned i = 0; i < 63; ++i) {
+    std::ofstream(directory_ / fmt::format("x{}", i)) << "module";
+    if (i != 0) initrds += fmt::format("{}x{}", i == 31 ? "]}, {name: b, kernel: kernel, initrd: [" : ", ", i);
+  }
+  const std::string head = "vmm: {image: image, guests: [{name: a, kernel: kernel, initrd: [", tail = "]}], binding: ";
+  EXPECT_EQ(boot(head + initrds.substr(0, initrds.rfind(',')) + tail + "bare}\n").files().modules.size(), 64u);
+  EXPECT_EQ(boot(head + initrds + tail + "hosted}\n").files().modules.size(), 65u);
+  try {
+    boot(head + initrds + tail + "bare}\n");
+    ADD_FAILURE() << "no error";
+  } catch (const ConfigError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("x62: the hypervisor's image takes 63 files of guests at most"));
+  }
 }
 
 TEST_F(Vmm, AMissingFileIsNamed) {
