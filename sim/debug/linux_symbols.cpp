@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -162,26 +163,23 @@ std::map<u64, std::string> symbols_at(std::span<const u8> image, std::size_t dig
 
 }  // namespace
 
-std::map<u64, std::string> linux_symbols(std::span<const u8> image) {
-  std::map<u64, std::string> symbols;
-  for (std::size_t at = find_digits(image, 0); at != image.size() && symbols.empty(); at = find_digits(image, at + 1)) {
-    symbols = symbols_at(image, at);
-  }
-  return symbols;
-}
-
-std::vector<LinuxKernel> linux_kernels(const PhysicalMemory& memory) {
+std::vector<LinuxKernel> linux_kernels(std::span<const u8> bytes, HostPhysical begin) {
   // In front of their tokens the largest kernels have less than this of names and addresses, and behind them of addresses.
   constexpr std::size_t before = std::size_t{32} << 20, behind = std::size_t{8} << 20;
   std::vector<LinuxKernel> kernels;
+  for (std::size_t at = find_digits(bytes, 0); at != bytes.size(); at = find_digits(bytes, at + 1)) {
+    const std::size_t first = at > before ? (at - before) & ~std::size_t{page_size - 1} : 0;
+    const std::size_t end = std::min(bytes.size(), at + behind);
+    std::map<u64, std::string> symbols = symbols_at(bytes.subspan(first, end - first), at - first);
+    if (!symbols.empty()) kernels.push_back({begin + at, std::move(symbols)});
+  }
+  return kernels;
+}
+
+std::vector<LinuxKernel> linux_kernels(const PhysicalMemory& memory) {
+  std::vector<LinuxKernel> kernels;
   for (const PhysicalMemory::Run& run : memory.touched()) {
-    const std::span<const u8> bytes = run.bytes;
-    for (std::size_t at = find_digits(bytes, 0); at != bytes.size(); at = find_digits(bytes, at + 1)) {
-      const std::size_t begin = at > before ? (at - before) & ~std::size_t{page_size - 1} : 0;
-      const std::size_t end = std::min(bytes.size(), at + behind);
-      std::map<u64, std::string> symbols = symbols_at(bytes.subspan(begin, end - begin), at - begin);
-      if (!symbols.empty()) kernels.push_back({run.begin + at, std::move(symbols)});
-    }
+    std::ranges::move(linux_kernels(run.bytes, run.begin), std::back_inserter(kernels));
   }
   return kernels;
 }

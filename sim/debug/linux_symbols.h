@@ -12,17 +12,16 @@
 
 namespace bunshin {
 
-/// Names of functions by address, from a copy of the kernel's read-only data. Empty if there is no table, or it is not of
-/// a form that is known (Linux 4.6 and later, x86-64 and i386).
-std::map<u64, std::string> linux_symbols(std::span<const u8> image);
-
+/// A kernel whose table is of a known form: Linux 4.6 and later, x86-64 and i386.
 struct LinuxKernel {
   /// Of its table of tokens: the kernel's code lies near, because its image is in one piece.
   HostPhysical table;
-  std::map<u64, std::string> symbols;  ///< by linear address, wherever the kernel has moved itself
+  std::map<u64, std::string> symbols;  ///< functions by linear address, wherever the kernel has moved itself
 };
 
-/// The kernels in memory, by address: the machine's own and those of guests on it.
+/// The kernels in a piece of memory that begins at page `begin`, by address.
+std::vector<LinuxKernel> linux_kernels(std::span<const u8> bytes, HostPhysical begin);
+/// Those in all of a machine's memory: its own and those of guests on it.
 std::vector<LinuxKernel> linux_kernels(const PhysicalMemory& memory);
 
 }  // namespace bunshin

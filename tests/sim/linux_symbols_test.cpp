@@ -13,6 +13,8 @@ namespace {
 constexpr u64 base = 0xffffffff81000000, base_32 = 0xc1000000;
 constexpr u32 symbols = 600;
 
+std::vector<LinuxKernel> kernels_in(std::span<const u8> image) { return linux_kernels(image, HostPhysical(0)); }
+
 class Image {
  public:
   explicit Image(std::size_t word) : word_(word) {}
@@ -99,7 +101,9 @@ std::vector<u8> kernel(Layout layout) {
 TEST(LinuxSymbols, AreReadFromEachLayout) {
   for (const Layout layout :
        {Layout::Until64, Layout::With61Sequences, Layout::From65, Layout::Until64On32Bits, Layout::From65On32Bits}) {
-    const std::map<u64, std::string> found = linux_symbols(kernel(layout));
+    const std::vector<LinuxKernel> kernels = kernels_in(kernel(layout));
+    ASSERT_EQ(kernels.size(), 1u) << static_cast<int>(layout);
+    const std::map<u64, std::string>& found = kernels.front().symbols;
     ASSERT_EQ(found.size(), symbols) << static_cast<int>(layout);
     const u64 first = is_32(layout) ? base_32 : base;
     EXPECT_EQ(found.at(first), "f0");
@@ -122,14 +126,14 @@ TEST(LinuxSymbols, EveryKernelInMemoryIsFound) {
 }
 
 TEST(LinuxSymbols, ThereAreNoneInOtherMemory) {
-  EXPECT_TRUE(linux_symbols(std::vector<u8>(100'000)).empty());
-  EXPECT_TRUE(linux_symbols(std::vector<u8>{}).empty());
+  EXPECT_TRUE(kernels_in(std::vector<u8>(100'000)).empty());
+  EXPECT_TRUE(kernels_in(std::vector<u8>{}).empty());
 }
 
 TEST(LinuxSymbols, ATornTableIsNoTable) {
   const std::vector<u8> whole = kernel(Layout::With61Sequences);
   for (std::size_t length = 0; length < whole.size(); length += 61) {
-    EXPECT_TRUE(linux_symbols(std::span(whole).first(length)).empty()) << length;
+    EXPECT_TRUE(kernels_in(std::span(whole).first(length)).empty()) << length;
   }
 }
 
@@ -138,7 +142,7 @@ TEST(LinuxSymbols, ADamagedTableIsReadWithoutHarm) {
   for (std::size_t at = 4096; at < image.size(); at += 13) {
     const u8 before = image[at];
     image[at] = 0xff;
-    linux_symbols(image);
+    kernels_in(image);
     image[at] = before;
   }
 }

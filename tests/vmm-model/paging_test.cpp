@@ -266,82 +266,80 @@ TEST_P(HiddenPaging, GivesWhatTheGuestsTablesSay) {
   EXPECT_EQ(passed_ > rounds / 1000, GetParam().passes) << passed_;
 }
 
-TEST(ShadowPaging, ALoadOfCr3FindsWhatItLedToLastTime) {
-  HostMachine machine(64 << 20);
-  PagePool pool(machine);
-  pool.add(0x1000, 16 << 20);
-  GuestMemory memory(machine, HostPhysical(32 << 20), 6 << 20);
+/// A guest of 6 MiB whose tables a test writes before it starts.
+struct ShadowedGuest {
+  ShadowedGuest() { pool.add(0x1000, 16 << 20); }
+  void load(u64 cr3) {
+    processor.set(StateField::cr3, cr3);
+    ASSERT_TRUE(paging.root_written());
+  }
+  /// As after a page fault that a mode keeps to itself.
+  void use(u64 linear) {
+    Exit exit;
+    exit.reason = ExitReason::PageFault;
+    exit.address = linear;
+    EXPECT_EQ(paging.fault(exit).outcome, FaultOutcome::Resume);
+  }
+
+  HostMachine machine{64 << 20};
+  PagePool pool{machine};
+  GuestMemory memory{machine, HostPhysical(32 << 20), 6 << 20};
   StillProcessor processor;
+  ShadowPaging paging{{machine, pool, memory, processor, 40}};
+};
+
+TEST(ShadowPaging, ALoadOfCr3FindsWhatItLedToLastTime) {
+  ShadowedGuest g;
   constexpr u64 first = 0x10'0000, second = 0x20'0000;
   for (const u64 directory : {first, second}) {
-    memory.store(GuestPhysical(directory), 4, (directory + page_size) | present | writable);
-    memory.store(GuestPhysical(directory + page_size), 4, 0x30'0000 | present | writable);
+    g.memory.store(GuestPhysical(directory), 4, (directory + page_size) | present | writable);
+    g.memory.store(GuestPhysical(directory + page_size), 4, 0x30'0000 | present | writable);
   }
-  processor.set(StateField::cr0, cr0::PE | cr0::PG);
-  processor.set(StateField::cr3, first);
-  ShadowPaging paging({machine, pool, memory, processor, 40});
-  ASSERT_TRUE(paging.start());
-  const auto linked = [&] { return (machine.load(processor.root, 8) & present) != 0; };
+  g.processor.set(StateField::cr0, cr0::PE | cr0::PG);
+  g.processor.set(StateField::cr3, first);
+  ASSERT_TRUE(g.paging.start());
+  const auto linked = [&] { return (g.machine.load(g.processor.root, 8) & present) != 0; };
   EXPECT_FALSE(linked());
-  Exit exit;
-  exit.reason = ExitReason::PageFault;
-  EXPECT_EQ(paging.fault(exit).outcome, FaultOutcome::Resume);
+  g.use(0);
   EXPECT_TRUE(linked());
-  processor.set(StateField::cr3, second);
-  ASSERT_TRUE(paging.root_written());
+  g.load(second);
   EXPECT_FALSE(linked());
-  processor.set(StateField::cr3, first);
-  ASSERT_TRUE(paging.root_written());
+  g.load(first);
   EXPECT_TRUE(linked());
 }
 
 /// Where Meltdown is to be kept out, Xen copies the root that its guests see at every switch of address spaces. All that
 /// was below went with it: most exits of a dom0 were for what it had just had.
 TEST(ShadowPaging, WhatARootLedToOutlastsItsBeingWrittenOver) {
-  HostMachine machine(64 << 20);
-  PagePool pool(machine);
-  pool.add(0x1000, 16 << 20);
-  GuestMemory memory(machine, HostPhysical(32 << 20), 6 << 20);
-  StillProcessor processor;
+  ShadowedGuest g;
   constexpr u64 root = 0x10'0000, other = 0x20'0000, near = 0, far = 64 * page_size;
   for (unsigned level = 0; level < 3; ++level) {
-    memory.store(GuestPhysical(root + level * page_size), 8, (root + (level + 1) * page_size) | present | writable);
+    g.memory.store(GuestPhysical(root + level * page_size), 8, (root + (level + 1) * page_size) | present | writable);
   }
   for (const u64 page : {near, far}) {
-    memory.store(GuestPhysical(root + 3 * page_size + page / page_size * 8), 8,
-                 (0x30'0000 + page) | present | writable);
+    g.memory.store(GuestPhysical(root + 3 * page_size + page / page_size * 8), 8,
+                   (0x30'0000 + page) | present | writable);
   }
-  processor.set(StateField::cr0, cr0::PE | cr0::PG);
-  processor.set(StateField::cr4, cr4::PAE);
-  processor.set(StateField::efer, efer::LME | efer::LMA);
-  processor.set(StateField::cr3, root);
-  ShadowPaging paging({machine, pool, memory, processor, 40});
-  ASSERT_TRUE(paging.start());
-  const auto use = [&](u64 linear) {
-    Exit exit;
-    exit.reason = ExitReason::PageFault;
-    exit.address = linear;
-    EXPECT_EQ(paging.fault(exit).outcome, FaultOutcome::Resume);
-  };
+  g.processor.set(StateField::cr0, cr0::PE | cr0::PG);
+  g.processor.set(StateField::cr4, cr4::PAE);
+  g.processor.set(StateField::efer, efer::LME | efer::LMA);
+  g.processor.set(StateField::cr3, root);
+  ASSERT_TRUE(g.paging.start());
   const auto mapped = [&](u64 linear) {
-    u64 entry = processor.root.value;
+    u64 entry = g.processor.root.value;
     for (unsigned level = 4; level >= 1; --level) {
-      entry = machine.load(HostPhysical((entry & frame) + 8 * shadow::index_of(linear, level)), 8);
+      entry = g.machine.load(HostPhysical((entry & frame) + 8 * shadow::index_of(linear, level)), 8);
       if ((entry & present) == 0) return false;
     }
     return true;
   };
-  const auto load = [&](u64 cr3) {
-    processor.set(StateField::cr3, cr3);
-    ASSERT_TRUE(paging.root_written());
-  };
-  use(near);
-  use(far);
-  load(other);
-  ASSERT_TRUE(paging.overwritten(GuestPhysical(root)));
-  load(root);
+  g.use(near);
+  g.use(far);
+  g.load(other);
+  ASSERT_TRUE(g.paging.overwritten(GuestPhysical(root)));
+  g.load(root);
   EXPECT_FALSE(mapped(far));
-  use(near);
+  g.use(near);
   EXPECT_TRUE(mapped(far));
 }
 

@@ -122,6 +122,7 @@ class VirtualPc final : private ProcessorPins, private SerialPort, private PciAd
   static constexpr unsigned max_alarms = 512;
   /// Who ticks: lines of PIT and HPET, and the local APIC's timer.
   enum class Ticker : u8 { line0, line8, local_apic, count };
+  static constexpr unsigned line_of(Ticker ticker) { return ticker == Ticker::line0 ? 0 : 8; }
   static constexpr u16 max_owed = 1'000;
 
   /// Throughout an access time stands still for the devices, as DeviceHost promises: the hypervisor's goes on between the bytes

@@ -66,7 +66,7 @@ void VirtualPc::owe(Ticker ticker) {
 
 bool VirtualPc::waits(Ticker ticker) const {
   if (ticker == Ticker::local_apic) return apic_.timer_tick_waits();
-  return lines_.edge_waits(ticker == Ticker::line0 ? 0 : 8, apic_);
+  return lines_.edge_waits(line_of(ticker), apic_);
 }
 
 void VirtualPc::note_edge(unsigned line) {
@@ -84,9 +84,8 @@ void VirtualPc::repay() {
     if (ticker == Ticker::local_apic) {
       apic_.repeat_timer_tick();
     } else {
-      const unsigned line = ticker == Ticker::line0 ? 0 : 8;
-      lines_.drive(InterruptLines::Source::Isa, line, false);
-      lines_.drive(InterruptLines::Source::Isa, line, true);
+      lines_.drive(InterruptLines::Source::Isa, line_of(ticker), false);
+      lines_.drive(InterruptLines::Source::Isa, line_of(ticker), true);
       drive_legacy_timers();
     }
   }
